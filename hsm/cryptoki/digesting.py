@@ -1,0 +1,66 @@
+"""Message digests (section 5.12) and random numbers (section 5.20) of PKCS#11 3.2."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from hsm.application import Application
+from hsm.cryptoki import operation
+from hsm.cryptoki.operation import Sized
+from hsm.errors import TokenError
+from pkcs11_shim import constants as ck
+
+
+def C_DigestInit(app: Application, session: int, mechanism: Any) -> tuple[int]:
+    return operation.start(app, session, "digest", mechanism, None)
+
+
+def _digest(state: Any, data: bytes) -> bytes:
+    state.update(data)
+    return bytes(state.finish())
+
+
+def C_Digest(app: Application, session: int, data: bytes | None, capacity: int | None) -> Sized:
+    return operation.finish(
+        app, session, "digest", capacity, False, lambda s: _digest(s, data or b""), lambda s: int(s.length)
+    )
+
+
+def C_DigestUpdate(app: Application, session: int, data: bytes | None) -> tuple[int]:
+    return operation.feed(app, session, "digest", data)
+
+
+def C_DigestKey(app: Application, session: int, key: int) -> tuple[int]:
+    """The value of a secret key goes into the digest; never a sensitive one, it would be an oracle on its value."""
+    opened = app.session(session)
+    with opened.lock:
+        active = operation.current(opened, "digest", in_parts=True)
+        try:
+            item = opened.object(key, ck.CKR_KEY_HANDLE_INVALID)
+            if item.key_class != ck.CKO_SECRET_KEY or item.flag(ck.CKA_SENSITIVE) or not item.flag(ck.CKA_EXTRACTABLE):
+                raise TokenError(ck.CKR_KEY_INDIGESTIBLE, "only secret keys that may be read can be digested")
+            active.state.update(item.get(ck.CKA_VALUE) or b"")
+        except TokenError:
+            opened.active.pop("digest", None)
+            raise
+    return (ck.CKR_OK,)
+
+
+def C_DigestFinal(app: Application, session: int, capacity: int | None) -> Sized:
+    return operation.finish(
+        app, session, "digest", capacity, True, lambda s: bytes(s.finish()), lambda s: int(s.length)
+    )
+
+
+def C_SeedRandom(app: Application, session: int, seed: bytes | None) -> tuple[int]:
+    """The kernel's generator needs no seed from a caller; the standard has a code for that (section 5.20.1)."""
+    app.session(session)
+    raise TokenError(ck.CKR_RANDOM_SEED_NOT_SUPPORTED, "the engine's generator takes no seed")
+
+
+def C_GenerateRandom(app: Application, session: int, length: int) -> tuple[int, bytes]:
+    app.session(session)
+    if length > 1 << 26:
+        raise TokenError(ck.CKR_ARGUMENTS_BAD, "more random bytes asked for than one message carries")
+    return ck.CKR_OK, os.urandom(length)

@@ -1,0 +1,181 @@
+"""Slots, tokens and sessions: sections 5.5 and 5.6 of PKCS#11 3.2."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+from hsm import __version__
+from hsm.application import Application, Login
+from hsm.errors import TokenError
+from hsm.mechanisms import registry
+from hsm.partitions import Partition
+from pkcs11_shim import constants as ck
+
+MANUFACTURER = "Adyton"
+_VERSION = bytes(int(part) for part in __version__.split(".")[:2])
+
+
+def padded(text: str | bytes, size: int) -> bytes:
+    """Blank-padded, never NUL-ended, cut at a whole UTF-8 character (section 3)."""
+    raw = text.encode() if isinstance(text, str) else text
+    raw = raw[:size].decode("utf-8", "ignore").encode()
+    return raw.ljust(size, b" ")
+
+
+def C_GetSlotList(app: Application, present: int, capacity: int | None) -> tuple[int, int, list[int] | None]:
+    slots = app.pool.slots()
+    if capacity is None:
+        return ck.CKR_OK, len(slots), None
+    if capacity < len(slots):
+        return ck.CKR_BUFFER_TOO_SMALL, len(slots), None
+    return ck.CKR_OK, len(slots), slots
+
+
+def C_GetSlotInfo(app: Application, slot: int) -> tuple[int, bytes]:
+    partition = app.pool.partition(slot)
+    text = padded(f"Adyton partition {partition.slot}", 64) + padded(MANUFACTURER, 32)
+    return ck.CKR_OK, text + struct.pack("<Q", ck.CKF_TOKEN_PRESENT) + _VERSION + _VERSION + bytes(4)
+
+
+def C_GetTokenInfo(app: Application, slot: int) -> tuple[int, bytes]:
+    partition = app.pool.partition(slot)
+    unavailable = ck.CK_UNAVAILABLE_INFORMATION
+    rw = sum(1 for s in list(app.sessions.values()) if s.partition is partition and s.read_write)
+    opened = sum(1 for s in list(app.sessions.values()) if s.partition is partition)
+    text = padded(partition.label, 32) + padded(MANUFACTURER, 32) + padded(f"Adyton {partition.kind}", 16)
+    numbers = struct.pack(
+        "<11Q", partition.token_flags(), ck.CK_EFFECTIVELY_INFINITE, opened, ck.CK_EFFECTIVELY_INFINITE, rw,
+        partition.longest_pin, partition.shortest_pin, unavailable, unavailable, unavailable, unavailable,
+    )
+    return ck.CKR_OK, text + padded(partition.serial, 16) + numbers + _VERSION + _VERSION + b" " * 16 + bytes(4)
+
+
+def C_GetMechanismList(app: Application, slot: int, capacity: int | None) -> tuple[int, int, list[int] | None]:
+    app.pool.partition(slot)
+    numbers = sorted(registry.MECHANISMS)
+    if capacity is None:
+        return ck.CKR_OK, len(numbers), None
+    if capacity < len(numbers):
+        return ck.CKR_BUFFER_TOO_SMALL, len(numbers), None
+    return ck.CKR_OK, len(numbers), numbers
+
+
+def C_GetMechanismInfo(app: Application, slot: int, number: int) -> tuple[int, bytes]:
+    app.pool.partition(slot)
+    entry = registry.MECHANISMS.get(number)
+    if entry is None:
+        raise TokenError(ck.CKR_MECHANISM_INVALID, f"mechanism {number:#x} is not offered")
+    return ck.CKR_OK, struct.pack("<3Q", entry.min_size, entry.max_size, entry.info_flags)
+
+
+def C_InitToken(app: Application, slot: int, pin: bytes | None, label: bytes) -> tuple[int]:
+    app.pool.partition(slot).initialise(app, pin or b"", label)
+    return (ck.CKR_OK,)
+
+
+def C_InitPIN(app: Application, handle: int, pin: bytes | None) -> tuple[int]:
+    session = app.session(handle)
+    if not session.is_so:
+        raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "C_InitPIN needs the SO logged in")
+    session.partition.init_pin(app, pin or b"")
+    return (ck.CKR_OK,)
+
+
+def C_SetPIN(app: Application, handle: int, old: bytes | None, new: bytes | None) -> tuple[int]:
+    session = app.session(handle)
+    if not session.read_write:
+        raise TokenError(ck.CKR_SESSION_READ_ONLY, "C_SetPIN needs a read/write session")
+    session.partition.set_pin(app, session.login, old or b"", new or b"")
+    return (ck.CKR_OK,)
+
+
+def C_OpenSession(app: Application, slot: int, flags: int) -> tuple[int, int]:
+    partition = app.pool.partition(slot)
+    if not flags & ck.CKF_SERIAL_SESSION:
+        raise TokenError(ck.CKR_SESSION_PARALLEL_NOT_SUPPORTED, "CKF_SERIAL_SESSION must be set")
+    if flags & ck.CKF_ASYNC_SESSION:
+        raise TokenError(ck.CKR_SESSION_ASYNC_NOT_SUPPORTED, "asynchronous sessions are not offered")
+    if not partition.initialised:
+        raise TokenError(ck.CKR_TOKEN_NOT_RECOGNIZED, "the token is not initialised")
+    read_write = bool(flags & ck.CKF_RW_SESSION)
+    login = app.logins.get(partition.slot)
+    if not read_write and login is not None and login.user_type == ck.CKU_SO:
+        raise TokenError(ck.CKR_SESSION_READ_WRITE_SO_EXISTS, "the SO is logged in: no read-only session")
+    return ck.CKR_OK, app.open_session(partition, read_write).handle
+
+
+def C_CloseSession(app: Application, handle: int) -> tuple[int]:
+    app.close_session(handle)
+    return (ck.CKR_OK,)
+
+
+def C_CloseAllSessions(app: Application, slot: int) -> tuple[int]:
+    app.close_all(app.pool.partition(slot))
+    return (ck.CKR_OK,)
+
+
+def C_GetSessionInfo(app: Application, handle: int) -> tuple[int, bytes]:
+    session = app.session(handle)
+    flags = ck.CKF_SERIAL_SESSION | (ck.CKF_RW_SESSION if session.read_write else 0)
+    return ck.CKR_OK, struct.pack("<4Q", session.partition.slot, session.state, flags, 0)
+
+
+def _login(app: Application, handle: int, user_type: int, name: bytes, pin: bytes | None) -> tuple[int]:
+    session = app.session(handle)
+    partition: Partition = session.partition
+    if user_type == ck.CKU_CONTEXT_SPECIFIC:
+        raise TokenError(ck.CKR_OPERATION_NOT_INITIALIZED, "no operation that asks for a context-specific login")
+    if user_type not in (ck.CKU_SO, ck.CKU_USER):
+        raise TokenError(ck.CKR_USER_TYPE_INVALID, f"user type {user_type} is not known")
+    with app.lock:
+        held = session.login
+        if held is not None:
+            same = held.user_type == user_type
+            raise TokenError(
+                ck.CKR_USER_ALREADY_LOGGED_IN if same else ck.CKR_USER_ANOTHER_ALREADY_LOGGED_IN,
+                "somebody is logged in on this token already",
+            )
+        if user_type == ck.CKU_SO and any(
+            s.partition is partition and not s.read_write for s in app.sessions.values()
+        ):
+            raise TokenError(ck.CKR_SESSION_READ_ONLY_EXISTS, "a read-only session is open: the SO can't log in")
+    if pin is None:
+        raise TokenError(ck.CKR_ARGUMENTS_BAD, "no protected authentication path: the PIN must be given")
+    officer = partition.authenticate(app, user_type, name, pin)
+    with app.lock:
+        if session.login is not None:
+            raise TokenError(ck.CKR_USER_ALREADY_LOGGED_IN, "another thread logged in meanwhile")
+        app.logins[partition.slot] = Login(officer, user_type)
+    return (ck.CKR_OK,)
+
+
+def C_Login(app: Application, handle: int, user_type: int, pin: bytes | None) -> tuple[int]:
+    return _login(app, handle, user_type, b"", pin)
+
+
+def C_LoginUser(app: Application, handle: int, user_type: int, pin: bytes | None, name: bytes | None) -> tuple[int]:
+    return _login(app, handle, user_type, name or b"", pin)
+
+
+def C_Logout(app: Application, handle: int) -> tuple[int]:
+    session = app.session(handle)
+    if session.login is None:
+        raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "nobody is logged in")
+    app.end_login(session.partition)
+    return (ck.CKR_OK,)
+
+
+def C_GetSessionValidationFlags(app: Application, handle: int, kind: int) -> tuple[int, int]:
+    app.session(handle)
+    return ck.CKR_OK, 0
+
+
+def not_parallel(app: Application, handle: int) -> tuple[Any, ...]:
+    """C_GetFunctionStatus and C_CancelFunction are legacy and always answer this (section 5.21)."""
+    app.session(handle)
+    raise TokenError(ck.CKR_FUNCTION_NOT_PARALLEL, "functions don't run in parallel with the application")
+
+
+C_GetFunctionStatus = not_parallel
+C_CancelFunction = not_parallel

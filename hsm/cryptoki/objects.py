@@ -1,0 +1,121 @@
+"""Object management: section 5.7 of PKCS#11 3.2."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hsm.application import Application, Session
+from hsm.errors import TokenError
+from hsm.objects import material, templates
+from pkcs11_shim import constants as ck
+
+Template = list[tuple[int, Any]]
+_SKIPPED = (ck.CKR_ATTRIBUTE_SENSITIVE, ck.CKR_ATTRIBUTE_TYPE_INVALID)
+
+
+def C_CreateObject(app: Application, handle: int, template: Template) -> tuple[int, int]:
+    session = app.session(handle)
+    attributes = templates.for_create(templates.parse(template), session.is_so)
+    attributes = templates.finish(attributes, material.check_and_complete(attributes), "create")
+    return ck.CKR_OK, session.partition.add(session, attributes, "create")
+
+
+def C_CopyObject(app: Application, handle: int, source: int, template: Template) -> tuple[int, int]:
+    session = app.session(handle)
+    item = session.object(source)
+    attributes = templates.for_copy(item, templates.parse(template), session.is_so)
+    return ck.CKR_OK, session.partition.add(session, attributes, "copy")
+
+
+def _writable(session: Session, item: Any) -> None:
+    if item.is_token and not session.read_write:
+        raise TokenError(ck.CKR_SESSION_READ_ONLY, "token objects change in read/write sessions only")
+
+
+def C_DestroyObject(app: Application, handle: int, target: int) -> tuple[int]:
+    session = app.session(handle)
+    item = session.object(target)
+    _writable(session, item)
+    if item.get(ck.CKA_DESTROYABLE) == b"\x00":
+        raise TokenError(ck.CKR_ACTION_PROHIBITED, "CKA_DESTROYABLE is FALSE", "CKA_DESTROYABLE")
+    session.partition.destroy(session, item)
+    return (ck.CKR_OK,)
+
+
+def C_GetObjectSize(app: Application, handle: int, target: int) -> tuple[int, int]:
+    return ck.CKR_OK, templates.size(app.session(handle).object(target))
+
+
+def C_GetAttributeValue(app: Application, handle: int, target: int, query: Template) -> tuple[int, list[Any]]:
+    """Every entry is looked at; the bad ones say CK_UNAVAILABLE_INFORMATION, the rest are filled (section 5.7.5)."""
+    item = app.session(handle).object(target)
+    worst = ck.CKR_OK
+    answers: list[Any] = []
+    for attribute, capacity in query:
+        try:
+            value = templates.read(item, attribute)
+        except TokenError as refusal:
+            if refusal.rv not in _SKIPPED:
+                raise
+            worst = refusal.rv
+            answers.append((ck.CK_UNAVAILABLE_INFORMATION, None))
+            continue
+        if capacity is None:
+            answers.append((len(value), None))
+        elif isinstance(capacity, list) or capacity < len(value):
+            worst = worst or ck.CKR_BUFFER_TOO_SMALL
+            answers.append((ck.CK_UNAVAILABLE_INFORMATION, None))
+        else:
+            answers.append((len(value), value))
+    return worst, answers
+
+
+def C_SetAttributeValue(app: Application, handle: int, target: int, template: Template) -> tuple[int]:
+    session = app.session(handle)
+    item = session.object(target)
+    _writable(session, item)
+    changes = templates.for_set(item, templates.parse(template), session.is_so)
+    session.partition.change(session, item, changes)
+    return (ck.CKR_OK,)
+
+
+class Search:
+    """A search: its result is fixed when it starts (section 5.7.7)."""
+
+    __slots__ = ("found", "private")
+
+    def __init__(self, found: list[Any]) -> None:
+        self.found = found
+        self.private = False
+
+
+def C_FindObjectsInit(app: Application, handle: int, template: Template) -> tuple[int]:
+    session = app.session(handle)
+    with session.lock:
+        if "find" in session.active:
+            raise TokenError(ck.CKR_OPERATION_ACTIVE, "a search is active already")
+        found = session.partition.find(session, template)
+        session.active["find"] = Search(found[::-1])
+    return (ck.CKR_OK,)
+
+
+def C_FindObjects(app: Application, handle: int, most: int) -> tuple[int, list[int]]:
+    session = app.session(handle)
+    with session.lock:
+        search = session.active.get("find")
+        if search is None:
+            raise TokenError(ck.CKR_OPERATION_NOT_INITIALIZED, "no search is active")
+        handles: list[int] = []
+        while search.found and len(handles) < most:
+            item = search.found.pop()
+            if item.alive and session.sees(item):
+                handles.append(app.handle_of(item))
+    return ck.CKR_OK, handles
+
+
+def C_FindObjectsFinal(app: Application, handle: int) -> tuple[int]:
+    session = app.session(handle)
+    with session.lock:
+        if session.active.pop("find", None) is None:
+            raise TokenError(ck.CKR_OPERATION_NOT_INITIALIZED, "no search is active")
+    return (ck.CKR_OK,)

@@ -1,0 +1,17 @@
+"""The one exception of the engine: a return code, the reason in words, and the rule or attribute at fault.
+
+Dispatch turns it into the CKR code the function answers; the reason stays for ``adyton explain``. A reason never
+carries key bytes, PINs or any other value a caller may not read.
+"""
+
+from __future__ import annotations
+
+
+class TokenError(Exception):
+    """A refusal: ``rv`` is the CKR code, ``reason`` a sentence for people, ``subject`` the attribute or rule."""
+
+    def __init__(self, rv: int, reason: str, subject: str = "") -> None:
+        super().__init__(reason)
+        self.rv = rv
+        self.reason = reason
+        self.subject = subject

@@ -1,0 +1,36 @@
+"""An object of a partition as the engine holds it: attributes, where it lives, who knows it by which handle."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hsm.objects.key import Key
+from pkcs11_shim import constants as ck
+
+if TYPE_CHECKING:
+    from hsm.application import Application, Session
+    from hsm.partitions import Partition
+
+
+class TokenObject(Key):
+    """A token object (``owner`` is None) or a session object of ``owner``."""
+
+    __slots__ = ("alive", "handles", "object_id", "owner", "partition")
+
+    def __init__(
+        self, partition: Partition, attributes: dict[int, bytes], owner: Session | None, object_id: int = 0
+    ) -> None:
+        super().__init__(attributes)
+        self.partition = partition
+        self.owner = owner
+        self.object_id = object_id
+        self.handles: dict[Application, int] = {}
+        self.alive = True
+
+    @property
+    def private(self) -> bool:
+        return self.attributes.get(ck.CKA_PRIVATE) == b"\x01"
+
+    @property
+    def is_token(self) -> bool:
+        return self.owner is None

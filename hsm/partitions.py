@@ -1,0 +1,311 @@
+"""The pool and its partitions: objects in memory over the sealed store, one commit a change.
+
+A partition opens at the first login that carries a copy of its key and stays open until the engine ends. Its lock
+guards state only and is never held over cryptography. Nothing here is global: each partition could be a process.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from typing import TYPE_CHECKING, Any
+
+from hsm.access import key_policy, policy
+from hsm.access.credentials import LONGEST_PIN, SHORTEST_PIN, Cost, Credentials
+from hsm.errors import TokenError
+from hsm.objects.index import ObjectIndex
+from hsm.objects.token_object import TokenObject
+from hsm.store.sqlite import Store
+from pkcs11_shim import constants as ck
+
+if TYPE_CHECKING:
+    from hsm.application import Application, Login, Session
+
+USAGE = {
+    "sign": ck.CKA_SIGN, "verify": ck.CKA_VERIFY, "encrypt": ck.CKA_ENCRYPT, "decrypt": ck.CKA_DECRYPT,
+    "wrap": ck.CKA_WRAP, "unwrap": ck.CKA_UNWRAP, "derive": ck.CKA_DERIVE,
+}
+CLASSES = {
+    "sign": (ck.CKO_PRIVATE_KEY, ck.CKO_SECRET_KEY), "verify": (ck.CKO_PUBLIC_KEY, ck.CKO_SECRET_KEY),
+    "encrypt": (ck.CKO_PUBLIC_KEY, ck.CKO_SECRET_KEY), "decrypt": (ck.CKO_PRIVATE_KEY, ck.CKO_SECRET_KEY),
+    "wrap": (ck.CKO_PUBLIC_KEY, ck.CKO_SECRET_KEY), "unwrap": (ck.CKO_PRIVATE_KEY, ck.CKO_SECRET_KEY),
+    "derive": (ck.CKO_PRIVATE_KEY, ck.CKO_SECRET_KEY),
+}
+WRONG_TYPE = {"wrap": ck.CKR_WRAPPING_KEY_TYPE_INCONSISTENT, "unwrap": ck.CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT}
+
+
+class Pool:
+    """All partitions of one folder, or of memory."""
+
+    def __init__(self, home: str, *, in_memory: bool = False, cheap_pin: bool = False) -> None:
+        self.home = home
+        self.in_memory = in_memory
+        self.lock = threading.RLock()
+        self.applications: set[Application] = set()
+        self.departed: deque[Application] = deque(maxlen=16)
+        self.store = Store(None if in_memory else home, Cost.cheap() if cheap_pin else Cost())
+        self.by_slot = {row.slot: Partition(self, row) for row in self.store.partitions()}
+
+    def slots(self) -> list[int]:
+        with self.lock:
+            return sorted(self.by_slot)
+
+    def partition(self, slot: int) -> Partition:
+        found = self.by_slot.get(slot)
+        if found is None:
+            raise TokenError(ck.CKR_SLOT_ID_INVALID, f"slot {slot} has no partition")
+        return found
+
+    def create_partition(self) -> Partition:
+        with self.lock:
+            row = self.store.create_partition()
+            self.by_slot[row.slot] = Partition(self, row)
+            return self.by_slot[row.slot]
+
+    def delete_partition(self, slot: int) -> None:
+        with self.lock:
+            partition = self.partition(slot)
+            if partition.sessions:
+                raise TokenError(ck.CKR_SESSION_EXISTS, f"an application has a session on slot {slot}: close it first")
+            self.store.delete_partition(slot)
+            del self.by_slot[slot]
+
+    def close(self) -> None:
+        self.store.close()
+
+
+class Partition:
+    """One token: its objects, its officers' credentials, the sessions on it."""
+
+    longest_pin = LONGEST_PIN
+    shortest_pin = SHORTEST_PIN
+
+    def __init__(self, pool: Pool, row: Any) -> None:
+        self.pool = pool
+        self.row = row
+        self.slot: int = row.slot
+        self.serial: str = row.serial
+        self.kind: str = row.kind
+        self.lock = threading.RLock()
+        self.sessions = 0
+        self.objects: dict[int, TokenObject] = {}
+        self.session_objects: set[TokenObject] = set()
+        self.damaged: list[int] = []
+        self.index = ObjectIndex()
+        self.credentials = Credentials(pool.store, row)
+        self.key: bytes | None = None
+        self._load(None)
+
+    # -- what the token says of itself
+
+    @property
+    def label(self) -> str:
+        return str(self.row.label)
+
+    @property
+    def initialised(self) -> bool:
+        return bool(self.row.initialised)
+
+    @property
+    def has_user(self) -> bool:
+        return self.initialised and self.credentials.exists("user")
+
+    @property
+    def is_open(self) -> bool:
+        return self.key is not None
+
+    def token_flags(self) -> int:
+        flags = ck.CKF_RNG | ck.CKF_LOGIN_REQUIRED | ck.CKF_RESTORE_KEY_NOT_NEEDED
+        if not self.initialised:
+            return flags
+        flags |= ck.CKF_TOKEN_INITIALIZED | (ck.CKF_USER_PIN_INITIALIZED if self.has_user else 0)
+        names = {
+            "so": (ck.CKF_SO_PIN_COUNT_LOW, ck.CKF_SO_PIN_FINAL_TRY, ck.CKF_SO_PIN_LOCKED),
+            "user": (ck.CKF_USER_PIN_COUNT_LOW, ck.CKF_USER_PIN_FINAL_TRY, ck.CKF_USER_PIN_LOCKED),
+        }
+        for officer, bits in names.items():
+            if self.credentials.exists(officer):
+                told = self.credentials.flags(officer)
+                flags |= sum(bit for bit, true in zip(bits, told, strict=True) if true)
+        return flags
+
+    # -- officers
+
+    def initialise(self, app: Application, pin: bytes, label: bytes) -> None:
+        """C_InitToken: destroys everything, keeps slot and serial (section 5.5.7)."""
+        with self.lock:
+            if self.sessions:
+                raise TokenError(ck.CKR_SESSION_EXISTS, "an application has a session on this token")
+            if self.initialised:
+                self.credentials.check("so", pin)
+            self.key = self.credentials.initialise(label.decode("utf-8", "replace"), pin)
+            self.row = self.pool.store.partition(self.slot)
+            for item in self.objects.values():
+                item.alive = False
+            self.objects.clear()
+            self.index = ObjectIndex()
+            self.damaged = []
+
+    def init_pin(self, app: Application, pin: bytes) -> None:
+        self.credentials.set_pin("user", pin, self._opened())
+
+    def set_pin(self, app: Application, login: Login | None, old: bytes, new: bytes) -> None:
+        officer = login.officer if login else "user"
+        officer, old = self._spelling(officer, old)
+        if not self.credentials.exists(officer):
+            raise TokenError(ck.CKR_USER_PIN_NOT_INITIALIZED, f"officer {officer} has no PIN yet")
+        self.credentials.set_pin(officer, new, self.credentials.check(officer, old))
+
+    def _spelling(self, officer: str, pin: bytes) -> tuple[str, bytes]:
+        """``name:pin`` where an officer of that name exists, and then as nothing else."""
+        name, colon, rest = pin.partition(b":")
+        known = name.decode("ascii", "replace")
+        return (known, rest) if colon and self.credentials.exists(known) else (officer, pin)
+
+    def authenticate(self, app: Application, user_type: int, name: bytes, pin: bytes) -> str:
+        """Checks the PIN of the officer meant, opens the partition if it was sealed, returns the officer's name."""
+        officer = "so" if user_type == ck.CKU_SO else "user"
+        if name:
+            if name.decode("utf-8", "replace") != officer:
+                raise TokenError(ck.CKR_PIN_INCORRECT, "no officer of that name may log in as that user type")
+        else:
+            meant, rest = self._spelling(officer, pin)
+            if meant == officer:
+                pin = rest
+            elif meant != officer:
+                raise TokenError(ck.CKR_PIN_INCORRECT, "the officer named may not log in as that user type")
+        if not self.credentials.exists(officer):
+            raise TokenError(ck.CKR_USER_PIN_NOT_INITIALIZED, f"officer {officer} has no PIN yet")
+        key = self.credentials.check(officer, pin)
+        with self.lock:
+            if self.key is None:
+                self.key = key
+                self._load(key)
+        return officer
+
+    def _opened(self) -> bytes:
+        if self.key is None:
+            raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "the partition is sealed: log in first")
+        return self.key
+
+    # -- objects
+
+    def _load(self, key: bytes | None) -> None:
+        for object_id, attributes in self.pool.store.load_objects(self.slot, key, self.damaged):
+            if object_id not in self.objects:
+                item = TokenObject(self, attributes, None, object_id)
+                self.objects[object_id] = item
+                self.index.add(item)
+
+    def may_add(self, session: Session, attributes: dict[int, bytes]) -> None:
+        """Whether this session may make such an object, asked before any key is generated."""
+        if attributes.get(ck.CKA_TOKEN) == b"\x01" and not session.read_write:
+            raise TokenError(ck.CKR_SESSION_READ_ONLY, "token objects are made in read/write sessions only")
+        if attributes.get(ck.CKA_PRIVATE) == b"\x01" and not session.is_user:
+            raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "private objects need the user logged in")
+
+    def add(self, session: Session, attributes: dict[int, bytes], how: str) -> int:
+        return self.add_all(session, [attributes], how)[0]
+
+    def add_all(self, session: Session, rows: list[dict[int, bytes]], how: str) -> list[int]:
+        """Adds objects, token objects in one commit, and returns their handles."""
+        for attributes in rows:
+            self.may_add(session, attributes)
+        made = []
+        with self.lock:
+            stored = [attributes.get(ck.CKA_TOKEN) == b"\x01" for attributes in rows]
+            ids = [0] * len(rows)
+            if any(stored):
+                with self.pool.store.transaction() as tx:
+                    for position, attributes in enumerate(rows):
+                        if stored[position]:
+                            ids[position] = tx.put_object(self.slot, 0, attributes, self.key)
+                    tx.audit(self._record(session, how))
+            for position, attributes in enumerate(rows):
+                item = TokenObject(self, attributes, None if stored[position] else session, ids[position])
+                if stored[position]:
+                    self.objects[item.object_id] = item
+                else:
+                    self.session_objects.add(item)
+                self.index.add(item)
+                made.append(item)
+        return [session.application.handle_of(item) for item in made]
+
+    def change(self, session: Session, item: TokenObject, changes: dict[int, bytes]) -> None:
+        with self.lock:
+            before = dict(item.attributes)
+            after = {**before, **changes}
+            if item.is_token:
+                with self.pool.store.transaction() as tx:
+                    tx.put_object(self.slot, item.object_id, after, self.key)
+                    tx.audit(self._record(session, "change"))
+            item.attributes.update(changes)
+            self.index.changed(item, before)
+
+    def destroy(self, session: Session, item: TokenObject) -> None:
+        with self.lock:
+            if not item.alive:
+                raise TokenError(ck.CKR_OBJECT_HANDLE_INVALID, "the object is gone")
+            if item.is_token:
+                with self.pool.store.transaction() as tx:
+                    tx.delete_object(self.slot, item.object_id)
+                    tx.audit(self._record(session, "destroy"))
+                del self.objects[item.object_id]
+            else:
+                self.session_objects.discard(item)
+            self._gone(item)
+
+    def _gone(self, item: TokenObject) -> None:
+        item.alive = False
+        self.index.remove(item)
+        for app, handle in list(item.handles.items()):
+            app.handles.pop(handle, None)
+
+    def drop_session_objects(self, session: Session) -> None:
+        with self.lock:
+            for item in [i for i in self.session_objects if i.owner is session]:
+                self.session_objects.discard(item)
+                self._gone(item)
+
+    def drop_private_session_objects(self, app: Application) -> None:
+        with self.lock:
+            for item in [i for i in self.session_objects if i.private and i.owner and i.owner.application is app]:
+                self.session_objects.discard(item)
+                self._gone(item)
+
+    def find(self, session: Session, template: list[tuple[int, Any]]) -> list[TokenObject]:
+        with self.lock:
+            return [item for item in self.index.find(template) if session.sees(item)]
+
+    def _record(self, session: Session, what: str) -> dict[str, str]:
+        login = session.login
+        return {
+            "act": what, "officer": login.officer if login else "", "slot": str(self.slot),
+            "pid": str(session.application.pid), "uid": str(session.application.uid),
+        }
+
+    # -- use of keys
+
+    def check_use(self, session: Session, key: TokenObject, use: str, entry: Any) -> None:
+        """At Init: right kind of key, right flag, right role (sections 5.8 to 5.18)."""
+        wrong = WRONG_TYPE.get(use, ck.CKR_KEY_TYPE_INCONSISTENT)
+        if key.key_class not in CLASSES[use] or key.key_type not in entry.key_types:
+            raise TokenError(wrong, "the mechanism does not work with a key of this class and type")
+        if not key.flag(USAGE[use]):
+            raise TokenError(ck.CKR_KEY_FUNCTION_NOT_PERMITTED, f"the key's CKA_{use.upper()} is FALSE", use)
+        allowed = key.get(ck.CKA_ALLOWED_MECHANISMS)
+        if allowed and entry.number.to_bytes(8, "little") not in [allowed[i : i + 8] for i in range(0, len(allowed), 8)]:
+            raise TokenError(ck.CKR_MECHANISM_INVALID, "not among the key's CKA_ALLOWED_MECHANISMS")
+        self.check_right(session, key, use)
+
+    def check_right(self, session: Session, key: TokenObject, use: str) -> None:
+        """Asked again at every use: a flag lost or a role removed stops a running operation."""
+        if not key.flag(USAGE[use]):
+            raise TokenError(ck.CKR_KEY_FUNCTION_NOT_PERMITTED, f"the key's CKA_{use.upper()} is FALSE", use)
+        policy.check_use(session, key, use)
+
+    def used(self, session: Session, key: TokenObject, use: str, target: TokenObject | None = None) -> None:
+        """First output of a use: what it excludes for ever is committed before the answer."""
+        changes = key_policy.before_use(key, use, target)
+        if changes:
+            self.change(session, key, dict(changes))

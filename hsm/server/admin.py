@@ -1,0 +1,107 @@
+"""The command line's door: acts on the pool, as JSON over an application's control connection.
+
+Pool acts need the OS user that owns the pool (or root); the listener has checked the peer's uid already, and the
+answers carry nothing that a caller may not know.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from hsm import __version__
+from hsm.application import Application
+from hsm.cryptoki.general import padded
+from hsm.errors import TokenError
+from pkcs11_shim import constants as ck
+
+if TYPE_CHECKING:
+    from hsm.partitions import Partition
+    from hsm.server.listener import Listener
+
+
+def _describe(partition: Partition) -> dict[str, Any]:
+    return {
+        "slot": partition.slot,
+        "serial": partition.serial,
+        "label": partition.label.rstrip(),
+        "kind": partition.kind,
+        "initialised": partition.initialised,
+        "user_pin": partition.has_user,
+        "open": partition.is_open,
+        "sessions": partition.sessions,
+        "objects": len(partition.objects),
+        "damaged": len(partition.damaged),
+    }
+
+
+def _status(listener: Listener, app: Application, request: dict[str, Any]) -> dict[str, Any]:
+    pool = listener.pool
+    partitions = [_describe(pool.by_slot[slot]) for slot in pool.slots()]
+    return {
+        "home": pool.home, "pid": os.getpid(), "version": __version__, "in_memory": pool.in_memory,
+        "applications": listener.clients, "partitions": partitions,
+    }
+
+
+def _list(listener: Listener, app: Application, request: dict[str, Any]) -> dict[str, Any]:
+    return {"partitions": _status(listener, app, request)["partitions"]}
+
+
+def _create(listener: Listener, app: Application, request: dict[str, Any]) -> dict[str, Any]:
+    return {"partition": _describe(listener.pool.create_partition())}
+
+
+def _delete(listener: Listener, app: Application, request: dict[str, Any]) -> dict[str, Any]:
+    listener.pool.delete_partition(int(request["slot"]))
+    return {}
+
+
+def _init(listener: Listener, app: Application, request: dict[str, Any]) -> dict[str, Any]:
+    """Initialises a token and its user PIN in one act (what adyton run and partition create --label need)."""
+    partition = listener.pool.partition(int(request["slot"]))
+    partition.initialise(app, str(request["so_pin"]).encode(), padded(str(request["label"]), 32))
+    if request.get("pin"):
+        partition.init_pin(app, str(request["pin"]).encode())
+    return {"partition": _describe(partition)}
+
+
+def _explain(listener: Listener, app: Application, request: dict[str, Any]) -> dict[str, Any]:
+    """The caller's own applications' last refusals: same uid only."""
+    pool = listener.pool
+    with pool.lock:
+        own = [a for a in pool.applications if a.uid == app.uid and a is not app] + [*pool.departed]
+    rows = [{**row, "pid": a.pid} for a in own if a.uid == app.uid for row in list(a.refusals)]
+    for row in rows:
+        row["code"] = next((n for n, v in vars(ck).items() if n.startswith("CKR_") and v == row["rv"]), hex(row["rv"]))
+    return {"refusals": sorted(rows, key=lambda row: float(row["time"]))[-32:]}
+
+
+def _stop(listener: Listener, app: Application, request: dict[str, Any]) -> dict[str, Any]:
+    listener.stop()
+    return {"pid": os.getpid()}
+
+
+ACTS: dict[str, Callable[[Listener, Application, dict[str, Any]], dict[str, Any]]] = {
+    "status": _status, "partition-list": _list, "partition-create": _create, "partition-delete": _delete,
+    "init": _init, "explain": _explain, "stop": _stop,
+}
+
+
+def answer(listener: Listener, app: Application, payload: bytes) -> bytes:
+    """The response body to one admin request: rv, then JSON."""
+    rv, result = int(ck.CKR_OK), {}
+    try:
+        request = json.loads(payload)
+        act = ACTS.get(request.get("act", "")) if isinstance(request, dict) else None
+        if act is None:
+            raise TokenError(ck.CKR_ARGUMENTS_BAD, "this engine does not know that act; is it an older version?")
+        result = act(listener, app, request)
+    except TokenError as refusal:
+        rv, result = refusal.rv, {"error": refusal.reason, "rv": refusal.rv}
+    except (ValueError, KeyError, TypeError) as fault:
+        rv, result = ck.CKR_ARGUMENTS_BAD, {"error": f"the request is not well formed: {type(fault).__name__}", "rv": 7}
+    return struct.pack("<Q", rv) + json.dumps(result).encode()

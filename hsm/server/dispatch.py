@@ -1,0 +1,53 @@
+"""From a frame to a handler and back: one table of the functions that the engine serves.
+
+A function that is not served answers CKR_FUNCTION_NOT_SUPPORTED; a frame that is not well formed ends the
+connection; a refusal becomes its code, and its reason is kept for ``adyton explain``.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Callable
+from typing import Any
+
+from hsm.application import Application
+from hsm.cryptoki import ciphering, digesting, general, keys, objects, signing
+from hsm.errors import TokenError
+from hsm.server import codec
+from pkcs11_shim import constants as ck
+
+_RV = struct.Struct("<Q")
+
+
+def _served() -> list[Callable[..., Any] | None]:
+    rooms = (general, objects, keys, signing, ciphering, digesting)
+    return [next((getattr(room, name) for room in rooms if hasattr(room, name)), None) for name in codec.NAMES]
+
+
+HANDLERS = _served()
+
+
+def answer(app: Application, function: int, payload: memoryview) -> bytes:
+    """The response to one call, from its return code on. Raises codec.Malformed on a frame that is not well formed."""
+    if function >= len(HANDLERS):
+        raise codec.Malformed("no such function")
+    arguments = codec.DECODE[function](payload)
+    handler = HANDLERS[function]
+    try:
+        if handler is None:
+            raise TokenError(ck.CKR_FUNCTION_NOT_SUPPORTED, "this function is not served by this version")
+        rv, *outs = handler(app, *arguments)
+        return _RV.pack(rv) + codec.ENCODE[function](*outs)
+    except TokenError as refusal:
+        _keep(app, function, refusal.rv, refusal.reason, refusal.subject)
+        return _RV.pack(refusal.rv)
+    except MemoryError:
+        _keep(app, function, ck.CKR_DEVICE_MEMORY, "the engine is out of memory", "")
+        return _RV.pack(ck.CKR_DEVICE_MEMORY)
+
+
+def _keep(app: Application, function: int, rv: int, reason: str, subject: str) -> None:
+    app.refusals.append(
+        {"time": time.time(), "function": codec.NAMES[function], "rv": rv, "reason": reason, "subject": subject}
+    )

@@ -1,0 +1,190 @@
+"""Connections: one thread each, blocking reads, bounded frames.
+
+The first connection of an application is its control connection: hello, links and admin go over it, and its end is
+the application's end. Calls go over links, each one end of a socket pair that the engine made (so a host that has
+since changed its uid or root goes on). A frame that is not well formed ends the application that sent it.
+"""
+
+from __future__ import annotations
+
+import array
+import os
+import socket
+import struct
+import sys
+import threading
+import time
+import traceback
+
+from hsm import __version__
+from hsm.application import Application
+from hsm.partitions import Pool
+from hsm.server import codec, dispatch
+from pkcs11_shim import constants as ck
+
+MAGIC = b"ADYTON\x00\x01"
+MAJOR, MINOR = 1, 0
+LARGEST_FRAME = 64 << 20
+HELLO, LINK, ADMIN = 0xFFFF, 0xFFFE, 0xFFFD
+MOST_LINKS = 64
+_HEAD = struct.Struct("<IHH")
+_LENGTH = struct.Struct("<I")
+_HELLO = struct.Struct("<8sHHQ32sQ")
+
+
+class Listener:
+    """Accepts applications until nobody has been there for ``idle`` seconds (0: for ever)."""
+
+    def __init__(self, pool: Pool, listening: socket.socket, idle: float, uids: frozenset[int]) -> None:
+        self.pool = pool
+        self.listening = listening
+        self.idle = idle
+        self.uids = uids
+        self.lock = threading.Lock()
+        self.clients = 0
+        self.stopping = False
+
+    def serve(self) -> None:
+        last = time.monotonic()
+        self.listening.settimeout(min(self.idle, 5.0) if self.idle else 5.0)
+        while not self.stopping:
+            try:
+                connection, _ = self.listening.accept()
+            except TimeoutError:
+                if self.clients:
+                    last = time.monotonic()
+                elif self.idle and time.monotonic() - last >= self.idle:
+                    return
+                continue
+            except OSError:
+                return
+            last = time.monotonic()
+            pid, uid, _gid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+            if uid not in self.uids:
+                connection.close()
+                continue
+            threading.Thread(target=self._application, args=(connection, pid, uid), daemon=True).start()
+
+    def stop(self) -> None:
+        self.stopping = True
+        try:
+            self.listening.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+    def _application(self, connection: socket.socket, pid: int, uid: int) -> None:
+        with self.lock:
+            self.clients += 1
+        app = Application(self.pool, pid, uid)
+        with self.pool.lock:
+            self.pool.applications.add(app)
+        links: list[socket.socket] = []
+        try:
+            self._control(connection, app, links)
+        except (OSError, EOFError, codec.Malformed):
+            pass
+        finally:
+            for link in links:
+                _shut(link)
+            connection.close()
+            with self.pool.lock:
+                self.pool.applications.discard(app)
+            app.end()
+            if app.refusals:
+                self.pool.departed.append(app)
+            with self.lock:
+                self.clients -= 1
+
+    def _control(self, connection: socket.socket, app: Application, links: list[socket.socket]) -> None:
+        function, payload = _receive(connection)
+        if function != HELLO or len(payload) < _HELLO.size:
+            raise codec.Malformed("the first frame must be hello")
+        magic, major, _minor, ulong, _digest, _pid = _HELLO.unpack_from(payload)
+        welcome = magic == MAGIC and major == MAJOR and ulong == 8
+        version = __version__.encode()
+        body = struct.pack("<QHHQ", ck.CKR_OK if welcome else ck.CKR_DEVICE_ERROR, MAJOR, MINOR, len(version))
+        _send(connection, body + version + struct.pack("<Q", os.getpid()))
+        if not welcome:
+            return
+        while True:
+            function, payload = _receive(connection)
+            if function == LINK and len(links) < MOST_LINKS:
+                ours, theirs = socket.socketpair()
+                links.append(ours)
+                frame = _LENGTH.pack(8) + struct.pack("<Q", ck.CKR_OK)
+                rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs.fileno()]))
+                connection.sendmsg([frame], [rights])
+                theirs.close()
+                threading.Thread(target=self._link, args=(ours, app), daemon=True).start()
+            elif function == ADMIN:
+                from hsm.server import admin
+
+                _send(connection, admin.answer(self, app, bytes(payload)))
+            else:
+                raise codec.Malformed("not a frame for the control connection")
+
+    def _link(self, connection: socket.socket, app: Application) -> None:
+        """One link's calls."""
+        try:
+            while True:
+                function, payload = _receive(connection)
+                try:
+                    body = dispatch.answer(app, function, payload)
+                except codec.Malformed:
+                    raise
+                except Exception as fault:  # a fault of ours must not take the engine down, nor print a value
+                    report(fault)
+                    body = struct.pack("<Q", ck.CKR_DEVICE_ERROR)
+                _send(connection, body)
+        except (OSError, EOFError, codec.Malformed):
+            pass
+        finally:
+            _shut(connection)
+
+
+def report(fault: BaseException) -> None:
+    """Where a fault of the engine happened, by file and line: never its text, which may carry values."""
+    places = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(fault.__traceback__)[-4:]]
+    print(f"adyton: fault {type(fault).__name__} at {' <- '.join(reversed(places))}", file=sys.stderr, flush=True)
+
+
+def _receive(connection: socket.socket) -> tuple[int, memoryview]:
+    """One request: its function and payload. Raises EOFError at the end and codec.Malformed on a wrong length."""
+    data = connection.recv(65536)
+    while 0 < len(data) < 8:
+        more = connection.recv(65536)
+        if not more:
+            break
+        data += more
+    if len(data) < 8:
+        raise EOFError
+    length, function, _zero = _HEAD.unpack_from(data)
+    if length < 4 or length > LARGEST_FRAME:
+        raise codec.Malformed("frame length")
+    missing = length + 4 - len(data)
+    if missing < 0:
+        raise codec.Malformed("bytes behind the frame")
+    if missing:
+        whole = bytearray(length + 4)
+        whole[: len(data)] = data
+        view = memoryview(whole)
+        have = len(data)
+        while have < len(whole):
+            got = connection.recv_into(view[have:])
+            if not got:
+                raise EOFError
+            have += got
+        return function, view[8:]
+    return function, memoryview(data)[8:]
+
+
+def _send(connection: socket.socket, body: bytes) -> None:
+    connection.sendall(_LENGTH.pack(len(body)) + body)
+
+
+def _shut(connection: socket.socket) -> None:
+    try:
+        connection.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
+    connection.close()
