@@ -1,0 +1,113 @@
+"""What a C type can't say: which arguments of a function go in, come out, or carry their size beside them.
+
+One row a function, in the order of the function lists; each kind names how many C arguments it takes. The
+generator fails where a row and the declared types disagree. Functions answered inside the library have the row
+``LOCAL``; those that no version of the engine serves yet carry their session alone, and the engine says so.
+"""
+
+from __future__ import annotations
+
+# kind -> the C types it takes, «*» standing for any pointer to the named type.
+KINDS: dict[str, tuple[str, ...]] = {
+    "u64": ("integer",),
+    "bytes": ("byte *", "integer"),
+    "label": ("byte *",),
+    "out": ("byte *", "integer *"),
+    "fixedout": ("byte *", "integer"),
+    "ulongs": ("integer *", "integer *"),
+    "found": ("integer *", "integer", "integer *"),
+    "ulong_out": ("integer *",),
+    "struct_out": ("structure *",),
+    "template": ("CK_ATTRIBUTE *", "integer"),
+    "query": ("CK_ATTRIBUTE *", "integer"),
+    "mechanism": ("CK_MECHANISM *",),
+    "ignored": ("any",),
+    "reserved": ("void *",),
+    "rest": (),
+}
+
+LOCAL = ("local",)
+_DATA_OUT = ("u64", "bytes", "out")
+_INIT = ("u64", "mechanism", "u64")
+_SESSION_ONLY = ("u64", "rest")
+
+ROWS: dict[str, tuple[str, ...]] = {
+    "C_Initialize": LOCAL,
+    "C_Finalize": LOCAL,
+    "C_GetInfo": LOCAL,
+    "C_GetFunctionList": LOCAL,
+    "C_GetSlotList": ("u64", "ulongs"),
+    "C_GetSlotInfo": ("u64", "struct_out"),
+    "C_GetTokenInfo": ("u64", "struct_out"),
+    "C_GetMechanismList": ("u64", "ulongs"),
+    "C_GetMechanismInfo": ("u64", "u64", "struct_out"),
+    "C_InitToken": ("u64", "bytes", "label"),
+    "C_InitPIN": ("u64", "bytes"),
+    "C_SetPIN": ("u64", "bytes", "bytes"),
+    "C_OpenSession": ("u64", "u64", "ignored", "ignored", "ulong_out"),
+    "C_CloseSession": ("u64",),
+    "C_CloseAllSessions": ("u64",),
+    "C_GetSessionInfo": ("u64", "struct_out"),
+    "C_GetOperationState": ("u64", "out"),
+    "C_SetOperationState": ("u64", "bytes", "u64", "u64"),
+    "C_Login": ("u64", "u64", "bytes"),
+    "C_Logout": ("u64",),
+    "C_CreateObject": ("u64", "template", "ulong_out"),
+    "C_CopyObject": ("u64", "u64", "template", "ulong_out"),
+    "C_DestroyObject": ("u64", "u64"),
+    "C_GetObjectSize": ("u64", "u64", "ulong_out"),
+    "C_GetAttributeValue": ("u64", "u64", "query"),
+    "C_SetAttributeValue": ("u64", "u64", "template"),
+    "C_FindObjectsInit": ("u64", "template"),
+    "C_FindObjects": ("u64", "found"),
+    "C_FindObjectsFinal": ("u64",),
+    "C_EncryptInit": _INIT,
+    "C_Encrypt": _DATA_OUT,
+    "C_EncryptUpdate": _DATA_OUT,
+    "C_EncryptFinal": ("u64", "out"),
+    "C_DecryptInit": _INIT,
+    "C_Decrypt": _DATA_OUT,
+    "C_DecryptUpdate": _DATA_OUT,
+    "C_DecryptFinal": ("u64", "out"),
+    "C_DigestInit": ("u64", "mechanism"),
+    "C_Digest": _DATA_OUT,
+    "C_DigestUpdate": ("u64", "bytes"),
+    "C_DigestKey": ("u64", "u64"),
+    "C_DigestFinal": ("u64", "out"),
+    "C_SignInit": _INIT,
+    "C_Sign": _DATA_OUT,
+    "C_SignUpdate": ("u64", "bytes"),
+    "C_SignFinal": ("u64", "out"),
+    "C_SignRecoverInit": _INIT,
+    "C_SignRecover": _DATA_OUT,
+    "C_VerifyInit": _INIT,
+    "C_Verify": ("u64", "bytes", "bytes"),
+    "C_VerifyUpdate": ("u64", "bytes"),
+    "C_VerifyFinal": ("u64", "bytes"),
+    "C_VerifyRecoverInit": _INIT,
+    "C_VerifyRecover": _DATA_OUT,
+    "C_DigestEncryptUpdate": _DATA_OUT,
+    "C_DecryptDigestUpdate": _DATA_OUT,
+    "C_SignEncryptUpdate": _DATA_OUT,
+    "C_DecryptVerifyUpdate": _DATA_OUT,
+    "C_GenerateKey": ("u64", "mechanism", "template", "ulong_out"),
+    "C_GenerateKeyPair": ("u64", "mechanism", "template", "template", "ulong_out", "ulong_out"),
+    "C_WrapKey": ("u64", "mechanism", "u64", "u64", "out"),
+    "C_UnwrapKey": ("u64", "mechanism", "u64", "bytes", "template", "ulong_out"),
+    "C_DeriveKey": ("u64", "mechanism", "u64", "template", "ulong_out"),
+    "C_SeedRandom": ("u64", "bytes"),
+    "C_GenerateRandom": ("u64", "fixedout"),
+    "C_GetFunctionStatus": ("u64",),
+    "C_CancelFunction": ("u64",),
+    "C_WaitForSlotEvent": ("u64", "ulong_out", "reserved"),
+    "C_GetInterfaceList": LOCAL,
+    "C_GetInterface": LOCAL,
+    "C_LoginUser": ("u64", "u64", "bytes", "bytes"),
+    "C_SessionCancel": ("u64", "u64"),
+    "C_GetSessionValidationFlags": ("u64", "u64", "ulong_out"),
+}
+
+
+def row(name: str) -> tuple[str, ...]:
+    """The kinds of a function's arguments; the message, encapsulation and asynchronous calls carry their session."""
+    return ROWS.get(name, _SESSION_ONLY)
