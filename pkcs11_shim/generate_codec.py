@@ -1,0 +1,208 @@
+"""Writes hsm/server/codec.py: straight-line Python that decodes every call and encodes every answer."""
+
+from __future__ import annotations
+
+from pkcs11_shim import directions
+from pkcs11_shim.parameters import STRUCTURES
+
+HEADER = '''"""The engine's codecs, one pair a function; written by tools/generate, not by hand.
+
+Decoders raise Malformed on any length that the frame does not hold, and on bytes left over.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+NULL = 0xFFFFFFFFFFFFFFFF
+MOST_ENTRIES = 256
+DEEPEST = 2
+_Q = struct.Struct("<Q")
+
+
+class Malformed(Exception):
+    """A frame that no library of ours sends."""
+
+
+class Mech(NamedTuple):
+    """CK_MECHANISM: its number and its parameter, None, raw bytes or one of the structures below."""
+
+    number: int
+    parameter: Any
+
+
+def _u64(data: memoryview, at: int) -> tuple[int, int]:
+    if at + 8 > len(data):
+        raise Malformed("short")
+    return _Q.unpack_from(data, at)[0], at + 8
+
+
+def _bytes(data: memoryview, at: int) -> tuple[bytes | None, int]:
+    length, at = _u64(data, at)
+    if length == NULL:
+        return None, at
+    if length > len(data) - at:
+        raise Malformed("length beyond the frame")
+    return bytes(data[at : at + length]), at + length
+
+
+def _capacity(data: memoryview, at: int) -> tuple[int | None, int]:
+    value, at = _u64(data, at)
+    return (None if value == NULL else value), at
+
+
+def _kind(data: memoryview, at: int) -> tuple[int, int]:
+    if at >= len(data):
+        raise Malformed("short")
+    return data[at], at + 1
+
+
+def _template(data: memoryview, at: int, depth: int = 0) -> tuple[list[Any], int]:
+    count, at = _u64(data, at)
+    if count > MOST_ENTRIES or depth > DEEPEST:
+        raise Malformed("template too large")
+    rows: list[Any] = []
+    for _ in range(count):
+        attribute, at = _u64(data, at)
+        kind, at = _kind(data, at)
+        value: Any = None
+        if kind == 1:
+            value, at = _bytes(data, at)
+        elif kind == 2:
+            value, at = _template(data, at, depth + 1)
+        elif kind:
+            raise Malformed("attribute kind")
+        rows.append((attribute, value))
+    return rows, at
+
+
+def _query(data: memoryview, at: int, depth: int = 0) -> tuple[list[Any], int]:
+    count, at = _u64(data, at)
+    if count > MOST_ENTRIES or depth > DEEPEST:
+        raise Malformed("query too large")
+    rows: list[Any] = []
+    for _ in range(count):
+        attribute, at = _u64(data, at)
+        kind, at = _kind(data, at)
+        room: Any = None
+        if kind in (0, 1):
+            size, at = _u64(data, at)
+            room = size if kind else None
+        elif kind == 2:
+            room, at = _query(data, at, depth + 1)
+        else:
+            raise Malformed("query kind")
+        rows.append((attribute, room))
+    return rows, at
+
+
+def _mechanism(data: memoryview, at: int) -> tuple[Mech | None, int]:
+    kind, at = _kind(data, at)
+    number, at = _u64(data, at)
+    if kind == 0:
+        return None, at
+    if kind == 1:
+        return Mech(number, None), at
+    if kind == 2:
+        raw, at = _bytes(data, at)
+        return Mech(number, raw), at
+    reader = PARAMETERS.get(number) if kind == 3 else None
+    if reader is None:
+        raise Malformed("parameter kind")
+    parameter, at = reader(data, at)
+    return Mech(number, parameter), at
+
+
+def _sized(length: int, data: bytes | None) -> bytes:
+    return _Q.pack(length) + (b"\\x00" if data is None else b"\\x01" + data)
+
+
+def _ulongs(count: int, values: list[int] | None) -> bytes:
+    return _Q.pack(count) + (b"\\x00" if values is None else b"\\x01" + struct.pack(f"<{count}Q", *values))
+
+
+def _found(values: list[int]) -> bytes:
+    return struct.pack(f"<{len(values) + 1}Q", len(values), *values)
+
+
+def _blob(value: bytes) -> bytes:
+    return _Q.pack(len(value)) + value
+
+
+def _answers(rows: list[Any]) -> bytes:
+    parts = [_Q.pack(len(rows))]
+    for length, value in rows:
+        kind = 0 if value is None else 2 if isinstance(value, list) else 1
+        parts.append(_Q.pack(length) + bytes((kind,)))
+        parts.append(b"" if value is None else _answers(value) if kind == 2 else value)
+    return b"".join(parts)
+
+
+'''
+
+READERS = {"u64": "_u64", "bytes": "_bytes", "out": "_capacity", "fixedout": "_u64", "ulongs": "_capacity",
+           "found": "_u64", "template": "_template", "query": "_query", "mechanism": "_mechanism"}
+WRITERS = {"out": ("_sized({0}, {1})", 2), "fixedout": ("_blob({0})", 1), "ulongs": ("_ulongs({0}, {1})", 2),
+           "found": ("_found({0})", 1), "ulong_out": ("_Q.pack({0})", 1), "struct_out": ("_blob({0})", 1),
+           "query": ("_answers({0})", 1)}
+
+
+def _structure(name: str) -> str:
+    types = {"u64": "int", "bytes": "bytes | None", "inline": "bytes", "nested": "Any"}
+    fields = STRUCTURES[name]
+    lines = [f"class {name}(NamedTuple):"] + [f"    {field}: {types[kind]}" for kind, field, _ in fields]
+    lines += ["", "", f"def _read_{name}(data: memoryview, at: int) -> tuple[{name}, int]:"]
+    for position, (kind, _field, other) in enumerate(fields):
+        reader = {"u64": "_u64", "bytes": "_bytes", "inline": "_bytes", "nested": f"_read_{other}"}[kind]
+        lines.append(f"    v{position}, at = {reader}(data, at)")
+        if kind == "inline":
+            lines.append(f"    if v{position} is None:\n        raise Malformed(\"missing\")")
+    names = ", ".join(f"v{position}" for position in range(len(fields)))
+    return "\n".join([*lines, f"    return {name}({names}), at", "", ""])
+
+
+def _decoder(name: str, kinds: tuple[str, ...]) -> str:
+    lines, names = [f"def _decode_{name}(data: memoryview) -> tuple[Any, ...]:", "    at = 0"], []
+    if kinds == directions.LOCAL:
+        return "\n".join([lines[0], '    raise Malformed("answered in the library")', "", ""])
+    for position, kind in enumerate(kinds):
+        if kind == "label":
+            lines += ["    if at + 32 > len(data):", '        raise Malformed("short")',
+                      f"    v{position}, at = bytes(data[at : at + 32]), at + 32"]
+        elif kind in READERS:
+            lines.append(f"    v{position}, at = {READERS[kind]}(data, at)")
+        else:
+            continue
+        names.append(f"v{position}")
+    lines += ["    if at != len(data):", '        raise Malformed("bytes left over")']
+    return "\n".join([*lines, f"    return ({', '.join(names)},)", "", ""])
+
+
+def _encoder(name: str, kinds: tuple[str, ...]) -> str:
+    parts, names = [], []
+    for kind in kinds:
+        if kind in WRITERS:
+            form, count = WRITERS[kind]
+            fresh = [f"v{len(names) + i}" for i in range(count)]
+            names += fresh
+            parts.append(form.format(*fresh))
+    arguments = ", ".join(f"{n}: Any" for n in names)
+    return f"def _encode_{name}({arguments}) -> bytes:\n    return {' + '.join(parts) or 'b' + chr(34) * 2}\n\n"
+
+
+def text(names: list[str], numbers: dict[int, str]) -> str:
+    """The whole module, for functions in table order and mechanism number -> structure name."""
+    inner = sorted(STRUCTURES, key=lambda s: any(kind == "nested" for kind, _, _ in STRUCTURES[s]))
+    out = [HEADER, *[_structure(name) + "\n" for name in inner]]
+    rows = "".join(f"    {number:#x}: _read_{name},\n" for number, name in sorted(numbers.items()))
+    out.append(f"PARAMETERS: dict[int, Callable[[memoryview, int], tuple[Any, int]]] = {{\n{rows}}}\n\n\n")
+    for name in names:
+        kinds = directions.row(name)
+        out += [_decoder(name, kinds) + "\n", _encoder(name, kinds) + "\n"]
+    for table, prefix in (("DECODE", "_decode_"), ("ENCODE", "_encode_")):
+        members = "".join(f"    {prefix}{name},\n" for name in names)
+        out.append(f"{table}: list[Callable[..., Any]] = [\n{members}]\n")
+    out.append("NAMES = [\n" + "".join(f'    "{name}",\n' for name in names) + "]\n")
+    return "".join(out).replace("\n\n\n\n", "\n\n\n")
