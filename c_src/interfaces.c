@@ -37,7 +37,7 @@ static CK_INTERFACE *interface_of_version(const CK_VERSION *version)
     return NULL;
 }
 
-CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR ppFunctionList)
+CK_RV C_GetFunctionList(CK_FUNCTION_LIST **ppFunctionList)
 {
     if (ppFunctionList == NULL)
         return CKR_ARGUMENTS_BAD;
@@ -45,7 +45,7 @@ CK_RV C_GetFunctionList(CK_FUNCTION_LIST_PTR_PTR ppFunctionList)
     return CKR_OK;
 }
 
-CK_RV C_GetInterfaceList(CK_INTERFACE_PTR pInterfacesList, CK_ULONG_PTR pulCount)
+CK_RV C_GetInterfaceList(CK_INTERFACE *pInterfacesList, CK_ULONG *pulCount)
 {
     if (pulCount == NULL)
         return CKR_ARGUMENTS_BAD;
@@ -59,7 +59,7 @@ CK_RV C_GetInterfaceList(CK_INTERFACE_PTR pInterfacesList, CK_ULONG_PTR pulCount
     return CKR_OK;
 }
 
-CK_RV C_GetInterface(CK_UTF8CHAR_PTR pInterfaceName, CK_VERSION_PTR pVersion, CK_INTERFACE_PTR_PTR ppInterface,
+CK_RV C_GetInterface(CK_UTF8CHAR *pInterfaceName, CK_VERSION *pVersion, CK_INTERFACE **ppInterface,
                      CK_FLAGS flags)
 {
     if (ppInterface == NULL)

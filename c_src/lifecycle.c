@@ -43,7 +43,7 @@ static CK_RV check_arguments(const CK_C_INITIALIZE_ARGS *arguments)
     return given == 0 || given == 4 ? CKR_OK : CKR_ARGUMENTS_BAD;
 }
 
-CK_RV C_Initialize(CK_VOID_PTR pInitArgs)
+CK_RV C_Initialize(void *pInitArgs)
 {
     CK_RV rv = check_arguments(pInitArgs);
     if (rv != CKR_OK)
@@ -67,7 +67,7 @@ CK_RV C_Initialize(CK_VOID_PTR pInitArgs)
     return rv;
 }
 
-CK_RV C_Finalize(CK_VOID_PTR pReserved)
+CK_RV C_Finalize(void *pReserved)
 {
     if (pReserved != NULL)
         return CKR_ARGUMENTS_BAD;
@@ -92,7 +92,7 @@ static void pad(CK_UTF8CHAR *field, size_t size, const char *text)
     memcpy(field, text, strlen(text));
 }
 
-CK_RV C_GetInfo(CK_INFO_PTR pInfo)
+CK_RV C_GetInfo(CK_INFO *pInfo)
 {
     if (!atomic_load(&adyton_state.initialised))
         return CKR_CRYPTOKI_NOT_INITIALIZED;

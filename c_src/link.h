@@ -15,6 +15,9 @@ struct adyton_call {
     unsigned char inline_buffer[4096];
 };
 
+/* Of the declarations this library was built from, for the hello: generated/tables.c. */
+__attribute__((visibility("hidden"))) extern const unsigned char adyton_declarations_hash[32];
+
 /* CKR_OK, or why no call can be made; writes the room of the header. */
 __attribute__((visibility("hidden"))) CK_RV adyton_begin(struct adyton_call *call, unsigned function);
 /* Sends, receives; the engine's return code. `answer` is what follows it, valid until adyton_end. */

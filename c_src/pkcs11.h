@@ -916,6 +916,7 @@ struct CK_WTLS_PRF_PARAMS {
     CK_ULONG *pulOutputLen;
 };
 
+#pragma GCC visibility push(default)
 CK_RV C_Initialize(void *);
 CK_RV C_Finalize(void *);
 CK_RV C_GetInfo(CK_INFO *);
@@ -1020,6 +1021,7 @@ CK_RV C_AsyncGetID(CK_SESSION_HANDLE, CK_UTF8CHAR *, CK_ULONG *);
 CK_RV C_AsyncJoin(CK_SESSION_HANDLE, CK_UTF8CHAR *, CK_ULONG, CK_BYTE *, CK_ULONG);
 CK_RV C_WrapKeyAuthenticated(CK_SESSION_HANDLE, CK_MECHANISM *, CK_OBJECT_HANDLE, CK_OBJECT_HANDLE, CK_BYTE *, CK_ULONG, CK_BYTE *, CK_ULONG *);
 CK_RV C_UnwrapKeyAuthenticated(CK_SESSION_HANDLE, CK_MECHANISM *, CK_OBJECT_HANDLE, CK_BYTE *, CK_ULONG, CK_ATTRIBUTE *, CK_ULONG, CK_BYTE *, CK_ULONG, CK_OBJECT_HANDLE *);
+#pragma GCC visibility pop
 
 struct CK_FUNCTION_LIST {
     CK_VERSION version;

@@ -294,7 +294,8 @@ class Partition:
         if not key.flag(USAGE[use]):
             raise TokenError(ck.CKR_KEY_FUNCTION_NOT_PERMITTED, f"the key's CKA_{use.upper()} is FALSE", use)
         allowed = key.get(ck.CKA_ALLOWED_MECHANISMS)
-        if allowed and entry.number.to_bytes(8, "little") not in [allowed[i : i + 8] for i in range(0, len(allowed), 8)]:
+        number = entry.number.to_bytes(8, "little")
+        if allowed and number not in [allowed[i : i + 8] for i in range(0, len(allowed), 8)]:
             raise TokenError(ck.CKR_MECHANISM_INVALID, "not among the key's CKA_ALLOWED_MECHANISMS")
         self.check_right(session, key, use)
 

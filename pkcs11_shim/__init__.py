@@ -1,0 +1,1 @@
+"""The Python side of the PKCS#11 library: its declarations, generator and build."""

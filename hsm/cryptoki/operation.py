@@ -56,7 +56,7 @@ def start(app: Application, handle: int, kind: str, mech: Any, key_handle: int |
 
 
 def current(session: Session, kind: str, *, in_parts: bool | None) -> Operation:
-    """The active operation, checked again for its key and its right (asked at each use); one-shot after parts ends it."""
+    """The active operation, its key and right asked again at each use; one-shot after parts ends it."""
     operation: Operation | None = session.active.get(kind)
     if operation is None:
         raise TokenError(ck.CKR_OPERATION_NOT_INITIALIZED, f"no {kind} operation is active")

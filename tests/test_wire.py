@@ -1,0 +1,71 @@
+"""The wire: generated files are fresh, the C side compiles without a warning, and no frame harms the decoders."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hsm.server import codec
+from pkcs11_shim import constants as ck
+from pkcs11_shim import directions, generate
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.mark.parametrize("path", generate.everything())
+def test_generated_file_is_fresh(path: str) -> None:
+    assert (ROOT / path).read_text() == generate.everything()[path], "run tools/generate"
+
+
+def test_all_functions_of_the_three_tables() -> None:
+    ffi, _ = generate.declarations()
+    lists = ("CK_FUNCTION_LIST", "CK_FUNCTION_LIST_3_0", "CK_FUNCTION_LIST_3_2")
+    lengths = [len(ffi.typeof(name).fields) - 1 for name in lists]
+    assert lengths == [68, 92, 104]
+    assert len(codec.DECODE) == len(codec.ENCODE) == len(codec.NAMES) == 104
+
+
+@pytest.mark.parametrize("source", sorted((ROOT / "c_src").rglob("*.c")), ids=lambda p: p.name)
+def test_c_compiles_without_a_warning(source: Path, tmp_path: Path) -> None:
+    command = ["cc", "-std=c11", "-O2", "-Wall", "-Wextra", "-Werror", "-fvisibility=hidden", "-I", str(ROOT / "c_src")]
+    done = subprocess.run([*command, "-c", str(source), "-o", str(tmp_path / "o")], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@given(st.integers(0, 103), st.binary(max_size=200))
+def test_no_frame_breaks_a_decoder(function: int, frame: bytes) -> None:
+    """Any bytes at all either decode or are Malformed."""
+    try:
+        arguments = codec.DECODE[function](memoryview(frame))
+    except codec.Malformed:
+        return
+    kinds = directions.row(codec.NAMES[function])
+    assert len(arguments) == sum(kind in ("label", *generate.generate_codec.READERS) for kind in kinds)
+
+
+def _u64(value: int) -> bytes:
+    return value.to_bytes(8, "little")
+
+
+def test_a_gcm_parameter_arrives_whole() -> None:
+    position = codec.NAMES.index("C_EncryptInit")
+    iv, aad = b"i" * 12, b"header"
+    frame = (
+        _u64(7) + b"\x03" + _u64(ck.CKM_AES_GCM) + _u64(len(iv)) + iv + _u64(96) + _u64(len(aad)) + aad + _u64(128)
+        + _u64(9)
+    )
+    session, mechanism, key = codec.DECODE[position](memoryview(frame))
+    assert (session, key) == (7, 9)
+    assert mechanism.parameter == codec.CK_GCM_PARAMS(iv, 96, aad, 128)
+
+
+def test_nesting_deeper_than_the_cap_is_refused() -> None:
+    frame = b""
+    for _ in range(4):
+        frame = _u64(1) + _u64(ck.CKA_WRAP_TEMPLATE) + b"\x02" + (frame or _u64(0))
+    with pytest.raises(codec.Malformed):
+        codec.DECODE[codec.NAMES.index("C_FindObjectsInit")](memoryview(_u64(1) + frame))
