@@ -1,0 +1,227 @@
+"""AES: key generation, ECB, CBC, CBC_PAD, CTR, GCM and CMAC (PKCS#11 3.2, section 6.10 and on)."""
+
+from __future__ import annotations
+
+import hmac
+import os
+from collections.abc import Callable
+from typing import Any
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.cmac import CMAC
+
+from hsm.errors import TokenError
+from hsm.mechanisms.entry import Mechanism, no_parameter
+from hsm.objects.key import Key
+from pkcs11_shim import constants as ck
+
+BLOCK = 16
+KEY_LENGTHS = (16, 24, 32)
+SHORTEST_IV, LONGEST_IV = 12, 128
+SHORTEST_TAG = 12
+
+
+def _algorithm(key: Key) -> algorithms.AES:
+    return algorithms.AES(key.get(ck.CKA_VALUE) or b"")
+
+
+class Stream:
+    """A cipher that works in parts. ``pads``: PKCS#7 is put on or taken off; ``whole``: full blocks only."""
+
+    __slots__ = ("_context", "_held", "_in", "encrypting", "pads", "whole")
+    multipart = True
+
+    def __init__(self, key: Key, mode: modes.Mode, encrypting: bool, pads: bool, whole: bool) -> None:
+        cipher: Cipher[Any] = Cipher(key.native(_algorithm), mode)
+        self._context = cipher.encryptor() if encrypting else cipher.decryptor()
+        self._held = b""
+        self._in = 0
+        self.encrypting = encrypting
+        self.pads = pads
+        self.whole = whole
+
+    def bound(self, length: int) -> int:
+        """The most that ``length`` more bytes and the end can give."""
+        total = len(self._held) + self._in % BLOCK * (not self.pads) + length
+        if self.pads and self.encrypting:
+            return (total // BLOCK + 1) * BLOCK if total else BLOCK
+        return total
+
+    def part_bound(self, length: int) -> int:
+        """The most that an update with ``length`` bytes gives: whole blocks, or everything for a counter mode."""
+        if not (self.pads or self.whole):
+            return length
+        total = self._in % BLOCK + len(self._held) + length
+        return total // BLOCK * BLOCK
+
+    def update(self, data: bytes) -> bytes:
+        if self.pads and not self.encrypting:
+            # The last block stays here: only the end says whether it carries the padding.
+            data = self._held + data
+            keep = (len(data) - 1) % BLOCK + 1 if data else 0
+            self._held = data[len(data) - keep :]
+            data = data[: len(data) - keep]
+        self._in += len(data)
+        return self._context.update(data)
+
+    def finish(self) -> bytes:
+        if not self.pads:
+            if self.whole and self._in % BLOCK:
+                raise self._range()
+            return self._context.finalize()
+        if self.encrypting:
+            pad = BLOCK - self._in % BLOCK
+            return self._context.update(bytes((pad,)) * pad) + self._context.finalize()
+        if len(self._held) != BLOCK:
+            raise self._range()
+        last = self._context.update(self._held) + self._context.finalize()
+        pad = last[-1]
+        wrong = not 1 <= pad <= BLOCK or not hmac.compare_digest(last[-pad:], bytes((pad,)) * pad)
+        if wrong:
+            raise TokenError(ck.CKR_ENCRYPTED_DATA_INVALID, "the ciphertext does not decrypt under this key")
+        return last[:-pad]
+
+    def _range(self) -> TokenError:
+        rv = ck.CKR_DATA_LEN_RANGE if self.encrypting else ck.CKR_ENCRYPTED_DATA_LEN_RANGE
+        return TokenError(rv, "the length is no multiple of 16 bytes")
+
+    def one_shot(self, data: bytes) -> bytes:
+        return self.update(data) + self.finish()
+
+
+class Gcm:
+    """GCM. Input is gathered: no plaintext leaves before the tag is known to be good."""
+
+    __slots__ = ("_aad", "_data", "_encrypting", "_iv", "_key", "_tag")
+    multipart = True
+
+    def __init__(self, key: Key, parameter: tuple[bytes, bytes, int], encrypting: bool) -> None:
+        self._key = key
+        self._iv, self._aad, self._tag = parameter
+        self._encrypting = encrypting
+        self._data = bytearray()
+
+    def bound(self, length: int) -> int:
+        total = len(self._data) + length
+        return total + self._tag if self._encrypting else max(total - self._tag, 0)
+
+    def part_bound(self, length: int) -> int:
+        return 0
+
+    def update(self, data: bytes) -> bytes:
+        self._data += data
+        return b""
+
+    def finish(self) -> bytes:
+        if self._encrypting and self._tag == BLOCK:
+            return self._key.native(_gcm).encrypt(self._iv, bytes(self._data), self._aad)
+        if self._encrypting:
+            sealed = self._key.native(_gcm).encrypt(self._iv, bytes(self._data), self._aad)
+            return sealed[: len(sealed) - BLOCK + self._tag]
+        if len(self._data) < self._tag:
+            raise TokenError(ck.CKR_ENCRYPTED_DATA_LEN_RANGE, "shorter than the tag")
+        text, tag = bytes(self._data[: -self._tag]), bytes(self._data[-self._tag :])
+        mode = modes.GCM(self._iv, tag, min_tag_length=self._tag)
+        opened = Cipher(self._key.native(_algorithm), mode).decryptor()
+        opened.authenticate_additional_data(self._aad)
+        try:
+            return opened.update(text) + opened.finalize()
+        except InvalidTag:
+            raise TokenError(ck.CKR_ENCRYPTED_DATA_INVALID, "the tag does not match") from None
+
+    def one_shot(self, data: bytes) -> bytes:
+        self._data += data
+        return self.finish()
+
+
+def _gcm(key: Key) -> AESGCM:
+    return AESGCM(key.get(ck.CKA_VALUE) or b"")
+
+
+class Cmac:
+    """AES-CMAC of ``length`` bytes, for signing and for verifying."""
+
+    __slots__ = ("_state", "length")
+    multipart = True
+
+    def __init__(self, key: Key) -> None:
+        self._state = CMAC(key.native(_algorithm))
+        self.length = BLOCK
+
+    def update(self, data: bytes) -> None:
+        self._state.update(data)
+
+    def finish(self, signature: bytes | None = None) -> bytes:
+        mac = self._state.finalize()
+        if signature is not None:
+            if len(signature) != self.length:
+                raise TokenError(ck.CKR_SIGNATURE_LEN_RANGE, f"this MAC has {self.length} bytes")
+            if not hmac.compare_digest(mac, signature):
+                raise TokenError(ck.CKR_SIGNATURE_INVALID, "the MAC differs")
+        return mac
+
+    def one_shot(self, data: bytes, signature: bytes | None = None) -> bytes:
+        self.update(data)
+        return self.finish(signature)
+
+
+def _iv(parameter: Any) -> bytes:
+    if not isinstance(parameter, bytes) or len(parameter) != BLOCK:
+        raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "the parameter is an IV of 16 bytes")
+    return parameter
+
+
+def _counter(parameter: Any) -> bytes:
+    """CK_AES_CTR_PARAMS; a counter narrower than the block would wrap elsewhere than libcrypto's does."""
+    if getattr(parameter, "ulCounterBits", None) != 128:
+        raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "the parameter is a CK_AES_CTR_PARAMS of 128 counter bits")
+    return _iv(parameter.cb)
+
+
+def _gcm_parameter(parameter: Any) -> tuple[bytes, bytes, int]:
+    """CK_GCM_PARAMS: IV, additional data and the tag's length in bytes."""
+    iv = getattr(parameter, "pIv", None)
+    if not iv or not SHORTEST_IV <= len(iv) <= LONGEST_IV:
+        raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, f"the IV has {SHORTEST_IV} to {LONGEST_IV} bytes")
+    tag = parameter.ulTagBits
+    if tag % 8 or not SHORTEST_TAG * 8 <= tag <= 128:
+        raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "the tag has 96 to 128 bits, in whole bytes")
+    return iv, parameter.pAAD or b"", tag // 8
+
+
+def _mode(make: Callable[[Any], modes.Mode], encrypting: bool, *, pads: bool = False, whole: bool = False) -> Any:
+    return lambda key, parameter: Stream(key, make(parameter), encrypting, pads, whole)
+
+
+def _generate(parameter: None, template: dict[int, bytes]) -> dict[int, bytes]:
+    length = int.from_bytes(template.get(ck.CKA_VALUE_LEN, b""), "little")
+    if length not in KEY_LENGTHS:
+        raise TokenError(ck.CKR_KEY_SIZE_RANGE, "an AES key has 16, 24 or 32 bytes", "CKA_VALUE_LEN")
+    return {ck.CKA_KEY_TYPE: ck.CKK_AES.to_bytes(8, "little"), ck.CKA_VALUE: os.urandom(length)}
+
+
+def _row(number: int, parameter: Any, make: Callable[[Any], modes.Mode], **how: bool) -> Mechanism:
+    return Mechanism(
+        number, (ck.CKK_AES,), 16, 32, parameter=parameter, encrypt=_mode(make, True, **how),
+        decrypt=_mode(make, False, **how),
+    )
+
+
+MECHANISMS = [
+    Mechanism(ck.CKM_AES_KEY_GEN, (ck.CKK_AES,), 16, 32, generate=_generate),
+    _row(ck.CKM_AES_ECB, no_parameter, lambda parameter: modes.ECB(), whole=True),
+    _row(ck.CKM_AES_CBC, _iv, modes.CBC, whole=True),
+    _row(ck.CKM_AES_CBC_PAD, _iv, modes.CBC, pads=True),
+    _row(ck.CKM_AES_CTR, _counter, modes.CTR),
+    Mechanism(
+        ck.CKM_AES_GCM, (ck.CKK_AES,), 16, 32, parameter=_gcm_parameter,
+        encrypt=lambda key, parameter: Gcm(key, parameter, True),
+        decrypt=lambda key, parameter: Gcm(key, parameter, False),
+    ),
+    Mechanism(
+        ck.CKM_AES_CMAC, (ck.CKK_AES,), 16, 32, sign=lambda key, parameter: Cmac(key),
+        verify=lambda key, parameter: Cmac(key),
+    ),
+]

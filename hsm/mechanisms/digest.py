@@ -1,0 +1,57 @@
+"""Message digests: SHA-1, SHA-2 and SHA-3, by hashlib."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+from hsm.mechanisms.entry import Mechanism
+from pkcs11_shim import constants as ck
+
+
+class Hash(NamedTuple):
+    """One hash: hashlib's name, and the numbers of everything that is built on it."""
+
+    name: str
+    length: int
+    digest: int
+    hmac: int
+    hmac_general: int
+    key_type: int
+
+
+HASHES = (
+    Hash("sha1", 20, ck.CKM_SHA_1, ck.CKM_SHA_1_HMAC, ck.CKM_SHA_1_HMAC_GENERAL, ck.CKK_SHA_1_HMAC),
+    Hash("sha224", 28, ck.CKM_SHA224, ck.CKM_SHA224_HMAC, ck.CKM_SHA224_HMAC_GENERAL, ck.CKK_SHA224_HMAC),
+    Hash("sha256", 32, ck.CKM_SHA256, ck.CKM_SHA256_HMAC, ck.CKM_SHA256_HMAC_GENERAL, ck.CKK_SHA256_HMAC),
+    Hash("sha384", 48, ck.CKM_SHA384, ck.CKM_SHA384_HMAC, ck.CKM_SHA384_HMAC_GENERAL, ck.CKK_SHA384_HMAC),
+    Hash("sha512", 64, ck.CKM_SHA512, ck.CKM_SHA512_HMAC, ck.CKM_SHA512_HMAC_GENERAL, ck.CKK_SHA512_HMAC),
+    Hash("sha3_224", 28, ck.CKM_SHA3_224, ck.CKM_SHA3_224_HMAC, ck.CKM_SHA3_224_HMAC_GENERAL, ck.CKK_SHA3_224_HMAC),
+    Hash("sha3_256", 32, ck.CKM_SHA3_256, ck.CKM_SHA3_256_HMAC, ck.CKM_SHA3_256_HMAC_GENERAL, ck.CKK_SHA3_256_HMAC),
+    Hash("sha3_384", 48, ck.CKM_SHA3_384, ck.CKM_SHA3_384_HMAC, ck.CKM_SHA3_384_HMAC_GENERAL, ck.CKK_SHA3_384_HMAC),
+    Hash("sha3_512", 64, ck.CKM_SHA3_512, ck.CKM_SHA3_512_HMAC, ck.CKM_SHA3_512_HMAC_GENERAL, ck.CKK_SHA3_512_HMAC),
+)
+
+
+class Digest:
+    """A digest in progress; ``length`` bytes come out."""
+
+    __slots__ = ("_state", "length")
+
+    def __init__(self, name: str) -> None:
+        self._state = hashlib.new(name)
+        self.length = self._state.digest_size
+
+    def update(self, data: bytes) -> None:
+        self._state.update(data)
+
+    def finish(self) -> bytes:
+        return self._state.digest()
+
+
+def _starts(name: str) -> Callable[[None], Digest]:
+    return lambda parameter: Digest(name)
+
+
+MECHANISMS = [Mechanism(row.digest, digest=_starts(row.name)) for row in HASHES]

@@ -1,0 +1,50 @@
+"""What one mechanism is: its number, what it works with, and a function for each use it serves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from hsm.errors import TokenError
+from pkcs11_shim import constants as ck
+
+Function = Callable[..., Any]
+
+
+def no_parameter(parameter: Any) -> None:
+    """The check of mechanisms that take no parameter; an empty one is none."""
+    if parameter:
+        raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "this mechanism takes no parameter")
+
+
+class Mechanism(NamedTuple):
+    """One mechanism: what it works with, and a function for each use it serves. Sizes are CK_MECHANISM_INFO's."""
+
+    number: int
+    key_types: tuple[int, ...] = ()
+    min_size: int = 0
+    max_size: int = 0
+    extra_flags: int = 0
+    parameter: Callable[[Any], Any] = no_parameter
+    sign: Function | None = None
+    verify: Function | None = None
+    encrypt: Function | None = None
+    decrypt: Function | None = None
+    digest: Function | None = None
+    generate: Function | None = None
+    generate_pair: Function | None = None
+    wrap: Function | None = None
+    unwrap: Function | None = None
+    derive: Function | None = None
+
+    @property
+    def info_flags(self) -> int:
+        """CK_MECHANISM_INFO.flags, from the functions that are there."""
+        return self.extra_flags | sum(bit for use, bit in FLAGS.items() if getattr(self, use) is not None)
+
+
+FLAGS = {
+    "sign": ck.CKF_SIGN, "verify": ck.CKF_VERIFY, "encrypt": ck.CKF_ENCRYPT, "decrypt": ck.CKF_DECRYPT,
+    "digest": ck.CKF_DIGEST, "generate": ck.CKF_GENERATE, "generate_pair": ck.CKF_GENERATE_KEY_PAIR,
+    "wrap": ck.CKF_WRAP, "unwrap": ck.CKF_UNWRAP, "derive": ck.CKF_DERIVE,
+}

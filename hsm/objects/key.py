@@ -1,0 +1,48 @@
+"""A key as mechanisms see it: its attributes, and the library's key object made from them at first use."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from pkcs11_shim import constants as ck
+
+T = TypeVar("T")
+
+
+class Key:
+    """Attributes in PKCS#11's native bytes; ``native`` keeps what was loaded from them."""
+
+    __slots__ = ("_native", "attributes")
+
+    def __init__(self, attributes: dict[int, bytes]) -> None:
+        self.attributes = attributes
+        self._native: dict[Any, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} class {self.key_class} type {self.key_type}>"
+
+    @property
+    def key_class(self) -> int:
+        return self.ulong(ck.CKA_CLASS, ck.CK_UNAVAILABLE_INFORMATION)
+
+    @property
+    def key_type(self) -> int:
+        return self.ulong(ck.CKA_KEY_TYPE, ck.CK_UNAVAILABLE_INFORMATION)
+
+    def get(self, attribute: int) -> bytes | None:
+        return self.attributes.get(attribute)
+
+    def ulong(self, attribute: int, missing: int = 0) -> int:
+        value = self.attributes.get(attribute)
+        return missing if value is None else int.from_bytes(value, "little")
+
+    def flag(self, attribute: int) -> bool:
+        return self.attributes.get(attribute) == b"\x01"
+
+    def native(self, load: Callable[[Key], T]) -> T:
+        """What ``load`` makes of this key, made once."""
+        made: T | None = self._native.get(load)
+        if made is None:
+            made = self._native[load] = load(self)
+        return made
