@@ -1,0 +1,128 @@
+"""What keys may do to each other, strict by default: the textbook attacks on PKCS#11 end here.
+
+Clulow (2003), Delaune, Kremer and Steel (2008) and Bortolozzo et al. (2010) show how a token that follows the standard
+to the letter gives its keys away: a key that wraps and decrypts, a wrapping key the attacker knows, a wrapped key that
+comes back as a weaker one. Each rule below closes one of these; `docs` of each say which code refuses.
+"""
+
+from __future__ import annotations
+
+from hsm.errors import TokenError
+from hsm.mechanisms.entry import Mechanism
+from hsm.objects import attributes as table
+from hsm.objects import templates
+from hsm.objects.key import Key
+from pkcs11_shim import constants as ck
+
+WEAKEST_DERIVED = 14  # bytes, 112 bits
+WEAKEST_TOKEN_RSA = 2048
+WEAKEST_TOKEN_EC = 224
+LEAST_GCM_IV, LEAST_GCM_TAG_BITS = 12, 96
+# A use, and the flag that the key's value loses by it for ever.
+EXCLUDES = {
+    "wrap": ck.CKA_DECRYPT, "decrypt": ck.CKA_WRAP, "unwrap": ck.CKA_ENCRYPT, "encrypt": ck.CKA_UNWRAP,
+}
+
+
+def known_outside(origin: str, entry: Mechanism | None, base: Key | None) -> bool:
+    """Whether a new key's value may be known outside the token, from how it came to be."""
+    if origin == "generate":
+        return False
+    if origin == "unwrap" and entry is not None and base is not None:
+        return not entry.authenticated or base.key_class != ck.CKO_SECRET_KEY or not is_secret(base)
+    if origin == "derive" and entry is not None and base is not None:
+        return entry.agreement or not is_secret(base)
+    return True
+
+
+def is_secret(key: Key) -> bool:
+    """A key whose value nobody outside knows: sensitive all its life and born, unwrapped or derived inside."""
+    return key.key_class != ck.CKO_PUBLIC_KEY and key.flag(ck.CKA_SENSITIVE) and not key.flag(table.KNOWN_OUTSIDE)
+
+
+def may_wrap(key: Key, target: Key, entry: Mechanism) -> None:
+    """C_WrapKey: whether ``key`` may wrap ``target`` by this mechanism."""
+    if target.key_class not in table.GUARDED_CLASSES:
+        raise TokenError(ck.CKR_KEY_NOT_WRAPPABLE, "only private and secret keys are wrapped")
+    if not target.flag(ck.CKA_EXTRACTABLE):
+        raise TokenError(ck.CKR_KEY_UNEXTRACTABLE, "the key's CKA_EXTRACTABLE is FALSE", "CKA_EXTRACTABLE")
+    if target.flag(ck.CKA_WRAP_WITH_TRUSTED) and not key.flag(ck.CKA_TRUSTED):
+        raise TokenError(ck.CKR_KEY_NOT_WRAPPABLE, "the key asks for a CKA_TRUSTED wrapping key", "CKA_TRUSTED")
+    for number, value in templates.unpack(key.get(ck.CKA_WRAP_TEMPLATE) or b"").items():
+        if target.get(number) != value:
+            raise TokenError(ck.CKR_KEY_HANDLE_INVALID, "the key does not match the wrapping key's CKA_WRAP_TEMPLATE")
+    if target.flag(ck.CKA_SENSITIVE):
+        _may_wrap_sensitive(key, target, entry)
+
+
+def _may_wrap_sensitive(key: Key, target: Key, entry: Mechanism) -> None:
+    if not is_secret(key) and not key.flag(ck.CKA_TRUSTED):
+        words = "the wrapping key's value may be known outside: only a CKA_TRUSTED one wraps sensitive keys"
+        raise TokenError(ck.CKR_KEY_NOT_WRAPPABLE, words, "CKA_TRUSTED")
+    if key.key_class == ck.CKO_SECRET_KEY and not entry.authenticated:
+        # Blocks of the wrapped key could be cut out and unwrapped one by one.
+        raise TokenError(ck.CKR_KEY_NOT_WRAPPABLE, "sensitive keys are wrapped by AES_KEY_WRAP, KWP or GCM only")
+    if strength(key) < min(strength(target), 256):
+        raise TokenError(ck.CKR_WRAPPING_KEY_SIZE_RANGE, "the wrapping key is weaker than the key it would wrap")
+
+
+def strength(key: Key) -> int:
+    """Bits of security (NIST SP 800-57 part 1, table 2); RSA of 2048 bits or more wraps any key."""
+    if key.key_class == ck.CKO_SECRET_KEY:
+        return 8 * len(key.get(ck.CKA_VALUE) or b"")
+    if key.key_type == ck.CKK_RSA:
+        bits = int.from_bytes(key.get(ck.CKA_MODULUS) or b"", "big").bit_length()
+        if key.key_class == ck.CKO_PUBLIC_KEY:
+            return 256 if bits >= 2048 else 80
+        return next(level for least, level in ((15360, 256), (7680, 192), (3072, 128), (2048, 112), (0, 80))
+                    if bits >= least)
+    return 4 * len(key.get(ck.CKA_VALUE) or b"")
+
+
+def may_result(attributes: dict[int, bytes], origin: str, entry: Mechanism | None) -> None:
+    """What may not come out of C_UnwrapKey and C_DeriveKey."""
+    if int.from_bytes(attributes[ck.CKA_CLASS], "little") != ck.CKO_SECRET_KEY:
+        return
+    if origin == "unwrap" and entry is not None and not entry.authenticated and ck.CKK_RSA not in entry.key_types:
+        if attributes.get(ck.CKA_SENSITIVE) == table.TRUE:
+            words = "an unauthenticated mechanism unwraps no sensitive secret key: use AES_KEY_WRAP, KWP or GCM"
+            raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, words, "CKA_SENSITIVE")
+    if origin == "derive" and len(attributes.get(ck.CKA_VALUE, b"")) < WEAKEST_DERIVED:
+        raise TokenError(ck.CKR_KEY_SIZE_RANGE, "a derived key has 112 bits or more", "CKA_VALUE_LEN")
+
+
+def may_be_kept(attributes: dict[int, bytes]) -> None:
+    """RSA of less than 2048 bits and P-192 live in session keys only; test suites make such keys."""
+    if attributes.get(ck.CKA_TOKEN) != table.TRUE:
+        return
+    key_type = attributes.get(ck.CKA_KEY_TYPE)
+    if key_type == ck.CKK_RSA.to_bytes(8, "little"):
+        modulus = attributes.get(ck.CKA_MODULUS)
+        asked = int.from_bytes(attributes.get(ck.CKA_MODULUS_BITS, b""), "little")
+        bits = int.from_bytes(modulus, "big").bit_length() if modulus else asked
+        weak = 0 < bits < WEAKEST_TOKEN_RSA
+    elif key_type == ck.CKK_EC.to_bytes(8, "little"):
+        point = attributes.get(ck.CKA_EC_POINT)
+        weak = point is not None and len(point) < 2 * WEAKEST_TOKEN_EC // 8
+    else:
+        return
+    if weak:
+        raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, "keys this weak may be session keys only", "CKA_TOKEN")
+
+
+def lost_by(key: Key, use: str, target: Key | None) -> int | None:
+    """The usage flag that the key's value loses by this use, if any.
+
+    A sensitive key loses it at its first use, any key when it wraps or unwraps a sensitive one.
+    """
+    touches = target is not None and target.flag(ck.CKA_SENSITIVE)
+    if use in EXCLUDES and (key.flag(ck.CKA_SENSITIVE) or touches):
+        return EXCLUDES[use]
+    return None
+
+
+def may_encrypt_gcm(key: Key, iv: bytes, tag_bits: int) -> None:
+    """Short IVs and tags are for keys that are no secret."""
+    if key.flag(ck.CKA_SENSITIVE) and (len(iv) < LEAST_GCM_IV or tag_bits < LEAST_GCM_TAG_BITS):
+        words = "with a sensitive key GCM takes an IV of 12 bytes or more and a tag of 96 bits or more"
+        raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, words)

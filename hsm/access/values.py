@@ -1,0 +1,138 @@
+"""What has happened to each key *value* of a partition, whatever objects carry it.
+
+A copy, an unwrapped twin or a re-import has the same fingerprint as its source, so a use that one of them lost is lost
+to all, and none may come back less sensitive. The fingerprint is keyed under the partition key; before the partition
+is open there is none, and nothing of worth to compare with. A record outlives its objects once it was written to the
+store: when a token key had the value, or when it was wrapped out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Mapping
+
+from hsm.errors import TokenError
+from hsm.objects import attributes as table
+from hsm.objects.attributes import FALSE, TRUE
+from hsm.objects.token_object import TokenObject
+from pkcs11_shim import constants as ck
+
+_FLAGS = (ck.CKA_DECRYPT, ck.CKA_WRAP, ck.CKA_ENCRYPT, ck.CKA_UNWRAP)
+_SENSITIVE, _UNEXTRACTABLE = 16, 32
+
+
+class Value:
+    """One value: bits of what it lost and of what it must stay, and the objects that carry it now."""
+
+    __slots__ = ("bits", "objects", "stored")
+
+    def __init__(self, bits: int = 0, stored: bool = False) -> None:
+        self.bits = bits
+        self.stored = stored
+        self.objects: list[TokenObject] = []
+
+    def lost(self) -> list[int]:
+        return [number for position, number in enumerate(_FLAGS) if self.bits >> position & 1]
+
+
+class Values:
+    """The values of one partition. Callers hold the partition's lock."""
+
+    def __init__(self) -> None:
+        self._key: bytes | None = None
+        self._known: dict[bytes, Value] = {}
+
+    def open(self, partition_key: bytes, stored: Iterable[tuple[bytes, int]]) -> None:
+        """From now on values have fingerprints; ``stored`` are the records of the store."""
+        self._key = hmac.digest(partition_key, b"adyton fingerprint", "sha256")
+        for fingerprint, bits in stored:
+            self._known[fingerprint] = Value(bits, stored=True)
+
+    def fingerprint(self, attributes: Mapping[int, bytes]) -> bytes | None:
+        """16 bytes that tell values apart and nothing else; None before the partition is open and for other objects."""
+        if self._key is None:
+            return None
+        info = attributes.get(ck.CKA_PUBLIC_KEY_INFO)
+        if attributes.get(ck.CKA_CLASS) == ck.CKO_SECRET_KEY.to_bytes(8, "little"):
+            told = b"secret" + attributes.get(ck.CKA_VALUE, b"")
+        elif info and ck.CKA_KEY_TYPE in attributes:
+            told = b"pair" + info
+        else:
+            return None
+        return hmac.new(self._key, told, hashlib.sha256).digest()[:16]
+
+    def admit(self, attributes: dict[int, bytes]) -> dict[int, bytes]:
+        """A new object's attributes, less the uses its value has lost; refused if it would be less protected."""
+        value = self._known.get(self.fingerprint(attributes) or b"")
+        if value is None:
+            return attributes
+        if value.bits & _SENSITIVE and attributes.get(ck.CKA_SENSITIVE) == FALSE:
+            raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, "this key's value is sensitive here", "CKA_SENSITIVE")
+        if value.bits & _UNEXTRACTABLE and attributes.get(ck.CKA_EXTRACTABLE) == TRUE:
+            raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, "this key's value is unextractable here", "CKA_EXTRACTABLE")
+        return {**attributes, **{number: FALSE for number in value.lost() if number in attributes}}
+
+    def bits_of(self, attributes: Mapping[int, bytes]) -> int:
+        """What the record of this object's value says once the object is there."""
+        value = self._known.get(self.fingerprint(attributes) or b"")
+        bits = value.bits if value else 0
+        if attributes.get(ck.CKA_SENSITIVE) == TRUE:
+            bits |= _SENSITIVE
+        if attributes.get(ck.CKA_EXTRACTABLE) == FALSE:
+            bits |= _UNEXTRACTABLE
+        return bits
+
+    def enter(self, item: TokenObject) -> None:
+        fingerprint = self.fingerprint(item.attributes)
+        if fingerprint is None:
+            return
+        bits = self.bits_of(item.attributes)
+        value = self._known.setdefault(fingerprint, Value())
+        value.bits = bits
+        value.stored = value.stored or item.is_token
+        if item not in value.objects:
+            value.objects.append(item)
+
+    def leave(self, item: TokenObject) -> None:
+        fingerprint = self.fingerprint(item.attributes)
+        value = self._known.get(fingerprint or b"")
+        if value is None or fingerprint is None:
+            return
+        if item in value.objects:
+            value.objects.remove(item)
+        if not value.objects and not value.stored:
+            del self._known[fingerprint]
+
+    def may_change(self, item: TokenObject, changes: Mapping[int, bytes]) -> None:
+        """A use that the value has lost does not come back by C_SetAttributeValue."""
+        value = self._known.get(self.fingerprint(item.attributes) or b"")
+        for number in value.lost() if value else ():
+            if changes.get(number) == TRUE:
+                name = table.name_of(number)
+                raise TokenError(ck.CKR_ATTRIBUTE_READ_ONLY, f"{name} is lost to this key by an earlier use", name)
+
+    def losing(self, item: TokenObject, flag: int) -> tuple[list[TokenObject], int]:
+        """The objects whose ``flag`` becomes FALSE, and the record's new bits. ENCRYPT of a public key stays: anybody
+        can encrypt with it elsewhere."""
+        value = self._known.get(self.fingerprint(item.attributes) or b"")
+        objects = [item] if value is None else [*value.objects, *([] if item in value.objects else [item])]
+        bits = (value.bits if value else self.bits_of(item.attributes)) | 1 << _FLAGS.index(flag)
+        public_encrypt = flag == ck.CKA_ENCRYPT
+        losers = [o for o in objects if o.flag(flag) and not (public_encrypt and o.key_class == ck.CKO_PUBLIC_KEY)]
+        return losers, bits
+
+    def lost(self, item: TokenObject, bits: int, stored: bool) -> None:
+        """After the commit: the record now says ``bits``."""
+        value = self._known.get(self.fingerprint(item.attributes) or b"")
+        if value is not None:
+            value.bits = bits
+            value.stored = value.stored or stored
+
+    def has_lost(self, item: TokenObject, flag: int) -> bool:
+        value = self._known.get(self.fingerprint(item.attributes) or b"")
+        return value is not None and bool(value.bits >> _FLAGS.index(flag) & 1)
+
+    def is_stored(self, item: TokenObject) -> bool:
+        value = self._known.get(self.fingerprint(item.attributes) or b"")
+        return value is not None and value.stored

@@ -1,0 +1,83 @@
+"""Search: the objects of one partition, indexed by what clients search by, in the order they were made.
+
+An attribute that no object of this token has, or whose value this object does not reveal, matches nothing and is no
+error: NSS asks for classes of its own, and a search must not answer guesses at a secret.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hsm.errors import TokenError
+from hsm.objects import attributes as table
+from hsm.objects import templates
+from hsm.objects.token_object import TokenObject
+from pkcs11_shim import constants as ck
+
+INDEXED = (ck.CKA_ID, ck.CKA_LABEL, ck.CKA_UNIQUE_ID, ck.CKA_SUBJECT, ck.CKA_MODULUS, ck.CKA_EC_POINT, ck.CKA_CLASS)
+
+
+class ObjectIndex:
+    """The objects by each indexed attribute's value. Callers hold the partition's lock."""
+
+    def __init__(self) -> None:
+        self._order: dict[TokenObject, None] = {}
+        self._by: dict[int, dict[bytes, dict[TokenObject, None]]] = {number: {} for number in INDEXED}
+
+    def add(self, item: TokenObject) -> None:
+        self._order[item] = None
+        self._enter(item)
+
+    def _enter(self, item: TokenObject) -> None:
+        for number, values in self._by.items():
+            value = item.attributes.get(number)
+            if value:
+                values.setdefault(value, {})[item] = None
+
+    def _leave(self, item: TokenObject, attributes: dict[int, bytes]) -> None:
+        for number, values in self._by.items():
+            value = attributes.get(number)
+            if value and item in values.get(value, ()):
+                del values[value][item]
+                if not values[value]:
+                    del values[value]
+
+    def remove(self, item: TokenObject) -> None:
+        self._order.pop(item, None)
+        self._leave(item, item.attributes)
+
+    def changed(self, item: TokenObject, before: dict[int, bytes]) -> None:
+        """Re-enters an object whose attributes were ``before``."""
+        self._leave(item, before)
+        self._enter(item)
+
+    def find(self, template: list[tuple[int, Any]]) -> list[TokenObject]:
+        """All objects that have every attribute of the template, whoever may see them."""
+        wanted = []
+        candidates = self._order
+        for number, value in template:
+            if number in templates.KINDS and isinstance(value, list):
+                try:
+                    value = templates.pack(templates.parse(value))
+                except TokenError:
+                    return []
+            if not isinstance(value, bytes | None):
+                return []
+            wanted.append((number, value or b""))
+            if value and number in self._by:
+                narrower = self._by[number].get(value)
+                if narrower is None:
+                    return []
+                if len(narrower) < len(candidates):
+                    candidates = narrower
+        return [item for item in candidates if all(_has(item, number, value) for number, value in wanted)]
+
+
+def _has(item: TokenObject, number: int, value: bytes) -> bool:
+    if item.attributes.get(number) != value or number & table.INTERNAL == table.INTERNAL:
+        return False
+    try:
+        templates.read(item, number)
+    except TokenError:
+        return False
+    return True

@@ -1,0 +1,293 @@
+"""Templates against the attribute table: what may be given, what must, what is set where nothing is said.
+
+Everything here reads ``attributes.py``'s rows. The codes are those of PKCS#11 3.2, section 4.1.1: an attribute the
+standard does not know is CKR_ATTRIBUTE_TYPE_INVALID, one that may not be given now CKR_ATTRIBUTE_READ_ONLY, a missing
+one CKR_TEMPLATE_INCOMPLETE, a contradiction CKR_TEMPLATE_INCONSISTENT.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, NoReturn
+
+from hsm.errors import TokenError
+from hsm.mechanisms.entry import Mechanism
+from hsm.objects import attributes as table
+from hsm.objects.attributes import FALSE, TRUE, Attribute
+from hsm.objects.key import Key
+from pkcs11_shim import constants as ck
+
+Attributes = dict[int, bytes]
+SIZE_OF_CK_ATTRIBUTE = 24
+KINDS = {
+    row.number: row.kind
+    for rows in (*table.CLASSES.values(), *(kt.public for kt in table.KEY_TYPES.values()),
+                 *(kt.private for kt in table.KEY_TYPES.values()))
+    for row in rows
+}
+# What C_CopyObject may change besides what may be modified anyway (section 5.7.2).
+_COPY_ALSO = (ck.CKA_TOKEN, ck.CKA_PRIVATE, ck.CKA_MODIFIABLE, ck.CKA_DESTROYABLE, ck.CKA_COPYABLE)
+
+
+def _refuse(rv: int, number: int, words: str) -> NoReturn:
+    name = table.name_of(number)
+    raise TokenError(rv, f"{name} {words}", name)
+
+
+def parse(template: list[tuple[int, Any]]) -> Attributes:
+    """A template off the wire as native bytes by attribute: sizes checked, nothing twice, nothing unknown."""
+    found: Attributes = {}
+    for number, value in template:
+        if number in found:
+            _refuse(ck.CKR_TEMPLATE_INCONSISTENT, number, "is given twice")
+        if number not in table.NAMED:
+            _refuse(ck.CKR_ATTRIBUTE_TYPE_INVALID, number, "is not an attribute this token knows")
+        found[number] = _checked(number, value)
+    return found
+
+
+def _checked(number: int, value: Any) -> bytes:
+    kind = KINDS.get(number, table.BYTES)
+    if kind == table.TEMPLATE:
+        return pack(parse(value or []))
+    if not isinstance(value, bytes | None):
+        _refuse(ck.CKR_ATTRIBUTE_VALUE_INVALID, number, "does not take a template")
+    value = value or b""
+    wrong = (
+        (kind == table.BOOL and value not in (TRUE, FALSE))
+        or (kind == table.ULONG and len(value) != 8)
+        or (kind == table.ULONGS and len(value) % 8)
+        or (kind == table.DATE and value and not (len(value) == 8 and value.isdigit()))
+    )
+    if wrong:
+        _refuse(ck.CKR_ATTRIBUTE_VALUE_INVALID, number, "has a value of the wrong size or form")
+    return bytes(value.lstrip(b"\0") if kind == table.BIG else value)
+
+
+def pack(attributes: Attributes) -> bytes:
+    """A nested template as one value: (type, length, bytes) in order."""
+    return b"".join(n.to_bytes(8, "little") + len(v).to_bytes(8, "little") + v for n, v in attributes.items())
+
+
+def unpack(packed: bytes) -> Attributes:
+    found: Attributes = {}
+    at = 0
+    while at < len(packed):
+        number = int.from_bytes(packed[at : at + 8], "little")
+        length = int.from_bytes(packed[at + 8 : at + 16], "little")
+        found[number] = packed[at + 16 : at + 16 + length]
+        at += 16 + length
+    return found
+
+
+def is_template(number: int) -> bool:
+    return KINDS.get(number) == table.TEMPLATE
+
+
+# -- making
+
+
+def for_create(given: Attributes, so: bool) -> Attributes:
+    """C_CreateObject: the template with its defaults."""
+    rows = _rows(given)
+    _permit(given, rows, 2, so)
+    _require(given, rows, 1)
+    if given[ck.CKA_CLASS] == ck.CKO_CERTIFICATE.to_bytes(8, "little"):
+        if given[ck.CKA_CERTIFICATE_TYPE] != ck.CKC_X_509.to_bytes(8, "little"):
+            _refuse(ck.CKR_ATTRIBUTE_VALUE_INVALID, ck.CKA_CERTIFICATE_TYPE, "must be CKC_X_509")
+        if not given.get(ck.CKA_VALUE) and not given.get(ck.CKA_URL):
+            _refuse(ck.CKR_TEMPLATE_INCOMPLETE, ck.CKA_VALUE, "or CKA_URL must be given")
+    return _with_defaults(given, rows)
+
+
+def for_generate(given: Attributes, key_class: int, entry: Mechanism, so: bool) -> Attributes:
+    """C_GenerateKey and each half of C_GenerateKeyPair: class and key type follow from the mechanism."""
+    given = _implied(given, key_class, entry.key_types[0], entry.key_types)
+    rows = _rows(given)
+    _permit(given, rows, 4, so)
+    _require(given, rows, 3)
+    return _with_defaults(given, rows)
+
+
+def for_unwrap(given: Attributes, so: bool, key: Key) -> Attributes:
+    """C_UnwrapKey: the template, joined with the unwrapping key's CKA_UNWRAP_TEMPLATE."""
+    given = _joined(given, key.get(ck.CKA_UNWRAP_TEMPLATE))
+    if ck.CKA_CLASS not in given:
+        _refuse(ck.CKR_TEMPLATE_INCOMPLETE, ck.CKA_CLASS, "must be given")
+    rows = _rows(given)
+    if int.from_bytes(given[ck.CKA_CLASS], "little") not in table.GUARDED_CLASSES:
+        _refuse(ck.CKR_TEMPLATE_INCONSISTENT, ck.CKA_CLASS, "must be that of a private or a secret key")
+    _permit(given, rows, 6, so)
+    _require(given, rows, 5)
+    return _with_defaults(given, rows)
+
+
+def for_derive(given: Attributes, so: bool, base: Key) -> Attributes:
+    """C_DeriveKey: the template, joined with the base key's CKA_DERIVE_TEMPLATE; a generic secret unless it says so."""
+    given = _joined(given, base.get(ck.CKA_DERIVE_TEMPLATE))
+    given = _implied(given, ck.CKO_SECRET_KEY, ck.CKK_GENERIC_SECRET, tuple(table.KEY_TYPES))
+    rows = _rows(given)
+    _permit(given, rows, 4, so)
+    return _with_defaults(given, rows)
+
+
+def _implied(given: Attributes, key_class: int, key_type: int, allowed: tuple[int, ...]) -> Attributes:
+    implied = {ck.CKA_CLASS: key_class.to_bytes(8, "little"), ck.CKA_KEY_TYPE: key_type.to_bytes(8, "little"), **given}
+    if implied[ck.CKA_CLASS] != key_class.to_bytes(8, "little"):
+        _refuse(ck.CKR_TEMPLATE_INCONSISTENT, ck.CKA_CLASS, "is not the class this mechanism makes")
+    if int.from_bytes(implied[ck.CKA_KEY_TYPE], "little") not in allowed:
+        _refuse(ck.CKR_TEMPLATE_INCONSISTENT, ck.CKA_KEY_TYPE, "is not a type this mechanism makes")
+    return implied
+
+
+def _joined(given: Attributes, packed: bytes | None) -> Attributes:
+    """What the key in use demands of its product is added; a contradiction is refused (section 4.10)."""
+    demanded = unpack(packed or b"")
+    for number, value in demanded.items():
+        if given.get(number, value) != value:
+            _refuse(ck.CKR_TEMPLATE_INCONSISTENT, number, "contradicts the template of the key in use")
+    return {**demanded, **given}
+
+
+def _rows(given: Attributes) -> dict[int, Attribute]:
+    if ck.CKA_CLASS not in given:
+        _refuse(ck.CKR_TEMPLATE_INCOMPLETE, ck.CKA_CLASS, "must be given")
+    object_class = int.from_bytes(given[ck.CKA_CLASS], "little")
+    key_type = 0
+    if object_class in table.KEY_CLASSES:
+        if ck.CKA_KEY_TYPE not in given:
+            _refuse(ck.CKR_TEMPLATE_INCOMPLETE, ck.CKA_KEY_TYPE, "must be given")
+        key_type = int.from_bytes(given[ck.CKA_KEY_TYPE], "little")
+        if key_type not in table.KEY_TYPES:
+            _refuse(ck.CKR_ATTRIBUTE_VALUE_INVALID, ck.CKA_KEY_TYPE, "is not a key type this token offers")
+    elif object_class not in table.CLASSES:
+        _refuse(ck.CKR_ATTRIBUTE_VALUE_INVALID, ck.CKA_CLASS, "is not a class of objects that can be made")
+    if not table.known(object_class, key_type):
+        _refuse(ck.CKR_TEMPLATE_INCONSISTENT, ck.CKA_KEY_TYPE, "does not go with this CKA_CLASS")
+    return table.rows_of(object_class, key_type)
+
+
+def _permit(given: Attributes, rows: dict[int, Attribute], forbidden: int, so: bool) -> None:
+    for number, value in given.items():
+        row = rows.get(number)
+        if row is None:
+            _refuse(ck.CKR_TEMPLATE_INCONSISTENT, number, "does not belong to this kind of object")
+        if forbidden in row.notes:
+            _refuse(ck.CKR_ATTRIBUTE_READ_ONLY, number, "is set by the token and may not be given here")
+        if 10 in row.notes and value == TRUE and not so:
+            _refuse(ck.CKR_ATTRIBUTE_READ_ONLY, number, "may be set to CK_TRUE by the SO only")
+
+
+def _require(given: Attributes, rows: dict[int, Attribute], note: int) -> None:
+    for number, row in rows.items():
+        if note in row.notes and number not in given:
+            _refuse(ck.CKR_TEMPLATE_INCOMPLETE, number, "must be given")
+
+
+def _with_defaults(given: Attributes, rows: dict[int, Attribute]) -> Attributes:
+    object_class = int.from_bytes(given[ck.CKA_CLASS], "little")
+    complete = {number: row.default for number, row in rows.items() if row.default is not None}
+    complete[ck.CKA_PRIVATE] = TRUE if object_class in table.GUARDED_CLASSES else FALSE
+    if object_class in table.KEY_CLASSES:
+        uses = table.KEY_TYPES[int.from_bytes(given[ck.CKA_KEY_TYPE], "little")].uses
+        public = object_class == ck.CKO_PUBLIC_KEY
+        for use in table.USES:
+            if use in rows:
+                complete[use] = TRUE if use in uses and not (public and use == ck.CKA_DERIVE) else FALSE
+    return {**complete, **given}
+
+
+def finish(
+    attributes: Attributes, material: Attributes, origin: str, *, known_outside: bool, base: Key | None = None,
+    mechanism: int = ck.CK_UNAVAILABLE_INFORMATION,
+) -> Attributes:
+    """The complete object: template, value and what only the token sets. ``origin`` is how the value came to be."""
+    object_class = int.from_bytes(attributes[ck.CKA_CLASS], "little")
+    for number in (ck.CKA_VALUE_LEN, ck.CKA_PUBLIC_KEY_INFO, ck.CKA_MODULUS_BITS, ck.CKA_KEY_TYPE):
+        if attributes.get(number) and number in material and attributes[number] != material[number]:
+            _refuse(ck.CKR_TEMPLATE_INCONSISTENT, number, "contradicts the key's value")
+    whole = {**attributes, **material, ck.CKA_UNIQUE_ID: str(uuid.uuid4()).encode()}
+    if object_class not in table.KEY_CLASSES:
+        return whole
+    generated = origin == "generate"
+    whole[ck.CKA_LOCAL] = TRUE if generated else FALSE
+    whole[ck.CKA_KEY_GEN_MECHANISM] = (mechanism if generated else ck.CK_UNAVAILABLE_INFORMATION).to_bytes(8, "little")
+    if object_class in table.GUARDED_CLASSES:
+        _remember_guard(whole, origin, base)
+        if known_outside or whole[ck.CKA_SENSITIVE] == FALSE:
+            whole[table.KNOWN_OUTSIDE] = TRUE
+    return whole
+
+
+def _remember_guard(whole: Attributes, origin: str, base: Key | None) -> None:
+    """CKA_ALWAYS_SENSITIVE and CKA_NEVER_EXTRACTABLE (sections 4.9 and 4.10): a derived key's follow its base's."""
+    sensitive, unextractable = whole[ck.CKA_SENSITIVE] == TRUE, whole[ck.CKA_EXTRACTABLE] == FALSE
+    if origin == "derive" and base is not None:
+        sensitive = sensitive and base.flag(ck.CKA_ALWAYS_SENSITIVE)
+        unextractable = unextractable and base.flag(ck.CKA_NEVER_EXTRACTABLE)
+    elif origin != "generate":
+        sensitive = unextractable = False
+    whole[ck.CKA_ALWAYS_SENSITIVE] = TRUE if sensitive else FALSE
+    whole[ck.CKA_NEVER_EXTRACTABLE] = TRUE if unextractable else FALSE
+
+
+# -- changing and reading
+
+
+def for_copy(item: Key, given: Attributes, so: bool) -> Attributes:
+    """C_CopyObject: the whole copy, as private, sensitive and unextractable as its source or more."""
+    if item.get(ck.CKA_COPYABLE) == FALSE:
+        _refuse(ck.CKR_ACTION_PROHIBITED, ck.CKA_COPYABLE, "is FALSE")
+    rows = _rows_of(item)
+    for number, value in given.items():
+        _changeable(item, rows, number, value, so, _COPY_ALSO)
+    if item.flag(ck.CKA_PRIVATE) and given.get(ck.CKA_PRIVATE) == FALSE:
+        _refuse(ck.CKR_TEMPLATE_INCONSISTENT, ck.CKA_PRIVATE, "is TRUE and stays so in a copy")
+    return {**item.attributes, **given, ck.CKA_UNIQUE_ID: str(uuid.uuid4()).encode()}
+
+
+def for_set(item: Key, given: Attributes, so: bool) -> Attributes:
+    """C_SetAttributeValue: the changes, all permitted or none."""
+    if item.get(ck.CKA_MODIFIABLE) == FALSE:
+        _refuse(ck.CKR_ACTION_PROHIBITED, ck.CKA_MODIFIABLE, "is FALSE")
+    rows = _rows_of(item)
+    for number, value in given.items():
+        _changeable(item, rows, number, value, so, (ck.CKA_COPYABLE,))
+    return given
+
+
+def _changeable(
+    item: Key, rows: dict[int, Attribute], number: int, value: bytes, so: bool, also: tuple[int, ...]
+) -> None:
+    row = rows.get(number)
+    if row is None:
+        _refuse(ck.CKR_TEMPLATE_INCONSISTENT, number, "does not belong to this kind of object")
+    if 8 not in row.notes and number not in also:
+        _refuse(ck.CKR_ATTRIBUTE_READ_ONLY, number, "can't be changed")
+    now = item.get(number)
+    if (11 in row.notes and now == TRUE and value == FALSE) or (12 in row.notes and now == FALSE and value == TRUE):
+        _refuse(ck.CKR_ATTRIBUTE_READ_ONLY, number, "can't be changed back")
+    if 10 in row.notes and value == TRUE and now != TRUE and not so:
+        _refuse(ck.CKR_ATTRIBUTE_READ_ONLY, number, "may be set to CK_TRUE by the SO only")
+
+
+def _rows_of(item: Key) -> dict[int, Attribute]:
+    return table.rows_of(item.key_class, item.key_type if item.key_class in table.KEY_CLASSES else 0)
+
+
+def read(item: Key, number: int) -> bytes:
+    """One attribute's value; CKR_ATTRIBUTE_SENSITIVE or CKR_ATTRIBUTE_TYPE_INVALID where there is none to be had."""
+    row = _rows_of(item).get(number)
+    if row is None:
+        _refuse(ck.CKR_ATTRIBUTE_TYPE_INVALID, number, "does not belong to this object")
+    if 7 in row.notes and (item.flag(ck.CKA_SENSITIVE) or not item.flag(ck.CKA_EXTRACTABLE)):
+        _refuse(ck.CKR_ATTRIBUTE_SENSITIVE, number, "of a sensitive or unextractable key is not revealed")
+    value = item.get(number)
+    if value is None:
+        _refuse(ck.CKR_ATTRIBUTE_TYPE_INVALID, number, "was never given to this object")
+    return value
+
+
+def size(item: Key) -> int:
+    """C_GetObjectSize: bytes of the attributes as the engine holds them."""
+    return sum(16 + len(value) for value in item.attributes.values())
