@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 from hsm.access import key_policy, policy
 from hsm.access.credentials import LONGEST_PIN, SHORTEST_PIN, Cost, Credentials
+from hsm.access.values import Values
 from hsm.errors import TokenError
 from hsm.objects.index import ObjectIndex
+from hsm.objects.key import Key
 from hsm.objects.token_object import TokenObject
-from hsm.store.sqlite import Store
+from hsm.store.sqlite import Store, Transaction
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
@@ -43,7 +45,8 @@ class Pool:
         self.lock = threading.RLock()
         self.applications: set[Application] = set()
         self.departed: deque[Application] = deque(maxlen=16)
-        self.store = Store(None if in_memory else home, Cost.cheap() if cheap_pin else Cost())
+        self.pin_cost = Cost.cheap() if cheap_pin and in_memory else Cost()
+        self.store = Store(None if in_memory else home)
         self.by_slot = {row.slot: Partition(self, row) for row in self.store.partitions()}
 
     def slots(self) -> list[int]:
@@ -67,7 +70,7 @@ class Pool:
             partition = self.partition(slot)
             if partition.sessions:
                 raise TokenError(ck.CKR_SESSION_EXISTS, f"an application has a session on slot {slot}: close it first")
-            self.store.delete_partition(slot)
+            self.store.delete_partition(slot, {"act": "partition-delete", "slot": str(slot)})
             del self.by_slot[slot]
 
     def close(self) -> None:
@@ -92,7 +95,8 @@ class Partition:
         self.session_objects: set[TokenObject] = set()
         self.damaged: list[int] = []
         self.index = ObjectIndex()
-        self.credentials = Credentials(pool.store, row)
+        self.values = Values()
+        self.credentials = Credentials(pool.store, row, pool.pin_cost)
         self.key: bytes | None = None
         self._load(None)
 
@@ -138,23 +142,26 @@ class Partition:
                 raise TokenError(ck.CKR_SESSION_EXISTS, "an application has a session on this token")
             if self.initialised:
                 self.credentials.check("so", pin)
-            self.key = self.credentials.initialise(label.decode("utf-8", "replace"), pin)
+            key = self.credentials.initialise(label.rstrip(b" "), pin, self._act(app, "C_InitToken", "so"))
             self.row = self.pool.store.partition(self.slot)
             for item in self.objects.values():
                 item.alive = False
             self.objects.clear()
             self.index = ObjectIndex()
+            self.values = Values()
             self.damaged = []
+            self._open(key)
 
     def init_pin(self, app: Application, pin: bytes) -> None:
-        self.credentials.set_pin("user", pin, self._opened())
+        self.credentials.set_pin("user", pin, self._opened(), self._act(app, "C_InitPIN", "so"))
 
     def set_pin(self, app: Application, login: Login | None, old: bytes, new: bytes) -> None:
         officer = login.officer if login else "user"
         officer, old = self._spelling(officer, old)
         if not self.credentials.exists(officer):
             raise TokenError(ck.CKR_USER_PIN_NOT_INITIALIZED, f"officer {officer} has no PIN yet")
-        self.credentials.set_pin(officer, new, self.credentials.check(officer, old))
+        key = self.credentials.check(officer, old)
+        self.credentials.set_pin(officer, new, key, self._act(app, "C_SetPIN", officer))
 
     def _spelling(self, officer: str, pin: bytes) -> tuple[str, bytes]:
         """``name:pin`` where an officer of that name exists, and then as nothing else."""
@@ -179,9 +186,14 @@ class Partition:
         key = self.credentials.check(officer, pin)
         with self.lock:
             if self.key is None:
-                self.key = key
-                self._load(key)
+                self._open(key)
         return officer
+
+    def _open(self, key: bytes) -> None:
+        """The partition's key is there: private objects come to light, and values have fingerprints."""
+        self.key = key
+        self.values.open(key, self.pool.store.values(self.slot, key))
+        self._load(key)
 
     def _opened(self) -> bytes:
         if self.key is None:
@@ -192,10 +204,13 @@ class Partition:
 
     def _load(self, key: bytes | None) -> None:
         for object_id, attributes in self.pool.store.load_objects(self.slot, key, self.damaged):
-            if object_id not in self.objects:
-                item = TokenObject(self, attributes, None, object_id)
-                self.objects[object_id] = item
+            item = self.objects.get(object_id)
+            if item is None:
+                item = self.objects[object_id] = TokenObject(self, attributes, None, object_id)
                 self.index.add(item)
+            else:
+                item.attributes.update(attributes)
+            self.values.enter(item)
 
     def may_add(self, session: Session, attributes: dict[int, bytes]) -> None:
         """Whether this session may make such an object, asked before any key is generated."""
@@ -203,6 +218,7 @@ class Partition:
             raise TokenError(ck.CKR_SESSION_READ_ONLY, "token objects are made in read/write sessions only")
         if attributes.get(ck.CKA_PRIVATE) == b"\x01" and not session.is_user:
             raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "private objects need the user logged in")
+        key_policy.may_be_kept(attributes)
 
     def add(self, session: Session, attributes: dict[int, bytes], how: str) -> int:
         return self.add_all(session, [attributes], how)[0]
@@ -213,6 +229,7 @@ class Partition:
             self.may_add(session, attributes)
         made = []
         with self.lock:
+            rows = [self.values.admit(attributes) for attributes in rows]
             stored = [attributes.get(ck.CKA_TOKEN) == b"\x01" for attributes in rows]
             ids = [0] * len(rows)
             if any(stored):
@@ -220,6 +237,7 @@ class Partition:
                     for position, attributes in enumerate(rows):
                         if stored[position]:
                             ids[position] = tx.put_object(self.slot, 0, attributes, self.key)
+                            self._put_value(tx, attributes, self.values.bits_of(attributes))
                     tx.audit(self._record(session, how))
             for position, attributes in enumerate(rows):
                 item = TokenObject(self, attributes, None if stored[position] else session, ids[position])
@@ -228,19 +246,28 @@ class Partition:
                 else:
                     self.session_objects.add(item)
                 self.index.add(item)
+                self.values.enter(item)
                 made.append(item)
         return [session.application.handle_of(item) for item in made]
 
+    def _put_value(self, tx: Transaction, attributes: dict[int, bytes], bits: int) -> None:
+        fingerprint = self.values.fingerprint(attributes)
+        if fingerprint is not None and self.key is not None:
+            tx.put_value(self.slot, fingerprint, bits, self.key)
+
     def change(self, session: Session, item: TokenObject, changes: dict[int, bytes]) -> None:
         with self.lock:
+            self.values.may_change(item, changes)
             before = dict(item.attributes)
             after = {**before, **changes}
             if item.is_token:
                 with self.pool.store.transaction() as tx:
                     tx.put_object(self.slot, item.object_id, after, self.key)
+                    self._put_value(tx, after, self.values.bits_of(after))
                     tx.audit(self._record(session, "change"))
             item.attributes.update(changes)
             self.index.changed(item, before)
+            self.values.enter(item)
 
     def destroy(self, session: Session, item: TokenObject) -> None:
         with self.lock:
@@ -257,7 +284,9 @@ class Partition:
 
     def _gone(self, item: TokenObject) -> None:
         item.alive = False
+        item.forget()
         self.index.remove(item)
+        self.values.leave(item)
         for app, handle in list(item.handles.items()):
             app.handles.pop(handle, None)
 
@@ -279,10 +308,10 @@ class Partition:
 
     def _record(self, session: Session, what: str) -> dict[str, str]:
         login = session.login
-        return {
-            "act": what, "officer": login.officer if login else "", "slot": str(self.slot),
-            "pid": str(session.application.pid), "uid": str(session.application.uid),
-        }
+        return self._act(session.application, what, login.officer if login else "")
+
+    def _act(self, app: Application, what: str, officer: str) -> dict[str, str]:
+        return {"act": what, "officer": officer, "slot": str(self.slot), "pid": str(app.pid), "uid": str(app.uid)}
 
     # -- use of keys
 
@@ -305,8 +334,28 @@ class Partition:
             raise TokenError(ck.CKR_KEY_FUNCTION_NOT_PERMITTED, f"the key's CKA_{use.upper()} is FALSE", use)
         policy.check_use(session, key, use)
 
-    def used(self, session: Session, key: TokenObject, use: str, target: TokenObject | None = None) -> None:
+    def used(self, session: Session, key: TokenObject, use: str, target: Key | None = None) -> None:
         """First output of a use: what it excludes for ever is committed before the answer."""
-        changes = key_policy.before_use(key, use, target)
-        if changes:
-            self.change(session, key, dict(changes))
+        flag = key_policy.lost_by(key, use, target)
+        carried_out = use == "wrap" and target is not None and not self.values.is_stored(target)
+        if not carried_out and (flag is None or self.values.has_lost(key, flag)):
+            return
+        with self.lock:
+            losers, bits = self.values.losing(key, flag) if flag is not None else ([], 0)
+            change = {} if flag is None else {flag: b"\x00"}
+            keep = any(item.is_token for item in losers) or self.values.is_stored(key)
+            with self.pool.store.transaction() as tx:
+                for item in losers:
+                    if item.is_token:
+                        tx.put_object(self.slot, item.object_id, {**item.attributes, **change}, self.key)
+                if flag is not None and keep:
+                    self._put_value(tx, key.attributes, bits)
+                if carried_out and target is not None:
+                    self._put_value(tx, target.attributes, self.values.bits_of(target.attributes))
+                tx.audit(self._record(session, f"first-{use}"))
+            for item in losers:
+                item.attributes.update(change)
+            if flag is not None:
+                self.values.lost(key, bits, keep)
+            if carried_out and target is not None:
+                self.values.lost(target, self.values.bits_of(target.attributes), True)

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from hsm.errors import TokenError
 from hsm.objects import attributes as table
 from hsm.objects.attributes import FALSE, TRUE
+from hsm.objects.key import Key
 from hsm.objects.token_object import TokenObject
 from pkcs11_shim import constants as ck
 
@@ -122,7 +123,7 @@ class Values:
         losers = [o for o in objects if o.flag(flag) and not (public_encrypt and o.key_class == ck.CKO_PUBLIC_KEY)]
         return losers, bits
 
-    def lost(self, item: TokenObject, bits: int, stored: bool) -> None:
+    def lost(self, item: Key, bits: int, stored: bool) -> None:
         """After the commit: the record now says ``bits``."""
         value = self._known.get(self.fingerprint(item.attributes) or b"")
         if value is not None:
@@ -131,8 +132,8 @@ class Values:
 
     def has_lost(self, item: TokenObject, flag: int) -> bool:
         value = self._known.get(self.fingerprint(item.attributes) or b"")
-        return value is not None and bool(value.bits >> _FLAGS.index(flag) & 1)
+        return not item.flag(flag) if value is None else bool(value.bits >> _FLAGS.index(flag) & 1)
 
-    def is_stored(self, item: TokenObject) -> bool:
+    def is_stored(self, item: Key) -> bool:
         value = self._known.get(self.fingerprint(item.attributes) or b"")
         return value is not None and value.stored

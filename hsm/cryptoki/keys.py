@@ -5,11 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from hsm.access import key_policy
-from hsm.application import Application, Session
+from hsm.application import Application
 from hsm.cryptoki.operation import Sized
 from hsm.errors import TokenError
 from hsm.mechanisms import registry
+from hsm.mechanisms.entry import Mechanism
 from hsm.objects import material, templates
+from hsm.objects.key import Key
+from hsm.objects.token_object import TokenObject
 from pkcs11_shim import constants as ck
 
 Template = list[tuple[int, Any]]
@@ -25,10 +28,10 @@ def _mechanism(mech: Any, use: str) -> tuple[Any, Any]:
 def C_GenerateKey(app: Application, handle: int, mech: Any, template: Template) -> tuple[int, int]:
     session = app.session(handle)
     entry, parameter = _mechanism(mech, "generate")
-    attributes = templates.for_generate(templates.parse(template), ck.CKO_SECRET_KEY, entry.number, session.is_so)
+    attributes = templates.for_generate(templates.parse(template), ck.CKO_SECRET_KEY, entry, session.is_so)
     session.partition.may_add(session, attributes)
     made = entry.generate(parameter, attributes)
-    complete = templates.finish(attributes, made, "generate", mechanism=entry.number)
+    complete = templates.finish(attributes, made, "generate", known_outside=False, mechanism=entry.number)
     return ck.CKR_OK, session.partition.add(session, complete, "generate")
 
 
@@ -38,14 +41,14 @@ def C_GenerateKeyPair(
     session = app.session(handle)
     entry, parameter = _mechanism(mech, "generate_pair")
     given = templates.parse(public), templates.parse(private)
-    wanted_public = templates.for_generate(given[0], ck.CKO_PUBLIC_KEY, entry.number, session.is_so)
-    wanted_private = templates.for_generate(given[1], ck.CKO_PRIVATE_KEY, entry.number, session.is_so)
+    wanted_public = templates.for_generate(given[0], ck.CKO_PUBLIC_KEY, entry, session.is_so)
+    wanted_private = templates.for_generate(given[1], ck.CKO_PRIVATE_KEY, entry, session.is_so)
     session.partition.may_add(session, wanted_public)
     session.partition.may_add(session, wanted_private)
     made_public, made_private = entry.generate_pair(parameter, wanted_public, wanted_private)
     pair = [
-        templates.finish(wanted_public, made_public, "generate", mechanism=entry.number),
-        templates.finish(wanted_private, made_private, "generate", mechanism=entry.number),
+        templates.finish(wanted_public, made_public, "generate", known_outside=False, mechanism=entry.number),
+        templates.finish(wanted_private, made_private, "generate", known_outside=False, mechanism=entry.number),
     ]
     one, two = session.partition.add_all(session, pair, "generate")
     return ck.CKR_OK, one, two
@@ -57,7 +60,7 @@ def C_WrapKey(app: Application, handle: int, mech: Any, wrapping: int, target: i
     key = session.object(wrapping, ck.CKR_WRAPPING_KEY_HANDLE_INVALID)
     wrapped_key = session.object(target, ck.CKR_KEY_HANDLE_INVALID)
     session.partition.check_use(session, key, "wrap", entry)
-    key_policy.may_wrap(key, wrapped_key, entry.number)
+    key_policy.may_wrap(key, wrapped_key, entry)
     blob = bytes(entry.wrap(key, parameter, wrapped_key))
     if capacity is None:
         return ck.CKR_OK, len(blob), None
@@ -67,13 +70,15 @@ def C_WrapKey(app: Application, handle: int, mech: Any, wrapping: int, target: i
     return ck.CKR_OK, len(blob), blob
 
 
-def _kept(session: Session, attributes: dict[int, bytes], made: dict[int, bytes], origin: str, base: Any,
-          mechanism: int) -> int:
-    both = {**attributes, **made}
-    complete = templates.finish(
-        attributes, {**made, **material.check_and_complete(both)}, origin, base=base, mechanism=mechanism
-    )
-    return session.partition.add(session, complete, origin)
+def _complete(
+    attributes: dict[int, bytes], made: dict[int, bytes], origin: str, key: TokenObject, entry: Mechanism
+) -> dict[int, bytes]:
+    """The object that an unwrapped or derived value becomes."""
+    value = {**made, **material.check_and_complete({**attributes, **made})}
+    outside = key_policy.known_outside(origin, entry, key)
+    complete = templates.finish(attributes, value, origin, known_outside=outside, base=key)
+    key_policy.may_result(complete, origin, entry)
+    return complete
 
 
 def C_UnwrapKey(
@@ -83,11 +88,12 @@ def C_UnwrapKey(
     entry, parameter = _mechanism(mech, "unwrap")
     key = session.object(unwrapping, ck.CKR_UNWRAPPING_KEY_HANDLE_INVALID)
     session.partition.check_use(session, key, "unwrap", entry)
-    attributes = templates.for_unwrap(templates.parse(template), entry.number, session.is_so, key)
+    attributes = templates.for_unwrap(templates.parse(template), session.is_so, key)
     session.partition.may_add(session, attributes)
     made = entry.unwrap(key, parameter, wrapped or b"", attributes)
-    session.partition.used(session, key, "unwrap")
-    return ck.CKR_OK, _kept(session, attributes, made, "unwrap", key, entry.number)
+    complete = _complete(attributes, made, "unwrap", key, entry)
+    session.partition.used(session, key, "unwrap", Key(complete))
+    return ck.CKR_OK, session.partition.add(session, complete, "unwrap")
 
 
 def C_DeriveKey(app: Application, handle: int, mech: Any, base: int, template: Template) -> tuple[int, int]:
@@ -95,8 +101,7 @@ def C_DeriveKey(app: Application, handle: int, mech: Any, base: int, template: T
     entry, parameter = _mechanism(mech, "derive")
     key = session.object(base, ck.CKR_KEY_HANDLE_INVALID)
     session.partition.check_use(session, key, "derive", entry)
-    attributes = templates.for_derive(templates.parse(template), key, entry.number, session.is_so)
+    attributes = templates.for_derive(templates.parse(template), session.is_so, key)
     session.partition.may_add(session, attributes)
-    made = entry.derive(key, parameter, attributes)
-    session.partition.used(session, key, "derive")
-    return ck.CKR_OK, _kept(session, attributes, made, "derive", key, entry.number)
+    complete = _complete(attributes, entry.derive(key, parameter, attributes), "derive", key, entry)
+    return ck.CKR_OK, session.partition.add(session, complete, "derive")

@@ -10,13 +10,12 @@ from hsm.objects import material, templates
 from pkcs11_shim import constants as ck
 
 Template = list[tuple[int, Any]]
-_SKIPPED = (ck.CKR_ATTRIBUTE_SENSITIVE, ck.CKR_ATTRIBUTE_TYPE_INVALID)
 
 
 def C_CreateObject(app: Application, handle: int, template: Template) -> tuple[int, int]:
     session = app.session(handle)
     attributes = templates.for_create(templates.parse(template), session.is_so)
-    attributes = templates.finish(attributes, material.check_and_complete(attributes), "create")
+    attributes = templates.finish(attributes, material.check_and_complete(attributes), "create", known_outside=True)
     return ck.CKR_OK, session.partition.add(session, attributes, "create")
 
 
@@ -55,19 +54,39 @@ def C_GetAttributeValue(app: Application, handle: int, target: int, query: Templ
         try:
             value = templates.read(item, attribute)
         except TokenError as refusal:
-            if refusal.rv not in _SKIPPED:
-                raise
             worst = refusal.rv
             answers.append((ck.CK_UNAVAILABLE_INFORMATION, None))
             continue
-        if capacity is None:
-            answers.append((len(value), None))
-        elif isinstance(capacity, list) or capacity < len(value):
-            worst = worst or ck.CKR_BUFFER_TOO_SMALL
-            answers.append((ck.CK_UNAVAILABLE_INFORMATION, None))
+        if templates.is_template(attribute):
+            rv, answer = _nested(templates.unpack(value), capacity)
         else:
-            answers.append((len(value), value))
+            rv, answer = _filled(value, capacity)
+        worst = worst or rv
+        answers.append(answer)
     return worst, answers
+
+
+def _filled(value: bytes, capacity: Any) -> tuple[int, tuple[int, Any]]:
+    if capacity is None:
+        return ck.CKR_OK, (len(value), None)
+    if isinstance(capacity, list) or capacity < len(value):
+        return ck.CKR_BUFFER_TOO_SMALL, (ck.CK_UNAVAILABLE_INFORMATION, None)
+    return ck.CKR_OK, (len(value), value)
+
+
+def _nested(rows: dict[int, bytes], capacity: Any) -> tuple[int, tuple[int, Any]]:
+    """A template kept in an attribute: the caller's array first says how many rows, then takes types and values."""
+    size = len(rows) * templates.SIZE_OF_CK_ATTRIBUTE
+    if capacity is None:
+        return ck.CKR_OK, (size, None)
+    if not isinstance(capacity, list) or len(capacity) < len(rows):
+        return ck.CKR_BUFFER_TOO_SMALL, (ck.CK_UNAVAILABLE_INFORMATION, None)
+    worst, answers = ck.CKR_OK, []
+    for value, (_, room) in zip(rows.values(), capacity, strict=False):
+        rv, answer = _filled(value, room)
+        worst = worst or rv
+        answers.append(answer)
+    return worst, (size, answers)
 
 
 def C_SetAttributeValue(app: Application, handle: int, target: int, template: Template) -> tuple[int]:

@@ -36,6 +36,8 @@ class Mechanism(NamedTuple):
     wrap: Function | None = None
     unwrap: Function | None = None
     derive: Function | None = None
+    authenticated: bool = False  # unwrapping notices an altered wrapped key
+    agreement: bool = False  # derives from another party's public key: both know the result
 
     @property
     def info_flags(self) -> int:

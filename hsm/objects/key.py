@@ -46,3 +46,7 @@ class Key:
         if made is None:
             made = self._native[load] = load(self)
         return made
+
+    def forget(self) -> None:
+        """Drops what was loaded: the key is gone, or its value is another one's."""
+        self._native.clear()

@@ -1,0 +1,141 @@
+"""PINs: each officer's wraps the partition key; a wrong one is counted before it is found wrong.
+
+The first login after a partition was sealed costs Argon2id. While the partition is open, an HMAC of the PIN under a
+key that exists in this process only lets the right PIN in at once; anything else goes the whole way, so guessing never
+gets cheaper.
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import threading
+from typing import TYPE_CHECKING, NamedTuple
+
+from hsm.errors import TokenError
+from hsm.store import sealing
+from pkcs11_shim import constants as ck
+
+if TYPE_CHECKING:
+    from hsm.store.sqlite import PartitionRow, Store
+
+SHORTEST_PIN, LONGEST_PIN = 4, 255
+TRIES = 10
+# What the officers that the standard knows are, in Azure's role definitions (hsm/access/policy.py).
+ADMINISTRATOR = ("a290e904-7015-4bba-90c8-60543313cdb4",)
+USER = ("515eb02d-2335-4d2d-92f2-b1cbdf9c3778", "21dbd100-6940-42c2-9190-5d6cb909625b")
+OFFICERS = {"so": ADMINISTRATOR, "user": USER}
+_AT_ONCE = threading.BoundedSemaphore(2)
+_SESSION_KEY = os.urandom(32)
+
+
+class Cost(NamedTuple):
+    """Argon2id's price of one PIN check: memory in KiB, passes, lanes. 64 MiB x 3 is about 200 ms."""
+
+    memory: int = 64 * 1024
+    passes: int = 3
+    lanes: int = 4
+
+    @classmethod
+    def cheap(cls) -> Cost:
+        """For pools that live in memory only and guard nothing."""
+        return cls(64, 1, 1)
+
+
+class Credentials:
+    """The officers' PINs of one partition."""
+
+    def __init__(self, store: Store, row: PartitionRow, cost: Cost) -> None:
+        self._store = store
+        self._slot = row.slot
+        self._serial = row.serial.encode()
+        self._cost = cost
+        self._lock = threading.Lock()
+        self._checks = {officer: threading.Lock() for officer in OFFICERS}
+        self._fast: dict[str, tuple[bytes, bytes]] = {}
+        self._known = {officer: store.wrapped(row.slot, officer) is not None for officer in OFFICERS}
+
+    def exists(self, officer: str) -> bool:
+        return self._known.get(officer, False)
+
+    def _counter(self, officer: str) -> int:
+        return 2 * self._slot + list(OFFICERS).index(officer)
+
+    def flags(self, officer: str) -> tuple[bool, bool, bool]:
+        """(a wrong PIN since the last good one, one try left, none left)."""
+        failures = self._store.counters.read(self._counter(officer))
+        return failures > 0, failures == TRIES - 1, failures >= TRIES
+
+    def check(self, officer: str, pin: bytes) -> bytes:
+        """The partition key, for the officer's PIN."""
+        if not SHORTEST_PIN <= len(pin) <= LONGEST_PIN:
+            words = f"a PIN of fewer than {SHORTEST_PIN} or more than {LONGEST_PIN} bytes is wrong, and costs no try"
+            raise TokenError(ck.CKR_PIN_INCORRECT, words)
+        with self._checks[officer]:
+            counter = self._counter(officer)
+            failures = self._store.counters.read(counter)
+            if failures >= TRIES:
+                raise TokenError(ck.CKR_PIN_LOCKED, f"the PIN of {officer} is locked after {TRIES} wrong ones")
+            fast = self._fast.get(officer)
+            if fast is not None and hmac.compare_digest(fast[0], self._verifier(officer, pin)):
+                if failures:
+                    self._store.counters.write(counter, 0)
+                return fast[1]
+            self._store.counters.write(counter, failures + 1)
+            key = self._unwrap(officer, pin)
+            if key is None:
+                left = TRIES - failures - 1
+                raise TokenError(ck.CKR_PIN_INCORRECT, f"wrong PIN for {officer}: {left} tries left")
+            self._store.counters.write(counter, 0)
+            self._fast[officer] = (self._verifier(officer, pin), key)
+            return key
+
+    def _unwrap(self, officer: str, pin: bytes) -> bytes | None:
+        wrapped = self._store.wrapped(self._slot, officer)
+        try:
+            with _AT_ONCE:
+                return None if wrapped is None else sealing.unwrap_under_pin(pin, wrapped, self._place(officer))
+        except sealing.Damaged:
+            raise TokenError(ck.CKR_DEVICE_ERROR, f"the stored credential of {officer} is damaged") from None
+
+    def _place(self, officer: str) -> bytes:
+        return self._serial + b"/" + officer.encode()
+
+    def _verifier(self, officer: str, pin: bytes) -> bytes:
+        return hmac.digest(_SESSION_KEY, self._place(officer) + b":" + pin, "sha256")
+
+    def initialise(self, label: bytes, so_pin: bytes, record: dict[str, str]) -> bytes:
+        """C_InitToken: a new partition key under the SO's PIN; everything the partition held is gone."""
+        _may_be(so_pin)
+        key = os.urandom(sealing.KEY_BYTES)
+        wrapped = self._wrap("so", so_pin, key)
+        with self._store.transaction() as tx:
+            tx.initialise(self._slot, label, key)
+            tx.put_officer(self._slot, "so", wrapped, ADMINISTRATOR)
+            tx.audit(record)
+        self._fast.clear()
+        self._known = {officer: officer == "so" for officer in OFFICERS}
+        for officer in OFFICERS:
+            self._store.counters.write(self._counter(officer), 0)
+        return key
+
+    def set_pin(self, officer: str, pin: bytes, partition_key: bytes, record: dict[str, str]) -> None:
+        """A first or a new PIN; it works at once, and wrong tries are forgotten."""
+        _may_be(pin)
+        wrapped = self._wrap(officer, pin, partition_key)
+        with self._checks[officer]:
+            with self._store.transaction() as tx:
+                tx.put_officer(self._slot, officer, wrapped, OFFICERS[officer])
+                tx.audit(record)
+            self._fast[officer] = (self._verifier(officer, pin), partition_key)
+            self._known[officer] = True
+            self._store.counters.write(self._counter(officer), 0)
+
+    def _wrap(self, officer: str, pin: bytes, key: bytes) -> bytes:
+        with _AT_ONCE:
+            return sealing.wrap_under_pin(pin, key, self._cost, self._place(officer))
+
+
+def _may_be(pin: bytes) -> None:
+    if not SHORTEST_PIN <= len(pin) <= LONGEST_PIN:
+        raise TokenError(ck.CKR_PIN_LEN_RANGE, f"a PIN has {SHORTEST_PIN} to {LONGEST_PIN} bytes")
