@@ -17,7 +17,6 @@ from pkcs11_shim import constants as ck
 WEAKEST_DERIVED = 14  # bytes, 112 bits
 WEAKEST_TOKEN_RSA = 2048
 WEAKEST_TOKEN_EC = 224
-LEAST_GCM_IV, LEAST_GCM_TAG_BITS = 12, 96
 # A use, and the flag that the key's value loses by it for ever.
 EXCLUDES = {
     "wrap": ck.CKA_DECRYPT, "decrypt": ck.CKA_WRAP, "unwrap": ck.CKA_ENCRYPT, "encrypt": ck.CKA_UNWRAP,
@@ -119,10 +118,3 @@ def lost_by(key: Key, use: str, target: Key | None) -> int | None:
     if use in EXCLUDES and (key.flag(ck.CKA_SENSITIVE) or touches):
         return EXCLUDES[use]
     return None
-
-
-def may_encrypt_gcm(key: Key, iv: bytes, tag_bits: int) -> None:
-    """Short IVs and tags are for keys that are no secret."""
-    if key.flag(ck.CKA_SENSITIVE) and (len(iv) < LEAST_GCM_IV or tag_bits < LEAST_GCM_TAG_BITS):
-        words = "with a sensitive key GCM takes an IV of 12 bytes or more and a tag of 96 bits or more"
-        raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, words)

@@ -8,9 +8,9 @@ from hsm.access import key_policy
 from hsm.application import Application
 from hsm.cryptoki.operation import Sized
 from hsm.errors import TokenError
-from hsm.mechanisms import registry
+from hsm.mechanisms import formats, registry
 from hsm.mechanisms.entry import Mechanism
-from hsm.objects import material, templates
+from hsm.objects import templates
 from hsm.objects.key import Key
 from hsm.objects.token_object import TokenObject
 from pkcs11_shim import constants as ck
@@ -74,7 +74,7 @@ def _complete(
     attributes: dict[int, bytes], made: dict[int, bytes], origin: str, key: TokenObject, entry: Mechanism
 ) -> dict[int, bytes]:
     """The object that an unwrapped or derived value becomes."""
-    value = {**made, **material.check_and_complete({**attributes, **made})}
+    value = {**made, **formats.check_and_complete({**attributes, **made})}
     outside = key_policy.known_outside(origin, entry, key)
     complete = templates.finish(attributes, value, origin, known_outside=outside, base=key)
     key_policy.may_result(complete, origin, entry)

@@ -6,7 +6,8 @@ from typing import Any
 
 from hsm.application import Application, Session
 from hsm.errors import TokenError
-from hsm.objects import material, templates
+from hsm.mechanisms import formats
+from hsm.objects import templates
 from pkcs11_shim import constants as ck
 
 Template = list[tuple[int, Any]]
@@ -15,7 +16,7 @@ Template = list[tuple[int, Any]]
 def C_CreateObject(app: Application, handle: int, template: Template) -> tuple[int, int]:
     session = app.session(handle)
     attributes = templates.for_create(templates.parse(template), session.is_so)
-    attributes = templates.finish(attributes, material.check_and_complete(attributes), "create", known_outside=True)
+    attributes = templates.finish(attributes, formats.check_and_complete(attributes), "create", known_outside=True)
     return ck.CKR_OK, session.partition.add(session, attributes, "create")
 
 

@@ -46,7 +46,7 @@ def start(app: Application, handle: int, kind: str, mech: Any, key_handle: int |
         entry = registry.find(mech.number, kind)
         key: TokenObject | None = None
         if key_handle is None:
-            state = entry.digest(entry.parameter(mech.parameter))
+            state = getattr(entry, kind)(entry.parameter(mech.parameter))
         else:
             key = session.object(key_handle, ck.CKR_KEY_HANDLE_INVALID)
             session.partition.check_use(session, key, kind, entry)

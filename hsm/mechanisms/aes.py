@@ -14,13 +14,17 @@ from cryptography.hazmat.primitives.cmac import CMAC
 
 from hsm.errors import TokenError
 from hsm.mechanisms.entry import Mechanism, no_parameter
+from hsm.mechanisms.wrapping import both
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
 BLOCK = 16
 KEY_LENGTHS = (16, 24, 32)
-SHORTEST_IV, LONGEST_IV = 12, 128
-SHORTEST_TAG = 12
+SHORTEST_IV, LONGEST_IV = 8, 128
+TAGS = range(4, 17)
+# With a key that is a secret: shorter ones give the tag or the IV's uniqueness away (NIST SP 800-38D, 5.2.1).
+SAFE_IV, SAFE_TAG = 12, 12
+LONGEST_GCM = 64 << 20
 
 
 def _algorithm(key: Key) -> algorithms.AES:
@@ -102,6 +106,9 @@ class Gcm:
         self._iv, self._aad, self._tag = parameter
         self._encrypting = encrypting
         self._data = bytearray()
+        if key.flag(ck.CKA_SENSITIVE) and (len(self._iv) < SAFE_IV or self._tag < SAFE_TAG):
+            words = "with a sensitive key the IV has 12 bytes or more and the tag 96 bits or more"
+            raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, words)
 
     def bound(self, length: int) -> int:
         total = len(self._data) + length
@@ -111,6 +118,9 @@ class Gcm:
         return 0
 
     def update(self, data: bytes) -> bytes:
+        if len(self._data) + len(data) > LONGEST_GCM:
+            rv = ck.CKR_DATA_LEN_RANGE if self._encrypting else ck.CKR_ENCRYPTED_DATA_LEN_RANGE
+            raise TokenError(rv, "GCM takes messages of up to 64 MiB")
         self._data += data
         return b""
 
@@ -132,7 +142,7 @@ class Gcm:
             raise TokenError(ck.CKR_ENCRYPTED_DATA_INVALID, "the tag does not match") from None
 
     def one_shot(self, data: bytes) -> bytes:
-        self._data += data
+        self.update(data)
         return self.finish()
 
 
@@ -186,8 +196,8 @@ def _gcm_parameter(parameter: Any) -> tuple[bytes, bytes, int]:
     if not iv or not SHORTEST_IV <= len(iv) <= LONGEST_IV:
         raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, f"the IV has {SHORTEST_IV} to {LONGEST_IV} bytes")
     tag = parameter.ulTagBits
-    if tag % 8 or not SHORTEST_TAG * 8 <= tag <= 128:
-        raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "the tag has 96 to 128 bits, in whole bytes")
+    if tag % 8 or tag // 8 not in TAGS:
+        raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "the tag has 32 to 128 bits, in whole bytes")
     return iv, parameter.pAAD or b"", tag // 8
 
 
@@ -196,17 +206,18 @@ def _mode(make: Callable[[Any], modes.Mode], encrypting: bool, *, pads: bool = F
 
 
 def _generate(parameter: None, template: dict[int, bytes]) -> dict[int, bytes]:
-    length = int.from_bytes(template.get(ck.CKA_VALUE_LEN, b""), "little")
+    if ck.CKA_VALUE_LEN not in template:
+        raise TokenError(ck.CKR_TEMPLATE_INCOMPLETE, "CKA_VALUE_LEN must be given", "CKA_VALUE_LEN")
+    length = int.from_bytes(template[ck.CKA_VALUE_LEN], "little")
     if length not in KEY_LENGTHS:
         raise TokenError(ck.CKR_KEY_SIZE_RANGE, "an AES key has 16, 24 or 32 bytes", "CKA_VALUE_LEN")
     return {ck.CKA_KEY_TYPE: ck.CKK_AES.to_bytes(8, "little"), ck.CKA_VALUE: os.urandom(length)}
 
 
 def _row(number: int, parameter: Any, make: Callable[[Any], modes.Mode], **how: bool) -> Mechanism:
-    return Mechanism(
-        number, (ck.CKK_AES,), 16, 32, parameter=parameter, encrypt=_mode(make, True, **how),
-        decrypt=_mode(make, False, **how),
-    )
+    filled = BLOCK if how.get("whole") else 0
+    functions = both(_mode(make, True, **how), _mode(make, False, **how), block=filled)
+    return Mechanism(number, (ck.CKK_AES,), 16, 32, parameter=parameter, **functions)
 
 
 MECHANISMS = [
@@ -216,9 +227,8 @@ MECHANISMS = [
     _row(ck.CKM_AES_CBC_PAD, _iv, modes.CBC, pads=True),
     _row(ck.CKM_AES_CTR, _counter, modes.CTR),
     Mechanism(
-        ck.CKM_AES_GCM, (ck.CKK_AES,), 16, 32, parameter=_gcm_parameter,
-        encrypt=lambda key, parameter: Gcm(key, parameter, True),
-        decrypt=lambda key, parameter: Gcm(key, parameter, False),
+        ck.CKM_AES_GCM, (ck.CKK_AES,), 16, 32, parameter=_gcm_parameter, authenticated=True,
+        **both(lambda key, parameter: Gcm(key, parameter, True), lambda key, parameter: Gcm(key, parameter, False)),
     ),
     Mechanism(
         ck.CKM_AES_CMAC, (ck.CKK_AES,), 16, 32, sign=lambda key, parameter: Cmac(key),

@@ -1,6 +1,6 @@
 """RSA: key pair generation, PKCS#1 v1.5, PSS and OAEP (PKCS#11 3.2, section 6.1).
 
-Keys are loaded without the costly check: what reaches a mechanism was checked when it came in. Decryption by PKCS#1
+Decryption by PKCS#1
 v1.5 relies on libcrypto's implicit rejection: a wrong padding gives random bytes, never an error to learn from.
 """
 
@@ -14,11 +14,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
 
 from hsm.errors import TokenError
+from hsm.mechanisms import rsa_keys
 from hsm.mechanisms.entry import Mechanism, no_parameter
+from hsm.mechanisms.wrapping import both
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
-SMALLEST, LARGEST = 1024, 16384
 LARGEST_MADE = 8192
 EXPONENTS = (3, 65537)
 PKCS1_OVERHEAD = 11
@@ -38,25 +39,6 @@ OAEP_HASHES = (ck.CKM_SHA_1, ck.CKM_SHA224, ck.CKM_SHA256, ck.CKM_SHA384, ck.CKM
 _MGF = {mgf: make for make, mgf in HASHES.values()}
 
 
-def _integer(key: Key, attribute: int) -> int:
-    return int.from_bytes(key.get(attribute) or b"", "big")
-
-
-def _public(key: Key) -> rsa.RSAPublicKey:
-    return rsa.RSAPublicNumbers(_integer(key, ck.CKA_PUBLIC_EXPONENT), _integer(key, ck.CKA_MODULUS)).public_key()
-
-
-def _private(key: Key) -> rsa.RSAPrivateKey:
-    public = rsa.RSAPublicNumbers(_integer(key, ck.CKA_PUBLIC_EXPONENT), _integer(key, ck.CKA_MODULUS))
-    parts = (ck.CKA_PRIME_1, ck.CKA_PRIME_2, ck.CKA_PRIVATE_EXPONENT, ck.CKA_EXPONENT_1, ck.CKA_EXPONENT_2)
-    numbers = rsa.RSAPrivateNumbers(*(_integer(key, part) for part in (*parts, ck.CKA_COEFFICIENT)), public)
-    return numbers.private_key(unsafe_skip_rsa_key_validation=True)
-
-
-def _octets(key: Key) -> int:
-    return (_integer(key, ck.CKA_MODULUS).bit_length() + 7) // 8
-
-
 class Signature:
     """Signs, or verifies where a signature is given. ``algorithm`` says how the data are hashed."""
 
@@ -69,7 +51,7 @@ class Signature:
         self._raw = raw
         self._hash = hashes.Hash(hashed) if hashed else None
         self.multipart = hashed is not None
-        self.length = _octets(key)
+        self.length = rsa_keys.octets(key)
 
     def update(self, data: bytes) -> None:
         if self._hash is None:
@@ -92,11 +74,11 @@ class Signature:
 
     def _end(self, digest: bytes, signature: bytes | None) -> bytes:
         if signature is None:
-            return self._key.native(_private).sign(digest, self._padding, self._algorithm)
+            return self._key.native(rsa_keys.private).sign(digest, self._padding, self._algorithm)
         if len(signature) != self.length:
             raise TokenError(ck.CKR_SIGNATURE_LEN_RANGE, f"a signature by this key has {self.length} bytes")
         try:
-            self._key.native(_public).verify(signature, digest, self._padding, self._algorithm)
+            self._key.native(rsa_keys.public).verify(signature, digest, self._padding, self._algorithm)
         except InvalidSignature:
             raise TokenError(ck.CKR_SIGNATURE_INVALID, "the signature does not verify") from None
         return b""
@@ -131,7 +113,7 @@ def _pss_parameter(number: int | None) -> Callable[[Any], tuple[int, Any]]:
 def _pss(number: int | None) -> Callable[[Key, Any], Signature]:
     def start(key: Key, parameter: tuple[int, Any]) -> Signature:
         made = HASHES[parameter[0]][0]()
-        room = _octets(key) - made.digest_size - 2
+        room = rsa_keys.octets(key) - made.digest_size - 2
         if parameter[1]._salt_length > room:
             raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "the salt is too long for this key")
 
@@ -153,11 +135,11 @@ class Encryption:
     def __init__(self, key: Key, pad: Any, overhead: int, encrypting: bool) -> None:
         self._key = key
         self._padding = pad
-        self._room = _octets(key) - overhead
+        self._room = rsa_keys.octets(key) - overhead
         self.encrypting = encrypting
 
     def bound(self, length: int) -> int:
-        return _octets(self._key)
+        return rsa_keys.octets(self._key)
 
     part_bound = bound
 
@@ -171,16 +153,16 @@ class Encryption:
         if self.encrypting:
             if len(data) > self._room:
                 raise TokenError(ck.CKR_DATA_LEN_RANGE, f"up to {max(self._room, 0)} bytes fit this key")
-            return self._key.native(_public).encrypt(data, self._padding)
-        if len(data) != _octets(self._key):
+            return self._key.native(rsa_keys.public).encrypt(data, self._padding)
+        if len(data) != rsa_keys.octets(self._key):
             raise TokenError(ck.CKR_ENCRYPTED_DATA_LEN_RANGE, "the ciphertext is as long as the modulus")
         try:
-            return self._key.native(_private).decrypt(data, self._padding)
+            return self._key.native(rsa_keys.private).decrypt(data, self._padding)
         except ValueError:
             raise TokenError(ck.CKR_ENCRYPTED_DATA_INVALID, "the ciphertext does not decrypt under this key") from None
 
 
-def _oaep_parameter(parameter: Any) -> tuple[Any, int]:
+def oaep_parameter(parameter: Any) -> tuple[Any, int]:
     """CK_RSA_PKCS_OAEP_PARAMS: hash and MGF may differ; the label is the source data."""
     named = getattr(parameter, "hashAlg", None)
     mgfs = {HASHES[number][1] for number in OAEP_HASHES}
@@ -198,43 +180,17 @@ def _generate_pair(
 ) -> tuple[dict[int, bytes], dict[int, bytes]]:
     bits = int.from_bytes(public.get(ck.CKA_MODULUS_BITS, b""), "little")
     exponent = int.from_bytes(public.get(ck.CKA_PUBLIC_EXPONENT) or b"\x01\x00\x01", "big")
-    if not SMALLEST <= bits <= LARGEST_MADE or bits % 8:
-        raise TokenError(ck.CKR_KEY_SIZE_RANGE, f"{SMALLEST} to {LARGEST_MADE} bits can be made", "CKA_MODULUS_BITS")
+    if not rsa_keys.SMALLEST <= bits <= LARGEST_MADE or bits % 8:
+        words = f"{rsa_keys.SMALLEST} to {LARGEST_MADE} bits can be made"
+        raise TokenError(ck.CKR_KEY_SIZE_RANGE, words, "CKA_MODULUS_BITS")
     if exponent not in EXPONENTS:
         raise TokenError(ck.CKR_ATTRIBUTE_VALUE_INVALID, "the exponent must be 3 or 65537", "CKA_PUBLIC_EXPONENT")
-    return attributes_of(rsa.generate_private_key(exponent, bits))
-
-
-def attributes_of(made: rsa.RSAPrivateKey) -> tuple[dict[int, bytes], dict[int, bytes]]:
-    """The value attributes of the public and of the private key object."""
-    from cryptography.hazmat.primitives import serialization
-
-    numbers = made.private_numbers()
-    info = made.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    both = {
-        ck.CKA_KEY_TYPE: ck.CKK_RSA.to_bytes(8, "little"),
-        ck.CKA_MODULUS: _big(numbers.public_numbers.n),
-        ck.CKA_PUBLIC_EXPONENT: _big(numbers.public_numbers.e),
-        ck.CKA_PUBLIC_KEY_INFO: info,
-    }
-    public = {**both, ck.CKA_MODULUS_BITS: made.key_size.to_bytes(8, "little")}
-    private = {
-        ck.CKA_PRIVATE_EXPONENT: numbers.d, ck.CKA_PRIME_1: numbers.p, ck.CKA_PRIME_2: numbers.q,
-        ck.CKA_EXPONENT_1: numbers.dmp1, ck.CKA_EXPONENT_2: numbers.dmq1, ck.CKA_COEFFICIENT: numbers.iqmp,
-    }
-    return public, {**both, **{attribute: _big(value) for attribute, value in private.items()}}
-
-
-def _big(value: int) -> bytes:
-    return value.to_bytes((value.bit_length() + 7) // 8, "big")
+    return rsa_keys.attributes_of(rsa.generate_private_key(exponent, bits))
 
 
 def _signer(number: int, start: Any, parameter: Any = no_parameter, **more: Any) -> Mechanism:
-    return Mechanism(
-        number, (ck.CKK_RSA,), SMALLEST, LARGEST, parameter=parameter, sign=start, verify=start, **more
-    )
+    sizes = rsa_keys.SMALLEST, rsa_keys.LARGEST
+    return Mechanism(number, (ck.CKK_RSA,), *sizes, parameter=parameter, sign=start, verify=start, **more)
 
 
 _HASHED = {
@@ -253,19 +209,20 @@ _HASHED_PSS = {
 
 MECHANISMS = [
     Mechanism(
-        ck.CKM_RSA_PKCS_KEY_PAIR_GEN, (ck.CKK_RSA,), SMALLEST, LARGEST_MADE, generate_pair=_generate_pair
+        ck.CKM_RSA_PKCS_KEY_PAIR_GEN, (ck.CKK_RSA,), rsa_keys.SMALLEST, LARGEST_MADE, generate_pair=_generate_pair
     ),
-    _signer(
-        ck.CKM_RSA_PKCS, _pkcs1(None),
-        encrypt=lambda key, parameter: Encryption(key, padding.PKCS1v15(), PKCS1_OVERHEAD, True),
-        decrypt=lambda key, parameter: Encryption(key, padding.PKCS1v15(), PKCS1_OVERHEAD, False),
-    ),
+    _signer(ck.CKM_RSA_PKCS, _pkcs1(None), **both(
+        lambda key, parameter: Encryption(key, padding.PKCS1v15(), PKCS1_OVERHEAD, True),
+        lambda key, parameter: Encryption(key, padding.PKCS1v15(), PKCS1_OVERHEAD, False), secret_only=True,
+    )),
     *[_signer(number, _pkcs1(made)) for number, made in _HASHED.items()],
     _signer(ck.CKM_RSA_PKCS_PSS, _pss(None), _pss_parameter(None)),
     *[_signer(number, _pss(made), _pss_parameter(made)) for number, made in _HASHED_PSS.items()],
     Mechanism(
-        ck.CKM_RSA_PKCS_OAEP, (ck.CKK_RSA,), SMALLEST, LARGEST, parameter=_oaep_parameter,
-        encrypt=lambda key, parameter: Encryption(key, *parameter, True),
-        decrypt=lambda key, parameter: Encryption(key, *parameter, False),
+        ck.CKM_RSA_PKCS_OAEP, (ck.CKK_RSA,), rsa_keys.SMALLEST, rsa_keys.LARGEST, parameter=oaep_parameter,
+        **both(
+            lambda key, parameter: Encryption(key, parameter[0], parameter[1], True),
+            lambda key, parameter: Encryption(key, parameter[0], parameter[1], False), secret_only=True,
+        ),
     ),
 ]

@@ -38,7 +38,7 @@ def answer(app: Application, function: int, payload: memoryview) -> bytes:
         if handler is None:
             raise TokenError(ck.CKR_FUNCTION_NOT_SUPPORTED, "this function is not served by this version")
         rv, *outs = handler(app, *arguments)
-        return _RV.pack(rv) + codec.ENCODE[function](*outs)
+        return _RV.pack(rv) + bytes(codec.ENCODE[function](*outs))
     except TokenError as refusal:
         _keep(app, function, refusal.rv, refusal.reason, refusal.subject)
         return _RV.pack(refusal.rv)

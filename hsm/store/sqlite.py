@@ -81,7 +81,7 @@ class Store:
     def partitions(self) -> list[PartitionRow]:
         with self.lock:
             rows = self._database.execute("SELECT slot, serial, kind, label, initialised FROM partitions").fetchall()
-        return [PartitionRow(*row[:3], row[3].decode("utf-8", "replace"), bool(row[4])) for row in rows]
+        return [PartitionRow(r[0], r[1], r[2], r[3].decode("utf-8", "replace"), bool(r[4])) for r in rows]
 
     def partition(self, slot: int) -> PartitionRow:
         return next(row for row in self.partitions() if row.slot == slot)

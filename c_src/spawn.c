@@ -1,0 +1,195 @@
+/* Which pool this process uses, and a connected socket to its engine, started here where none runs.
+ *
+ * ADYTON_HOME, then home= in /etc/adyton/adyton.conf, then the system pool if its socket lets us in, then the user's
+ * data folder. One engine a pool: the lock file is held while the socket is bound and the engine spawned, so that of
+ * any number of clients that start together one spawns and the others connect.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "state.h"
+
+#define SYSTEM_FOLDER "/run/adyton"
+#define SYSTEM_SETTINGS "/etc/adyton/adyton.conf"
+
+enum { BACKLOG = 128, LOCK_TRIES = 200, LOCK_PAUSE_US = 10 * 1000 };
+
+static void passing(enum adyton_passing what, int fd)
+{
+    atomic_store(&adyton_passing[what], fd);
+}
+
+/* A socket name may have 107 bytes, a folder's path more: the folder's descriptor makes any path short. */
+static void address_of(int folder, struct sockaddr_un *address)
+{
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    (void)snprintf(address->sun_path, sizeof address->sun_path, "/proc/self/fd/%d/socket", folder);
+}
+
+static int connect_in(int folder)
+{
+    struct sockaddr_un address;
+    address_of(folder, &address);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    passing(ADYTON_PASSING_SOCKET, fd);
+    int rc;
+    do
+        rc = connect(fd, (struct sockaddr *)&address, sizeof address);
+    while (rc != 0 && errno == EINTR);
+    if (rc == 0)
+        return fd;
+    passing(ADYTON_PASSING_SOCKET, -1);
+    (void)close(fd);
+    return -1;
+}
+
+static int open_folder(const char *path)
+{
+    return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+static bool make_folders(const char *path)
+{
+    char part[PATH_MAX];
+    if (strlen(path) >= sizeof part)
+        return false;
+    for (size_t i = 1; path[i - 1] != '\0'; i++) {
+        if (path[i] != '/' && path[i] != '\0')
+            continue;
+        memcpy(part, path, i);
+        part[i] = '\0';
+        if (mkdir(part, 0700) != 0 && errno != EEXIST)
+            return false;
+    }
+    return true;
+}
+
+/* A folder that others may write to is not a pool: they could put their own socket there, and be told PINs. */
+static bool ours_alone(int folder)
+{
+    struct stat status;
+    return fstat(folder, &status) == 0 && status.st_uid == geteuid() && (status.st_mode & 0022) == 0;
+}
+
+static bool home_folder(char *path, size_t size)
+{
+    const char *data = secure_getenv("XDG_DATA_HOME");
+    if (data != NULL && data[0] == '/')
+        return (size_t)snprintf(path, size, "%s/adyton", data) < size;
+    const char *home = secure_getenv("HOME");
+    struct passwd entry;
+    struct passwd *found = NULL;
+    char text[4096];
+    if (home == NULL || home[0] != '/') {
+        if (getpwuid_r(geteuid(), &entry, text, sizeof text, &found) != 0 || found == NULL)
+            return false;
+        home = found->pw_dir;
+    }
+    return (size_t)snprintf(path, size, "%s/.local/share/adyton", home) < size;
+}
+
+/* The pool's folder; *system: it is another user's, whose engine is asked for but never started from here. */
+static bool which_pool(char *path, size_t size, bool *system)
+{
+    const char *named = secure_getenv("ADYTON_HOME");
+    *system = false;
+    if (named != NULL && named[0] == '/')
+        return (size_t)snprintf(path, size, "%s", named) < size;
+    if (adyton_setting(AT_FDCWD, SYSTEM_SETTINGS, "home", path, size) && path[0] == '/')
+        return true;
+    if (access(SYSTEM_FOLDER "/socket", R_OK | W_OK) == 0) {
+        *system = true;
+        return (size_t)snprintf(path, size, "%s", SYSTEM_FOLDER) < size;
+    }
+    return home_folder(path, size);
+}
+
+/* Waits for the others who are just starting the engine, but never for ever. */
+static int take_lock(int folder)
+{
+    int lock = openat(folder, "lock", O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (lock < 0)
+        return -1;
+    passing(ADYTON_PASSING_LOCK, lock);
+    for (int i = 0; i < LOCK_TRIES; i++) {
+        if (flock(lock, LOCK_EX | LOCK_NB) == 0)
+            return lock;
+        (void)usleep(LOCK_PAUSE_US);
+    }
+    passing(ADYTON_PASSING_LOCK, -1);
+    (void)close(lock);
+    return -1;
+}
+
+static int listen_in(int folder)
+{
+    struct sockaddr_un address;
+    address_of(folder, &address);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -1;
+    passing(ADYTON_PASSING_LISTENER, fd);
+    (void)unlinkat(folder, "socket", 0);
+    /* The folder is 0700, so nobody gets in between bind and chmod. */
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) == 0 && fchmodat(folder, "socket", 0600, 0) == 0 &&
+        listen(fd, BACKLOG) == 0)
+        return fd;
+    passing(ADYTON_PASSING_LISTENER, -1);
+    (void)close(fd);
+    return -1;
+}
+
+static int spawn_in(const char *home, int folder, bool *spawned)
+{
+    int lock = take_lock(folder);
+    if (lock < 0)
+        return -1;
+    int fd = connect_in(folder); /* somebody was faster */
+    int listener = fd < 0 ? listen_in(folder) : -1;
+    if (listener >= 0) {
+        if (adyton_launch(home, folder, listener) == 0) {
+            *spawned = true;
+            fd = connect_in(folder); /* queued until the engine accepts */
+        }
+        passing(ADYTON_PASSING_LISTENER, -1);
+        (void)close(listener);
+    }
+    passing(ADYTON_PASSING_LOCK, -1);
+    (void)close(lock);
+    return fd;
+}
+
+int adyton_connect_pool(bool may_spawn, bool *spawned)
+{
+    static char home[PATH_MAX]; /* callers hold the library's lock */
+    bool system;
+    *spawned = false;
+    if (!which_pool(home, sizeof home, &system))
+        return -1;
+    int folder = open_folder(home);
+    bool alone = getauxval(AT_SECURE) == 0 && !system;
+    if (folder < 0 && alone && may_spawn && make_folders(home))
+        folder = open_folder(home);
+    if (folder < 0)
+        return -1;
+    int fd = system || ours_alone(folder) || geteuid() == 0 ? connect_in(folder) : -1;
+    if (fd < 0 && may_spawn && alone && ours_alone(folder))
+        fd = spawn_in(home, folder, spawned);
+    (void)close(folder);
+    return fd;
+}

@@ -1,0 +1,164 @@
+"""The curves of ECDSA and ECDH: by OID, by name, or by the explicit parameters of one of them.
+
+CKA_EC_PARAMS is a DER ECParameters (PKCS#11 3.2, section 6.3.3): an OID, a PrintableString with the curve's name, or
+the parameters spelt out, which some clients (and OpenSSL 3.0 through pkcs11-provider) write. Explicit parameters are
+compared, all of them, with the curves known here; no others are ever computed with.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from hsm.errors import TokenError
+from pkcs11_shim import constants as ck
+
+
+class Curve(NamedTuple):
+    """One curve: bits of its order, the DER of its OID, and its domain parameters (SEC 2, FIPS 186-4)."""
+
+    name: str
+    make: type[ec.EllipticCurve]
+    bits: int
+    oid: bytes
+    prime: int
+    a: int
+    b: int
+    generator: bytes
+    order: int
+    names: tuple[str, ...] = ()
+
+    @property
+    def octets(self) -> int:
+        """Length of a coordinate, and of half a signature."""
+        return (self.bits + 7) // 8
+
+
+CURVES = (
+    Curve(
+        "P-192", ec.SECP192R1, 192, bytes.fromhex("06082a8648ce3d030101"),
+        0xfffffffffffffffffffffffffffffffeffffffffffffffff,
+        0xfffffffffffffffffffffffffffffffefffffffffffffffc,
+        0x64210519e59c80e70fa7e9ab72243049feb8deecc146b9b1,
+        bytes.fromhex(
+            "04188da80eb03090f67cbf20eb43a18800f4ff0afd82ff101207192b95ffc8da78631011ed6b24cdd573f977"
+            "a11e794811"
+        ),
+        0xffffffffffffffffffffffff99def836146bc9b1b4d22831,
+        ("secp192r1", "prime192v1"),
+    ),
+    Curve(
+        "P-224", ec.SECP224R1, 224, bytes.fromhex("06052b81040021"),
+        0xffffffffffffffffffffffffffffffff000000000000000000000001,
+        0xfffffffffffffffffffffffffffffffefffffffffffffffffffffffe,
+        0xb4050a850c04b3abf54132565044b0b7d7bfd8ba270b39432355ffb4,
+        bytes.fromhex(
+            "04b70e0cbd6bb4bf7f321390b94a03c1d356c21122343280d6115c1d21bd376388b5f723fb4c22dfe6cd4375"
+            "a05a07476444d5819985007e34"
+        ),
+        0xffffffffffffffffffffffffffff16a2e0b8f03e13dd29455c5c2a3d,
+        ("secp224r1",),
+    ),
+    Curve(
+        "P-256", ec.SECP256R1, 256, bytes.fromhex("06082a8648ce3d030107"),
+        0xffffffff00000001000000000000000000000000ffffffffffffffffffffffff,
+        0xffffffff00000001000000000000000000000000fffffffffffffffffffffffc,
+        0x5ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2604b,
+        bytes.fromhex(
+            "046b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c2964fe342e2fe1a7f9b8ee7eb"
+            "4a7c0f9e162bce33576b315ececbb6406837bf51f5"
+        ),
+        0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551,
+        ("secp256r1", "prime256v1"),
+    ),
+    Curve(
+        "P-384", ec.SECP384R1, 384, bytes.fromhex("06052b81040022"),
+        0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffeffffffff0000000000000000ffffffff,
+        0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffeffffffff0000000000000000fffffffc,
+        0xb3312fa7e23ee7e4988e056be3f82d19181d9c6efe8141120314088f5013875ac656398d8a2ed19d2a85c8edd3ec2aef,
+        bytes.fromhex(
+            "04aa87ca22be8b05378eb1c71ef320ad746e1d3b628ba79b9859f741e082542a385502f25dbf55296c3a545e"
+            "3872760ab73617de4a96262c6f5d9e98bf9292dc29f8f41dbd289a147ce9da3113b5f0b8c00a60b1ce1d7e81"
+            "9d7a431d7c90ea0e5f"
+        ),
+        0xffffffffffffffffffffffffffffffffffffffffffffffffc7634d81f4372ddf581a0db248b0a77aecec196accc52973,
+        ("secp384r1",),
+    ),
+    Curve(
+        "P-521", ec.SECP521R1, 521, bytes.fromhex("06052b81040023"),
+        int(
+            "01ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
+            "ffffffffffffffffffffffffffffffffffffffffffff", 16,
+        ),
+        int(
+            "01ffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff"
+            "fffffffffffffffffffffffffffffffffffffffffffc", 16,
+        ),
+        int(
+            "0051953eb9618e1c9a1f929a21a0b68540eea2da725b99b315f3b8b489918ef109e156193951ec7e937b1652"
+            "c0bd3bb1bf073573df883d2c34f1ef451fd46b503f00", 16,
+        ),
+        bytes.fromhex(
+            "0400c6858e06b70404e9cd9e3ecb662395b4429c648139053fb521f828af606b4d3dbaa14b5e77efe75928fe"
+            "1dc127a2ffa8de3348b3c1856a429bf97e7e31c2e5bd66011839296a789a3bc0045c8a5fb42c7d1bd998f544"
+            "49579b446817afbd17273e662c97ee72995ef42640c550b9013fad0761353c7086a272c24088be94769fd166"
+            "50"
+        ),
+        int(
+            "01fffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffffa51868783bf2f966b7fcc"
+            "0148f709a5d03bb5c9b8899c47aebb6fb71e91386409", 16,
+        ),
+        ("secp521r1",),
+    ),
+    Curve(
+        "secp256k1", ec.SECP256K1, 256, bytes.fromhex("06052b8104000a"),
+        0xfffffffffffffffffffffffffffffffffffffffffffffffffffffffefffffc2f,
+        0x0000000000000000000000000000000000000000000000000000000000000000,
+        0x0000000000000000000000000000000000000000000000000000000000000007,
+        bytes.fromhex(
+            "0479be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798483ada7726a3c4655da4fb"
+            "fc0e1108a8fd17b448a68554199c47d08ffb10d4b8"
+        ),
+        0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141,
+        (),
+    ),
+)
+_BY_OID = {row.oid: row for row in CURVES}
+_BY_NAME = {name: row for row in CURVES for name in (row.name, *row.names)}
+SEQUENCE, PRINTABLE_STRING = 0x30, 0x13
+
+
+def find(parameters: bytes | None) -> Curve:
+    """The curve that CKA_EC_PARAMS names; CKR_CURVE_NOT_SUPPORTED for others, CKR_ATTRIBUTE_VALUE_INVALID for noise."""
+    if not parameters:
+        raise TokenError(ck.CKR_TEMPLATE_INCOMPLETE, "CKA_EC_PARAMS must be given", "CKA_EC_PARAMS")
+    row = _BY_OID.get(parameters)
+    if row is None and parameters[0] == PRINTABLE_STRING:
+        row = _BY_NAME.get(parameters[2:].decode("ascii", "replace"))
+    if row is None and parameters[0] == SEQUENCE:
+        row = _explicit(parameters)
+    if row is None:
+        raise TokenError(ck.CKR_CURVE_NOT_SUPPORTED, "CKA_EC_PARAMS names no curve of this token", "CKA_EC_PARAMS")
+    return row
+
+
+def _explicit(parameters: bytes) -> Curve | None:
+    """ECParameters of X9.62 (RFC 3279, section 2.3.5): version, field, curve, base, order, cofactor."""
+    from pyasn1.codec.der import decoder
+    from pyasn1.error import PyAsn1Error
+
+    try:
+        whole, rest = decoder.decode(parameters)
+        prime, a, b = int(whole[1][1]), int(whole[2][0].asOctets().hex(), 16), int(whole[2][1].asOctets().hex(), 16)
+        base, order = whole[3].asOctets(), int(whole[4])
+        cofactor = int(whole[5]) if len(whole) > 5 else 1
+    except (PyAsn1Error, IndexError, ValueError, TypeError, AttributeError):
+        raise TokenError(ck.CKR_ATTRIBUTE_VALUE_INVALID, "CKA_EC_PARAMS is not a DER ECParameters") from None
+    if rest or cofactor != 1:
+        return None
+    for row in CURVES:
+        compressed = bytes([2 + row.generator[-1] % 2]) + row.generator[1 : 1 + row.octets]
+        if (prime, a, b, order) == (row.prime, row.a, row.b, row.order) and base in (row.generator, compressed):
+            return row
+    return None

@@ -1,0 +1,204 @@
+"""Elliptic curves over prime fields: key pairs, ECDSA and ECDH (PKCS#11 3.2, section 6.3)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature, encode_dss_signature
+
+from hsm.errors import TokenError
+from hsm.mechanisms import curves
+from hsm.mechanisms.entry import Mechanism, no_parameter
+from hsm.objects.key import Key
+from pkcs11_shim import constants as ck
+
+OCTET_STRING = 0x04
+BITS = (min(row.bits for row in curves.CURVES), max(row.bits for row in curves.CURVES))
+FLAGS = ck.CKF_EC_F_P | ck.CKF_EC_OID | ck.CKF_EC_ECPARAMETERS | ck.CKF_EC_UNCOMPRESS
+HASHED: dict[int, type[hashes.HashAlgorithm]] = {
+    ck.CKM_ECDSA_SHA1: hashes.SHA1, ck.CKM_ECDSA_SHA224: hashes.SHA224, ck.CKM_ECDSA_SHA256: hashes.SHA256,
+    ck.CKM_ECDSA_SHA384: hashes.SHA384, ck.CKM_ECDSA_SHA512: hashes.SHA512,
+    ck.CKM_ECDSA_SHA3_224: hashes.SHA3_224, ck.CKM_ECDSA_SHA3_256: hashes.SHA3_256,
+    ck.CKM_ECDSA_SHA3_384: hashes.SHA3_384, ck.CKM_ECDSA_SHA3_512: hashes.SHA3_512,
+}
+KDFS: dict[int, type[hashes.HashAlgorithm]] = {
+    ck.CKD_SHA1_KDF: hashes.SHA1, ck.CKD_SHA224_KDF: hashes.SHA224, ck.CKD_SHA256_KDF: hashes.SHA256,
+    ck.CKD_SHA384_KDF: hashes.SHA384, ck.CKD_SHA512_KDF: hashes.SHA512,
+    ck.CKD_SHA3_224_KDF: hashes.SHA3_224, ck.CKD_SHA3_256_KDF: hashes.SHA3_256,
+    ck.CKD_SHA3_384_KDF: hashes.SHA3_384, ck.CKD_SHA3_512_KDF: hashes.SHA3_512,
+}
+LONGEST_SECRET = 512
+
+
+class _Given(hashes.HashAlgorithm):
+    """A digest of whatever length the caller hands in: ECDSA takes the leftmost bits (FIPS 186-5, section 6.4)."""
+
+    name = "given"
+    block_size = None
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+
+    @property
+    def digest_size(self) -> int:
+        return self._size
+
+
+def raw_point(value: bytes, octets: int) -> bytes:
+    """A point as clients write it, raw or as a DER OCTET STRING, as raw bytes."""
+    if value[:1] == bytes([OCTET_STRING]) and len(value) not in (1 + 2 * octets, 1 + octets):
+        short = len(value) >= 2 and value[1] < 0x80 and len(value) == 2 + value[1]
+        long = len(value) >= 3 and value[1] == 0x81 and len(value) == 3 + value[2]
+        if short or long:
+            return value[2 if short else 3 :]
+    return value
+
+
+def octet_string(raw: bytes) -> bytes:
+    """The DER OCTET STRING that CKA_EC_POINT is."""
+    size = bytes([len(raw)]) if len(raw) < 0x80 else bytes([0x81, len(raw)])
+    return bytes([OCTET_STRING]) + size + raw
+
+
+def load_public(parameters: bytes | None, point: bytes) -> ec.EllipticCurvePublicKey:
+    """Raises ValueError for what is no point of the curve."""
+    row = curves.find(parameters)
+    return ec.EllipticCurvePublicKey.from_encoded_point(row.make(), raw_point(point, row.octets))
+
+
+def load_private(parameters: bytes | None, value: bytes) -> ec.EllipticCurvePrivateKey:
+    """Raises ValueError for a scalar out of range."""
+    return ec.derive_private_key(int.from_bytes(value, "big"), curves.find(parameters).make())
+
+
+def _public(key: Key) -> ec.EllipticCurvePublicKey:
+    return load_public(key.get(ck.CKA_EC_PARAMS), key.get(ck.CKA_EC_POINT) or b"")
+
+
+def private(key: Key) -> ec.EllipticCurvePrivateKey:
+    return load_private(key.get(ck.CKA_EC_PARAMS), key.get(ck.CKA_VALUE) or b"")
+
+
+def _curve(key: Key) -> curves.Curve:
+    return curves.find(key.get(ck.CKA_EC_PARAMS))
+
+
+def public_attributes(public: ec.EllipticCurvePublicKey) -> dict[int, bytes]:
+    """What both halves of a pair say of the public one."""
+    raw = public.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+    info = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return {
+        ck.CKA_KEY_TYPE: ck.CKK_EC.to_bytes(8, "little"), ck.CKA_EC_POINT: octet_string(raw),
+        ck.CKA_PUBLIC_KEY_INFO: info,
+    }
+
+
+def private_attributes(private: ec.EllipticCurvePrivateKey, parameters: bytes) -> dict[int, bytes]:
+    """The private half; ``parameters`` is CKA_EC_PARAMS as the client wrote it."""
+    octets = curves.find(parameters).octets
+    value = private.private_numbers().private_value.to_bytes(octets, "big")
+    return {**public_attributes(private.public_key()), ck.CKA_EC_PARAMS: parameters, ck.CKA_VALUE: value}
+
+
+def _generate_pair(
+    parameter: None, public: dict[int, bytes], private: dict[int, bytes]
+) -> tuple[dict[int, bytes], dict[int, bytes]]:
+    parameters = public.get(ck.CKA_EC_PARAMS, b"")
+    made = ec.generate_private_key(curves.find(parameters).make())
+    return public_attributes(made.public_key()), private_attributes(made, parameters)
+
+
+class Signature:
+    """ECDSA: r and s, each as long as the order, one after the other (section 6.3.1)."""
+
+    __slots__ = ("_hash", "_hashed", "_key", "length", "multipart")
+
+    def __init__(self, key: Key, hashed: hashes.HashAlgorithm | None) -> None:
+        self._key = key
+        self._hashed = hashed
+        self._hash = hashes.Hash(hashed) if hashed else None
+        self.multipart = hashed is not None
+        self.length = 2 * _curve(key).octets
+
+    def update(self, data: bytes) -> None:
+        if self._hash is None:
+            raise TokenError(ck.CKR_FUNCTION_NOT_SUPPORTED, "CKM_ECDSA takes its digest in one part")
+        self._hash.update(data)
+
+    def finish(self, signature: bytes | None = None) -> bytes:
+        if self._hash is None:
+            raise TokenError(ck.CKR_FUNCTION_NOT_SUPPORTED, "CKM_ECDSA takes its digest in one part")
+        return self._end(self._hash.finalize(), signature)
+
+    def one_shot(self, data: bytes, signature: bytes | None = None) -> bytes:
+        if self._hash is not None:
+            self._hash.update(data)
+            return self.finish(signature)
+        if not data:
+            raise TokenError(ck.CKR_DATA_LEN_RANGE, "there is no digest to sign")
+        return self._end(data, signature)
+
+    def _end(self, digest: bytes, signature: bytes | None) -> bytes:
+        algorithm = ec.ECDSA(Prehashed(self._hashed or _Given(len(digest))))
+        half = self.length // 2
+        if signature is None:
+            r, s = decode_dss_signature(self._key.native(private).sign(digest, algorithm))
+            return r.to_bytes(half, "big") + s.to_bytes(half, "big")
+        # Java writes both halves as short as the longer of them: any even length counts, left-padded.
+        if not signature or len(signature) % 2 or len(signature) > self.length:
+            raise TokenError(ck.CKR_SIGNATURE_LEN_RANGE, f"a signature by this key has {self.length} bytes")
+        middle = len(signature) // 2
+        r, s = int.from_bytes(signature[:middle], "big"), int.from_bytes(signature[middle:], "big")
+        try:
+            self._key.native(_public).verify(encode_dss_signature(r, s), digest, algorithm)
+        except InvalidSignature:
+            raise TokenError(ck.CKR_SIGNATURE_INVALID, "the signature does not verify") from None
+        return b""
+
+
+def _ecdsa(number: int, hashed: type[hashes.HashAlgorithm] | None) -> Mechanism:
+    def start(key: Key, parameter: None) -> Signature:
+        return Signature(key, hashed() if hashed else None)
+
+    return Mechanism(number, (ck.CKK_EC,), *BITS, FLAGS, no_parameter, sign=start, verify=start)
+
+
+def _agreement(parameter: Any) -> Any:
+    """CK_ECDH1_DERIVE_PARAMS."""
+    kdf = getattr(parameter, "kdf", None)
+    if kdf != ck.CKD_NULL and kdf not in KDFS:
+        raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "the KDF is CKD_NULL or one of X9.63 by SHA-1, SHA-2, SHA-3")
+    if not parameter.pPublicData or (kdf == ck.CKD_NULL and parameter.pSharedData):
+        raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "the other public key is missing, or CKD_NULL has shared data")
+    return parameter
+
+
+def _derive(key: Key, parameter: Any, template: dict[int, bytes]) -> dict[int, bytes]:
+    try:
+        peer = load_public(key.get(ck.CKA_EC_PARAMS), parameter.pPublicData)
+    except ValueError:
+        raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "the other public key is no point of this curve") from None
+    shared = key.native(private).exchange(ec.ECDH(), peer)
+    wanted = int.from_bytes(template.get(ck.CKA_VALUE_LEN, b""), "little")
+    if not wanted and template.get(ck.CKA_KEY_TYPE) != ck.CKK_GENERIC_SECRET.to_bytes(8, "little"):
+        raise TokenError(ck.CKR_TEMPLATE_INCOMPLETE, "CKA_VALUE_LEN says how long this key is to be", "CKA_VALUE_LEN")
+    wanted = wanted or len(shared)
+    if wanted > (len(shared) if parameter.kdf == ck.CKD_NULL else LONGEST_SECRET):
+        raise TokenError(ck.CKR_KEY_SIZE_RANGE, "the agreed secret is shorter than the key asked for", "CKA_VALUE_LEN")
+    if parameter.kdf == ck.CKD_NULL:
+        # Section 6.3.18: the truncation removes bytes from the leading end.
+        return {ck.CKA_VALUE: shared[-wanted:]}
+    from cryptography.hazmat.primitives.kdf.x963kdf import X963KDF
+
+    return {ck.CKA_VALUE: X963KDF(KDFS[parameter.kdf](), wanted, parameter.pSharedData or None).derive(shared)}
+
+
+MECHANISMS = [
+    Mechanism(ck.CKM_EC_KEY_PAIR_GEN, (ck.CKK_EC,), *BITS, FLAGS, generate_pair=_generate_pair),
+    _ecdsa(ck.CKM_ECDSA, None),
+    *(_ecdsa(number, hashed) for number, hashed in HASHED.items()),
+    Mechanism(ck.CKM_ECDH1_DERIVE, (ck.CKK_EC,), *BITS, FLAGS, _agreement, derive=_derive, agreement=True),
+]

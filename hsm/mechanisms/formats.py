@@ -1,0 +1,129 @@
+"""Keys as bytes: what goes into a wrapped key and what comes out of one, and the checks of values given in clear.
+
+Secret keys travel as they are, private keys as PKCS#8 (PKCS#11 3.2, section 5.18.3). A value is checked here once,
+when it comes in; mechanisms load it without.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from hsm.errors import TokenError
+from hsm.mechanisms import curves, ec, eddsa, rsa_keys
+from hsm.objects.key import Key
+from pkcs11_shim import constants as ck
+
+Attributes = dict[int, bytes]
+AES_LENGTHS = (16, 24, 32)
+
+
+class Form(NamedTuple):
+    """One type of key pair: how its halves are loaded with every check, and what their objects then say."""
+
+    native: str
+    public: Callable[[Attributes], Attributes]
+    private: Callable[[Attributes], Attributes]
+    of_native: Callable[[Any], Attributes]
+
+
+def _ec_public(given: Attributes) -> Attributes:
+    return ec.public_attributes(ec.load_public(given.get(ck.CKA_EC_PARAMS), given.get(ck.CKA_EC_POINT, b"")))
+
+
+def _ec_private(given: Attributes) -> Attributes:
+    parameters = given.get(ck.CKA_EC_PARAMS, b"")
+    private = ec.load_private(parameters, given.get(ck.CKA_VALUE, b""))
+    _same_point(given, ec.load_public(parameters, p) if (p := given.get(ck.CKA_EC_POINT)) else None, private)
+    return ec.private_attributes(private, parameters)
+
+
+def _ed_public(given: Attributes) -> Attributes:
+    return eddsa.public_attributes(eddsa.load_public(given.get(ck.CKA_EC_PARAMS), given.get(ck.CKA_EC_POINT, b"")))
+
+
+def _ed_private(given: Attributes) -> Attributes:
+    parameters = given.get(ck.CKA_EC_PARAMS, b"")
+    private = eddsa.load_private(parameters, given.get(ck.CKA_VALUE, b""))
+    _same_point(given, eddsa.load_public(parameters, p) if (p := given.get(ck.CKA_EC_POINT)) else None, private)
+    return eddsa.private_attributes(private, parameters)
+
+
+def _same_point(given: Attributes, public: Any, private: Any) -> None:
+    if public is not None and public != private.public_key():
+        raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, "CKA_EC_POINT is not this private key's", "CKA_EC_POINT")
+
+
+def _ec_native(key: Any) -> Attributes:
+    row = next((row for row in curves.CURVES if isinstance(key.curve, row.make)), None)
+    if row is None:
+        raise TokenError(ck.CKR_CURVE_NOT_SUPPORTED, "the wrapped key's curve is not one of this token")
+    return ec.private_attributes(key, row.oid)
+
+
+FORMS = {
+    ck.CKK_RSA: Form(
+        "RSAPrivateKey", rsa_keys.check_public, rsa_keys.check_private, lambda key: rsa_keys.attributes_of(key)[1]
+    ),
+    ck.CKK_EC: Form("EllipticCurvePrivateKey", _ec_public, _ec_private, _ec_native),
+    ck.CKK_EC_EDWARDS: Form(
+        "Ed25519PrivateKey", _ed_public, _ed_private, lambda key: eddsa.private_attributes(key, eddsa.OID)
+    ),
+}
+_LOADERS: dict[int, Callable[[Key], Any]] = {
+    ck.CKK_RSA: rsa_keys.private, ck.CKK_EC: ec.private, ck.CKK_EC_EDWARDS: eddsa.private,
+}
+
+
+def check_and_complete(given: Attributes) -> Attributes:
+    """The value attributes of a key given in clear, checked, with those that follow from them. {} for other objects."""
+    key_class = int.from_bytes(given[ck.CKA_CLASS], "little")
+    if key_class == ck.CKO_SECRET_KEY:
+        return _secret(given.get(ck.CKA_VALUE, b""), given)
+    form = FORMS.get(int.from_bytes(given.get(ck.CKA_KEY_TYPE, b""), "little"))
+    if form is None or key_class not in (ck.CKO_PUBLIC_KEY, ck.CKO_PRIVATE_KEY):
+        return {}
+    try:
+        return form.public(given) if key_class == ck.CKO_PUBLIC_KEY else form.private(given)
+    except (ValueError, TypeError):
+        words = "the values given are not those of a key of this type"
+        raise TokenError(ck.CKR_ATTRIBUTE_VALUE_INVALID, words) from None
+
+
+def _secret(value: bytes, given: Attributes) -> Attributes:
+    wrong_aes = given.get(ck.CKA_KEY_TYPE) == ck.CKK_AES.to_bytes(8, "little") and len(value) not in AES_LENGTHS
+    if not value or wrong_aes:
+        raise TokenError(ck.CKR_ATTRIBUTE_VALUE_INVALID, "no key of this type has a value so long", "CKA_VALUE")
+    return {ck.CKA_VALUE: value, ck.CKA_VALUE_LEN: len(value).to_bytes(8, "little")}
+
+
+def to_bytes(target: Key) -> bytes:
+    """What is wrapped: the value of a secret key, the PKCS#8 PrivateKeyInfo of a private one."""
+    if target.key_class == ck.CKO_SECRET_KEY:
+        return target.get(ck.CKA_VALUE) or b""
+    from cryptography.hazmat.primitives import serialization
+
+    private = target.native(_LOADERS[target.key_type])
+    encoded: bytes = private.private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    return encoded
+
+
+def from_bytes(data: bytes, template: Attributes) -> Attributes:
+    """The value attributes of an unwrapped key of the template's class and type."""
+    if template[ck.CKA_CLASS] == ck.CKO_SECRET_KEY.to_bytes(8, "little"):
+        try:
+            return _secret(data, template)
+        except TokenError:
+            raise TokenError(ck.CKR_WRAPPED_KEY_INVALID, "what was wrapped is no key of the type asked for") from None
+    from cryptography.hazmat.primitives import serialization
+
+    form = FORMS[int.from_bytes(template[ck.CKA_KEY_TYPE], "little")]
+    try:
+        key = serialization.load_der_private_key(data, None)
+    except Exception:  # whatever the parser dislikes, the bytes are no key
+        raise TokenError(ck.CKR_WRAPPED_KEY_INVALID, "what was wrapped is no PKCS#8 private key") from None
+    if not any(base.__name__ == form.native for base in type(key).__mro__):
+        raise TokenError(ck.CKR_WRAPPED_KEY_INVALID, "what was wrapped is a private key of another type")
+    return form.of_native(key)

@@ -1,0 +1,113 @@
+"""Mechanisms made for wrapping: AES key wrap (RFC 3394, RFC 5649) and RSA with AES (PKCS#11 3.2, 6.13 and 6.1)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+from cryptography.hazmat.primitives import keywrap
+
+from hsm.errors import TokenError
+from hsm.mechanisms import formats, rsa, rsa_keys
+from hsm.mechanisms.entry import Mechanism
+from hsm.mechanisms.wrapping import both
+from hsm.objects.key import Key
+from pkcs11_shim import constants as ck
+
+DEFAULT_IV, DEFAULT_IV_PADDED = bytes.fromhex("a6" * 8), bytes.fromhex("a65959a6")
+AES_BITS = (128, 192, 256)
+
+
+class AesKeyWrap:
+    """One message in, one out: the algorithm needs the whole of it."""
+
+    __slots__ = ("_encrypting", "_key", "_padded")
+    multipart = False
+
+    def __init__(self, key: Key, encrypting: bool, padded: bool) -> None:
+        self._key = key.get(ck.CKA_VALUE) or b""
+        self._encrypting = encrypting
+        self._padded = padded
+
+    def bound(self, length: int) -> int:
+        return (length + 7) // 8 * 8 + 8 if self._encrypting else max(length - 8, 0)
+
+    part_bound = bound
+
+    def update(self, data: bytes) -> bytes:
+        raise TokenError(ck.CKR_FUNCTION_NOT_SUPPORTED, "AES key wrap works in one part only")
+
+    def finish(self) -> bytes:
+        raise TokenError(ck.CKR_FUNCTION_NOT_SUPPORTED, "AES key wrap works in one part only")
+
+    def one_shot(self, data: bytes) -> bytes:
+        if self._encrypting:
+            if not data or (not self._padded and (len(data) % 8 or len(data) < 16)):
+                raise TokenError(ck.CKR_DATA_LEN_RANGE, "AES key wrap takes 16 bytes or more, in multiples of 8")
+            wrap = keywrap.aes_key_wrap_with_padding if self._padded else keywrap.aes_key_wrap
+            return wrap(self._key, data)
+        if len(data) % 8 or len(data) < (16 if self._padded else 24):
+            raise TokenError(ck.CKR_ENCRYPTED_DATA_LEN_RANGE, "no wrapped key is so long")
+        unwrap = keywrap.aes_key_unwrap_with_padding if self._padded else keywrap.aes_key_unwrap
+        try:
+            return unwrap(self._key, data)
+        except keywrap.InvalidUnwrap:
+            words = "the wrapped key was altered, or wrapped under another"
+            raise TokenError(ck.CKR_ENCRYPTED_DATA_INVALID, words) from None
+
+
+def _default(iv: bytes) -> Callable[[Any], None]:
+    def check(parameter: Any) -> None:
+        if parameter and parameter != iv:
+            raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, f"the IV is none, or {iv.hex()}")
+
+    return check
+
+
+def _aes(number: int, iv: bytes, padded: bool) -> Mechanism:
+    functions = both(lambda key, p: AesKeyWrap(key, True, padded), lambda key, p: AesKeyWrap(key, False, padded))
+    return Mechanism(number, (ck.CKK_AES,), 16, 32, parameter=_default(iv), authenticated=True, **functions)
+
+
+def _rsa_aes_parameter(parameter: Any) -> tuple[int, Any]:
+    """CK_RSA_AES_KEY_WRAP_PARAMS: bits of the AES key made for the occasion, and how OAEP carries it."""
+    bits = getattr(parameter, "ulAESKeyBits", None)
+    if bits not in AES_BITS or parameter.pOAEPParams is None:
+        raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "an AES key of 128, 192 or 256 bits, and OAEP parameters")
+    return bits, rsa.oaep_parameter(parameter.pOAEPParams)
+
+
+def _rsa_aes_wrap(key: Key, parameter: tuple[int, Any], target: Key) -> bytes:
+    """Section 6.1.20: the AES key under RSA-OAEP, then the target under the AES key with padding."""
+    bits, oaep = parameter
+    once = os.urandom(bits // 8)
+    carried = rsa.Encryption(key, oaep[0], oaep[1], True).one_shot(once)
+    return carried + keywrap.aes_key_wrap_with_padding(once, formats.to_bytes(target))
+
+
+def _rsa_aes_unwrap(
+    key: Key, parameter: tuple[int, Any], wrapped: bytes, template: dict[int, bytes]
+) -> dict[int, bytes]:
+    bits, oaep = parameter
+    size = rsa_keys.octets(key)
+    if len(wrapped) < size + 16 or (len(wrapped) - size) % 8:
+        raise TokenError(ck.CKR_WRAPPED_KEY_LEN_RANGE, "no key wrapped under this one is so long")
+    try:
+        once = rsa.Encryption(key, oaep[0], oaep[1], False).one_shot(wrapped[:size])
+        data = keywrap.aes_key_unwrap_with_padding(once, wrapped[size:]) if len(once) == bits // 8 else None
+    except (TokenError, keywrap.InvalidUnwrap):
+        data = None
+    if data is None:
+        raise TokenError(ck.CKR_WRAPPED_KEY_INVALID, "the wrapped key was altered, or wrapped under another")
+    return formats.from_bytes(data, template)
+
+
+MECHANISMS = [
+    _aes(ck.CKM_AES_KEY_WRAP, DEFAULT_IV, False),
+    _aes(ck.CKM_AES_KEY_WRAP_KWP, DEFAULT_IV_PADDED, True),
+    Mechanism(
+        ck.CKM_RSA_AES_KEY_WRAP, (ck.CKK_RSA,), rsa_keys.SMALLEST, rsa_keys.LARGEST, parameter=_rsa_aes_parameter,
+        wrap=_rsa_aes_wrap, unwrap=_rsa_aes_unwrap,
+    ),
+]
