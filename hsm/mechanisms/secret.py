@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 
 from hsm.errors import TokenError
-from hsm.mechanisms.entry import Mechanism
 from hsm.mechanisms.digest import HASHES
+from hsm.mechanisms.entry import Mechanism
 from pkcs11_shim import constants as ck
 
 SHORTEST, LONGEST = 1, 4096

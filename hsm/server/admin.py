@@ -56,7 +56,11 @@ def _create(listener: Listener, app: Application, request: dict[str, Any]) -> di
 
 
 def _delete(listener: Listener, app: Application, request: dict[str, Any]) -> dict[str, Any]:
-    listener.pool.delete_partition(int(request["slot"]))
+    """Deleting destroys keys: its Administrator has to agree."""
+    partition = listener.pool.partition(int(request["slot"]))
+    if partition.initialised:
+        partition.credentials.check("so", str(request.get("so_pin", "")).encode())
+    listener.pool.delete_partition(partition.slot)
     return {}
 
 
@@ -85,6 +89,8 @@ def _stop(listener: Listener, app: Application, request: dict[str, Any]) -> dict
     return {"pid": os.getpid()}
 
 
+# Acts on the pool itself: for its owner and root. The others tell a caller what it may know anyway.
+OF_THE_OWNER = ("partition-create", "partition-delete", "init", "stop")
 ACTS: dict[str, Callable[[Listener, Application, dict[str, Any]], dict[str, Any]]] = {
     "status": _status, "partition-list": _list, "partition-create": _create, "partition-delete": _delete,
     "init": _init, "explain": _explain, "stop": _stop,
@@ -99,6 +105,8 @@ def answer(listener: Listener, app: Application, payload: bytes) -> bytes:
         act = ACTS.get(request.get("act", "")) if isinstance(request, dict) else None
         if act is None:
             raise TokenError(ck.CKR_ARGUMENTS_BAD, "this engine does not know that act; is it an older version?")
+        if request["act"] in OF_THE_OWNER and app.uid not in (0, os.geteuid()):
+            raise TokenError(ck.CKR_FUNCTION_REJECTED, "only the user who owns the pool, or root, may do this")
         result = act(listener, app, request)
     except TokenError as refusal:
         rv, result = refusal.rv, {"error": refusal.reason, "rv": refusal.rv}

@@ -23,14 +23,25 @@ def _harden() -> None:
     libc.prctl(pr_set_no_new_privs, 1, 0, 0, 0)
 
 
+def _die_with(parent: int) -> None:
+    """Ends this engine when the process that started it ends (prctl(2), PR_SET_PDEATHSIG)."""
+    import ctypes
+    import signal
+
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        raise SystemExit("adyton engine: who started it is gone already")
+
+
 def _arguments(argv: list[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     rest = list(argv)
     while rest:
         word = rest.pop(0)
-        if word in ("--home", "--idle") and rest:
+        if word in ("--home", "--idle", "--parent", "--listen") and rest:
             found[word[2:]] = rest.pop(0)
-        elif word in ("--memory", "--cheap-pin"):
+        elif word in ("--memory", "--cheap-pin", "--any-user"):
             found[word[2:]] = "yes"
         else:
             raise SystemExit(f"adyton engine: unknown argument {word}; see adyton serve --help")
@@ -52,11 +63,13 @@ def main(argv: list[str]) -> int:
 
     home = options["home"]
     settings = config.engine_settings(home)
-    listening = socket.socket(fileno=3)
+    if "parent" in options:
+        _die_with(int(options["parent"]))
+    listening = socket.socket(fileno=int(options.get("listen", "3")))
     listening.set_inheritable(False)
     pool = Pool(home, in_memory="memory" in options, cheap_pin="cheap-pin" in options)
     idle = float(options.get("idle", settings.idle_timeout))
-    listener = Listener(pool, listening, idle, frozenset({os.getuid(), 0, *settings.uids}))
+    listener = Listener(pool, listening, idle, None if "any-user" in options else settings.uids)
 
     def leave(*_: object) -> None:
         listener.stop()

@@ -33,9 +33,12 @@ _HELLO = struct.Struct("<8sHHQ32sQ")
 
 
 class Listener:
-    """Accepts applications until nobody has been there for ``idle`` seconds (0: for ever)."""
+    """Accepts applications until nobody has been there for ``idle`` seconds (0: for ever).
 
-    def __init__(self, pool: Pool, listening: socket.socket, idle: float, uids: frozenset[int]) -> None:
+    ``uids`` None: the socket's mode says who may connect.
+    """
+
+    def __init__(self, pool: Pool, listening: socket.socket, idle: float, uids: frozenset[int] | None) -> None:
         self.pool = pool
         self.listening = listening
         self.idle = idle
@@ -60,7 +63,7 @@ class Listener:
                 return
             last = time.monotonic()
             pid, uid, _gid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-            if uid not in self.uids:
+            if self.uids is not None and uid not in self.uids:
                 connection.close()
                 continue
             threading.Thread(target=self._application, args=(connection, pid, uid), daemon=True).start()
