@@ -181,7 +181,8 @@ def _decoder(name: str, kinds: tuple[str, ...]) -> str:
 
 
 def _encoder(name: str, kinds: tuple[str, ...]) -> str:
-    parts, names = [], []
+    parts: list[str] = []
+    names: list[str] = []
     for kind in kinds:
         if kind in WRITERS:
             form, count = WRITERS[kind]

@@ -19,6 +19,7 @@ STRUCTURES: dict[str, tuple[tuple[str, str, str], ...]] = {
     "CK_ECDH1_DERIVE_PARAMS": (
         ("u64", "kdf", ""), ("bytes", "pSharedData", "ulSharedDataLen"), ("bytes", "pPublicData", "ulPublicDataLen"),
     ),
+    "CK_EDDSA_PARAMS": (("u64", "phFlag", ""), ("bytes", "pContextData", "ulContextDataLen")),
     "CK_RSA_AES_KEY_WRAP_PARAMS": (("u64", "ulAESKeyBits", ""), ("nested", "pOAEPParams", "CK_RSA_PKCS_OAEP_PARAMS")),
 }
 
@@ -29,6 +30,7 @@ MECHANISMS: dict[str, str] = {
     "CKM_RSA_PKCS_OAEP": "CK_RSA_PKCS_OAEP_PARAMS",
     "CKM_ECDH1_DERIVE": "CK_ECDH1_DERIVE_PARAMS",
     "CKM_ECDH1_COFACTOR_DERIVE": "CK_ECDH1_DERIVE_PARAMS",
+    "CKM_EDDSA": "CK_EDDSA_PARAMS",
     "CKM_RSA_AES_KEY_WRAP": "CK_RSA_AES_KEY_WRAP_PARAMS",
     **{f"CKM_{digest}RSA_PKCS_PSS": "CK_RSA_PKCS_PSS_PARAMS" for digest in _PSS},
 }

@@ -70,6 +70,17 @@ static void put_CK_ECDH1_DERIVE_PARAMS(struct adyton_call *call, const CK_ECDH1_
     adyton_put_bytes(call, p->pPublicData, p->ulPublicDataLen);
 }
 
+_Static_assert(sizeof(CK_EDDSA_PARAMS) == 24, "CK_EDDSA_PARAMS");
+_Static_assert(offsetof(CK_EDDSA_PARAMS, phFlag) == 0, "CK_EDDSA_PARAMS.phFlag");
+_Static_assert(offsetof(CK_EDDSA_PARAMS, ulContextDataLen) == 8, "CK_EDDSA_PARAMS.ulContextDataLen");
+_Static_assert(offsetof(CK_EDDSA_PARAMS, pContextData) == 16, "CK_EDDSA_PARAMS.pContextData");
+
+static void put_CK_EDDSA_PARAMS(struct adyton_call *call, const CK_EDDSA_PARAMS *p)
+{
+    adyton_put_u64(call, p->phFlag);
+    adyton_put_bytes(call, p->pContextData, p->ulContextDataLen);
+}
+
 _Static_assert(sizeof(CK_RSA_AES_KEY_WRAP_PARAMS) == 16, "CK_RSA_AES_KEY_WRAP_PARAMS");
 _Static_assert(offsetof(CK_RSA_AES_KEY_WRAP_PARAMS, ulAESKeyBits) == 0, "CK_RSA_AES_KEY_WRAP_PARAMS.ulAESKeyBits");
 _Static_assert(offsetof(CK_RSA_AES_KEY_WRAP_PARAMS, pOAEPParams) == 8, "CK_RSA_AES_KEY_WRAP_PARAMS.pOAEPParams");
@@ -132,6 +143,13 @@ bool adyton_put_parameter(struct adyton_call *call, const CK_MECHANISM *mechanis
         adyton_put_u8(call, 3);
         adyton_put_u64(call, mechanism->mechanism);
         put_CK_ECDH1_DERIVE_PARAMS(call, mechanism->pParameter);
+        return true;
+    case CKM_EDDSA:
+        if (mechanism->ulParameterLen != sizeof(CK_EDDSA_PARAMS))
+            return false;
+        adyton_put_u8(call, 3);
+        adyton_put_u64(call, mechanism->mechanism);
+        put_CK_EDDSA_PARAMS(call, mechanism->pParameter);
         return true;
     case CKM_RSA_AES_KEY_WRAP:
         if (mechanism->ulParameterLen != sizeof(CK_RSA_AES_KEY_WRAP_PARAMS))

@@ -54,9 +54,12 @@ def C_DigestFinal(app: Application, session: int, capacity: int | None) -> Sized
 
 
 def C_SeedRandom(app: Application, session: int, seed: bytes | None) -> tuple[int]:
-    """The kernel's generator needs no seed from a caller; the standard has a code for that (section 5.20.1)."""
+    """The seed goes to the kernel, which mixes it in and trusts it with nothing (random(4)). NSS calls this."""
     app.session(session)
-    raise TokenError(ck.CKR_RANDOM_SEED_NOT_SUPPORTED, "the engine's generator takes no seed")
+    if seed:
+        with open("/dev/urandom", "wb", buffering=0) as kernel:
+            kernel.write(seed[:256])
+    return (ck.CKR_OK,)
 
 
 def C_GenerateRandom(app: Application, session: int, length: int) -> tuple[int, bytes]:

@@ -6,7 +6,7 @@ import struct
 from typing import Any
 
 from hsm import __version__
-from hsm.application import Application, Login
+from hsm.application import Application, Login, Session
 from hsm.errors import TokenError
 from hsm.mechanisms import registry
 from hsm.partitions import Partition
@@ -125,7 +125,7 @@ def _login(app: Application, handle: int, user_type: int, name: bytes, pin: byte
     session = app.session(handle)
     partition: Partition = session.partition
     if user_type == ck.CKU_CONTEXT_SPECIFIC:
-        raise TokenError(ck.CKR_OPERATION_NOT_INITIALIZED, "no operation that asks for a context-specific login")
+        return _login_again(session, pin)
     if user_type not in (ck.CKU_SO, ck.CKU_USER):
         raise TokenError(ck.CKR_USER_TYPE_INVALID, f"user type {user_type} is not known")
     with app.lock:
@@ -147,6 +147,19 @@ def _login(app: Application, handle: int, user_type: int, name: bytes, pin: byte
         if session.login is not None:
             raise TokenError(ck.CKR_USER_ALREADY_LOGGED_IN, "another thread logged in meanwhile")
         app.logins[partition.slot] = Login(officer, user_type)
+    return (ck.CKR_OK,)
+
+
+def _login_again(session: Session, pin: bytes | None) -> tuple[int]:
+    """CKU_CONTEXT_SPECIFIC: good for the one operation with a CKA_ALWAYS_AUTHENTICATE key (section 5.6.7). A wrong PIN
+    counts, and leaves the operation as it was."""
+    with session.lock:
+        waiting = [active for active in session.active.values() if getattr(active, "unauthenticated", False)]
+        if not waiting or session.login is None:
+            raise TokenError(ck.CKR_OPERATION_NOT_INITIALIZED, "no operation asks for a context-specific login")
+        session.partition.credentials.check(session.login.officer, pin or b"")
+        for active in waiting:
+            active.unauthenticated = False
     return (ck.CKR_OK,)
 
 

@@ -21,7 +21,7 @@ Sized = tuple[int, int, bytes | None]
 class Operation:
     """One active operation: the mechanism's state, the key it uses and a result not yet fetched."""
 
-    __slots__ = ("in_parts", "key", "mechanism", "private", "result", "state", "use")
+    __slots__ = ("in_parts", "key", "mechanism", "private", "result", "state", "unauthenticated", "use")
 
     def __init__(self, use: str, mechanism: Any, state: Any, key: TokenObject | None) -> None:
         self.use = use
@@ -29,6 +29,7 @@ class Operation:
         self.state = state
         self.key = key
         self.private = key is not None and key.private
+        self.unauthenticated = key is not None and key.flag(ck.CKA_ALWAYS_AUTHENTICATE)
         self.result: bytes | None = None
         self.in_parts = False
 
@@ -69,6 +70,9 @@ def current(session: Session, kind: str, *, in_parts: bool | None) -> Operation:
         except TokenError:
             del session.active[kind]
             raise
+    if operation.unauthenticated:
+        del session.active[kind]
+        raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "the key asks for a context-specific login first")
     if in_parts is False and operation.in_parts:
         del session.active[kind]
         raise TokenError(ck.CKR_OPERATION_ACTIVE, "the operation went on in parts and can't be finished in one")

@@ -95,6 +95,22 @@ class Stream:
         return self.update(data) + self.finish()
 
 
+class Counter(Stream):
+    """CTR: as long as its counter has room (section 6.11.2)."""
+
+    __slots__ = ("_room",)
+
+    def __init__(self, key: Key, parameter: tuple[bytes, int], encrypting: bool) -> None:
+        super().__init__(key, modes.CTR(parameter[0]), encrypting, pads=False, whole=False)
+        self._room = parameter[1]
+
+    def update(self, data: bytes) -> bytes:
+        if self._in + len(data) > self._room * BLOCK:
+            rv = ck.CKR_DATA_LEN_RANGE if self.encrypting else ck.CKR_ENCRYPTED_DATA_LEN_RANGE
+            raise TokenError(rv, "the counter bits have no room for so many blocks")
+        return super().update(data)
+
+
 class Gcm:
     """GCM. Input is gathered: no plaintext leaves before the tag is known to be good."""
 
@@ -183,11 +199,16 @@ def _iv(parameter: Any) -> bytes:
     return parameter
 
 
-def _counter(parameter: Any) -> bytes:
-    """CK_AES_CTR_PARAMS; a counter narrower than the block would wrap elsewhere than libcrypto's does."""
-    if getattr(parameter, "ulCounterBits", None) != 128:
-        raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "the parameter is a CK_AES_CTR_PARAMS of 128 counter bits")
-    return _iv(parameter.cb)
+def _counter(parameter: Any) -> tuple[bytes, int]:
+    """CK_AES_CTR_PARAMS: the first counter block, and how many blocks there are before its counter bits wrap."""
+    bits = getattr(parameter, "ulCounterBits", 0)
+    if not 1 <= bits <= 8 * BLOCK:
+        words = "the parameter is a CK_AES_CTR_PARAMS of 1 to 128 counter bits"
+        raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, words)
+    block = _iv(parameter.cb)
+    # libcrypto counts through the whole block; all 128 bits may wrap, fewer would carry into the nonce.
+    room = 1 << bits
+    return block, room if bits == 8 * BLOCK else room - int.from_bytes(block, "big") % room
 
 
 def _gcm_parameter(parameter: Any) -> tuple[bytes, bytes, int]:
@@ -225,7 +246,10 @@ MECHANISMS = [
     _row(ck.CKM_AES_ECB, no_parameter, lambda parameter: modes.ECB(), whole=True),
     _row(ck.CKM_AES_CBC, _iv, modes.CBC, whole=True),
     _row(ck.CKM_AES_CBC_PAD, _iv, modes.CBC, pads=True),
-    _row(ck.CKM_AES_CTR, _counter, modes.CTR),
+    Mechanism(
+        ck.CKM_AES_CTR, (ck.CKK_AES,), 16, 32, parameter=_counter,
+        **both(lambda key, block: Counter(key, block, True), lambda key, block: Counter(key, block, False)),
+    ),
     Mechanism(
         ck.CKM_AES_GCM, (ck.CKK_AES,), 16, 32, parameter=_gcm_parameter, authenticated=True,
         **both(lambda key, parameter: Gcm(key, parameter, True), lambda key, parameter: Gcm(key, parameter, False)),

@@ -13,6 +13,7 @@ from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
 SMALLEST, LARGEST = 1024, 16384
+SMALLEST_PUBLIC = 512  # old certificates are still to be verified
 PARTS = (
     ck.CKA_PRIME_1, ck.CKA_PRIME_2, ck.CKA_PRIVATE_EXPONENT, ck.CKA_EXPONENT_1, ck.CKA_EXPONENT_2, ck.CKA_COEFFICIENT,
 )
@@ -58,14 +59,14 @@ def attributes_of(made: rsa.RSAPrivateKey) -> tuple[dict[int, bytes], dict[int, 
 
 def check_public(given: dict[int, bytes]) -> dict[int, bytes]:
     """A public key given in clear: CKA_MODULUS_BITS and CKA_PUBLIC_KEY_INFO follow. ValueError for what is none."""
-    key = _numbers(given).public_key()
+    key = _numbers(given, SMALLEST_PUBLIC).public_key()
     info = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return {ck.CKA_MODULUS_BITS: key.key_size.to_bytes(8, "little"), ck.CKA_PUBLIC_KEY_INFO: info}
 
 
 def check_private(given: dict[int, bytes]) -> dict[int, bytes]:
     """A private key given in clear, with every check libcrypto has; missing CRT parts are computed."""
-    numbers = _numbers(given)
+    numbers = _numbers(given, SMALLEST)
     p, q, d, dmp1, dmq1, iqmp = (int.from_bytes(given.get(part, b""), "big") for part in PARTS)
     if not (p and q):
         p, q = rsa.rsa_recover_prime_factors(numbers.n, numbers.e, d)
@@ -75,14 +76,13 @@ def check_private(given: dict[int, bytes]) -> dict[int, bytes]:
     return attributes_of(rsa.RSAPrivateNumbers(p, q, d, dmp1, dmq1, iqmp, numbers).private_key())[1]
 
 
-def _numbers(given: dict[int, bytes]) -> rsa.RSAPublicNumbers:
+def _numbers(given: dict[int, bytes], smallest: int) -> rsa.RSAPublicNumbers:
     n, e = (int.from_bytes(given.get(part, b""), "big") for part in (ck.CKA_MODULUS, ck.CKA_PUBLIC_EXPONENT))
     if not e:
         raise TokenError(ck.CKR_TEMPLATE_INCOMPLETE, "CKA_PUBLIC_EXPONENT must be given", "CKA_PUBLIC_EXPONENT")
-    if not SMALLEST <= n.bit_length() <= LARGEST:
-        raise TokenError(
-            ck.CKR_ATTRIBUTE_VALUE_INVALID, f"a modulus has {SMALLEST} to {LARGEST} bits", "CKA_MODULUS"
-        )
+    if not smallest <= n.bit_length() <= LARGEST:
+        words = f"a modulus has {smallest} to {LARGEST} bits"
+        raise TokenError(ck.CKR_ATTRIBUTE_VALUE_INVALID, words, "CKA_MODULUS")
     return rsa.RSAPublicNumbers(e, n)
 
 

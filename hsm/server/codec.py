@@ -202,6 +202,17 @@ def _read_CK_ECDH1_DERIVE_PARAMS(data: memoryview, at: int) -> tuple[CK_ECDH1_DE
     return CK_ECDH1_DERIVE_PARAMS(v0, v1, v2), at
 
 
+class CK_EDDSA_PARAMS(NamedTuple):
+    phFlag: int
+    pContextData: bytes | None
+
+
+def _read_CK_EDDSA_PARAMS(data: memoryview, at: int) -> tuple[CK_EDDSA_PARAMS, int]:
+    v0, at = _u64(data, at)
+    v1, at = _bytes(data, at)
+    return CK_EDDSA_PARAMS(v0, v1), at
+
+
 class CK_RSA_AES_KEY_WRAP_PARAMS(NamedTuple):
     ulAESKeyBits: int
     pOAEPParams: Any
@@ -228,6 +239,7 @@ PARAMETERS: dict[int, Callable[[memoryview, int], tuple[Any, int]]] = {
     0x1050: _read_CK_ECDH1_DERIVE_PARAMS,
     0x1051: _read_CK_ECDH1_DERIVE_PARAMS,
     0x1054: _read_CK_RSA_AES_KEY_WRAP_PARAMS,
+    0x1057: _read_CK_EDDSA_PARAMS,
     0x1086: _read_CK_AES_CTR_PARAMS,
     0x1087: _read_CK_GCM_PARAMS,
 }
