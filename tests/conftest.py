@@ -1,3 +1,0 @@
-"""What every test shares: the package's own fixture, so that it is tested by every use."""
-
-pytest_plugins = ["hsm.testing"]
