@@ -1,6 +1,7 @@
 /* Waiting for the engine's answer. A round trip is mostly wake-up: 57 us when both sides sleep, 9 us when both poll
- * before they sleep. So a call polls first, for 60 us at most, only while a core is to spare for the engine, and only
- * for functions whose answers have been coming within that time.
+ * before they sleep. So a call polls first: for 60 us at most, or 300 us (an RSA signature takes 200) while no other
+ * call of this process is under way; only while a core is to spare for the engine, and only for functions whose
+ * answers have been coming within that time.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -10,12 +11,13 @@
 
 #include "wait.h"
 
-enum { SPIN_NS = 60 * 1000, FUNCTIONS = 128, SCORE_MOST = 8, RETRY_EVERY = 32 };
+enum { SPIN_NS = 60 * 1000, SPIN_ALONE_NS = 300 * 1000, FUNCTIONS = 128, SCORE_MOST = 8, RETRY_EVERY = 32 };
 
 static atomic_int spinning;
+static atomic_int under_way;
 static atomic_int spare_cores = -1;
-static atomic_uchar lost[FUNCTIONS]; /* answers that came too late, less those in time */
-static atomic_uchar skipped[FUNCTIONS];
+static atomic_uchar lost[2 * FUNCTIONS]; /* answers that came too late, less those in time */
+static atomic_uchar skipped[2 * FUNCTIONS];
 
 static int64_t now_ns(void)
 {
@@ -32,6 +34,7 @@ int64_t adyton_now_ms(void)
 void adyton_wait_reset(void)
 {
     atomic_store(&spinning, 0);
+    atomic_store(&under_way, 0);
     atomic_store(&spare_cores, -1);
 }
 
@@ -73,23 +76,43 @@ static ssize_t receive_asleep(int fd, void *data, size_t room)
     return received;
 }
 
+/* Polls until an answer comes or it is time to sleep: -1 with EAGAIN then. */
+static ssize_t poll_for(int fd, void *data, size_t room)
+{
+    int64_t start = now_ns();
+    for (;;) {
+        ssize_t received = recv(fd, data, room, MSG_DONTWAIT);
+        if (received >= 0 || (errno != EAGAIN && errno != EINTR))
+            return received;
+        bool alone = atomic_load_explicit(&under_way, memory_order_relaxed) <= 1;
+        if (now_ns() - start > (alone ? SPIN_ALONE_NS : SPIN_NS)) {
+            errno = EAGAIN;
+            return -1;
+        }
+    }
+}
+
+static ssize_t spin_then_sleep(int fd, void *data, size_t room, unsigned function)
+{
+    ssize_t received = -1;
+    int failure = EAGAIN;
+    if (atomic_fetch_add(&spinning, 1) < cores()) {
+        received = poll_for(fd, data, room);
+        failure = errno;
+        learn(function, received > 0);
+    }
+    (void)atomic_fetch_sub(&spinning, 1);
+    return received >= 0 || failure != EAGAIN ? received : receive_asleep(fd, data, room);
+}
+
 ssize_t adyton_receive(int fd, void *data, size_t room, unsigned function, bool may_spin)
 {
     function %= FUNCTIONS;
-    if (!may_spin || !worth_it(function))
-        return receive_asleep(fd, data, room);
-    ssize_t received = -1;
-    errno = EAGAIN;
-    if (atomic_fetch_add(&spinning, 1) < cores()) {
-        int64_t until = now_ns() + SPIN_NS;
-        do
-            received = recv(fd, data, room, MSG_DONTWAIT);
-        while (received < 0 && (errno == EAGAIN || errno == EINTR) && now_ns() < until);
-        learn(function, received > 0);
-    }
-    int failure = errno;
-    (void)atomic_fetch_sub(&spinning, 1);
-    if (received >= 0 || (failure != EAGAIN && failure != EINTR))
-        return received;
-    return receive_asleep(fd, data, room);
+    /* What pays off for a call that is alone is another matter than for one among several: each learns for itself. */
+    if (atomic_fetch_add_explicit(&under_way, 1, memory_order_relaxed) > 0)
+        function += FUNCTIONS;
+    ssize_t received = may_spin && worth_it(function) ? spin_then_sleep(fd, data, room, function)
+                                                      : receive_asleep(fd, data, room);
+    (void)atomic_fetch_sub_explicit(&under_way, 1, memory_order_relaxed);
+    return received;
 }

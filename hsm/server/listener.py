@@ -27,6 +27,7 @@ MAJOR, MINOR = 1, 0
 LARGEST_FRAME = 64 << 20
 HELLO, LINK, ADMIN = 0xFFFF, 0xFFFE, 0xFFFD
 MOST_LINKS = 64
+SPIN_NS, SPIN_PATIENCE, SPIN_AGAIN = 60_000, 8, 32
 _HEAD = struct.Struct("<IHH")
 _LENGTH = struct.Struct("<I")
 _HELLO = struct.Struct("<8sHHQ32sQ")
@@ -46,6 +47,9 @@ class Listener:
         self.lock = threading.Lock()
         self.clients = 0
         self.stopping = False
+        self.busy: set[socket.socket] = set()
+        # For each core that a caller polls on, one that the engine may.
+        self.spin = threading.Semaphore(len(os.sched_getaffinity(0)) // 2)
 
     def serve(self) -> None:
         last = time.monotonic()
@@ -128,9 +132,11 @@ class Listener:
 
     def _link(self, connection: socket.socket, app: Application) -> None:
         """One link's calls."""
+        waiting = Waiting(self)
         try:
             while True:
-                function, payload = _receive(connection)
+                function, payload = _receive(connection, waiting.first(connection))
+                self.busy.add(connection)
                 try:
                     body = dispatch.answer(app, function, payload)
                 except codec.Malformed:
@@ -138,6 +144,8 @@ class Listener:
                 except Exception as fault:  # a fault of ours must not take the engine down, nor print a value
                     report(fault)
                     body = struct.pack("<Q", ck.CKR_DEVICE_ERROR)
+                finally:
+                    self.busy.discard(connection)
                 _send(connection, body)
         except (OSError, EOFError, codec.Malformed):
             pass
@@ -151,9 +159,49 @@ def report(fault: BaseException) -> None:
     print(f"adyton: fault {type(fault).__name__} at {' <- '.join(reversed(places))}", file=sys.stderr, flush=True)
 
 
-def _receive(connection: socket.socket) -> tuple[int, memoryview]:
-    """One request: its function and payload. Raises EOFError at the end and codec.Malformed on a wrong length."""
-    data = connection.recv(65536)
+class Waiting:
+    """How one link waits for its next call: it polls for a moment before it sleeps, where that has been paying off.
+
+    A round trip is mostly wake-up. One link polls at a time, and only where a core is left for the caller.
+    """
+
+    __slots__ = ("_listener", "_lost", "_skipped")
+
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
+        self._lost = 0
+        self._skipped = 0
+
+    def first(self, connection: socket.socket) -> bytes:
+        """The next call's first bytes; b"" at the end of the link."""
+        if self._lost >= SPIN_PATIENCE:
+            self._skipped += 1
+            if self._skipped % SPIN_AGAIN:
+                return connection.recv(65536)
+        if self._listener.busy or not self._listener.spin.acquire(blocking=False):
+            return connection.recv(65536)
+        try:
+            found = self._poll(connection)
+        finally:
+            self._listener.spin.release()
+        self._lost = self._lost + 1 if found is None else max(0, self._lost - 2)
+        return connection.recv(65536) if found is None else found
+
+    @staticmethod
+    def _poll(connection: socket.socket) -> bytes | None:
+        until = time.perf_counter_ns() + SPIN_NS
+        while True:
+            try:
+                return connection.recv(65536, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                if time.perf_counter_ns() > until:
+                    return None
+
+
+def _receive(connection: socket.socket, data: bytes | None = None) -> tuple[int, memoryview]:
+    """One request: its function and payload, of which ``data`` may have come already. Raises EOFError at the end and
+    codec.Malformed on a wrong length."""
+    data = connection.recv(65536) if data is None else data
     while 0 < len(data) < 8:
         more = connection.recv(65536)
         if not more:
