@@ -420,8 +420,7 @@ CK_RV adyton_exchange(struct adyton_call *call, unsigned char const **answer, si
     }
     if (rv == CKR_DEVICE_REMOVED && function == GET_SLOT_LIST && !had_engine) {
         /* No engine to be had: a library without slots, not a broken one. Programs go on with their other modules. */
-        memset(call->data + ANSWER_HEADER, 0, 8);
-        call->data[ANSWER_HEADER + 8] = 1;
+        memset(call->data + ANSWER_HEADER, 0, 9); /* a count of none, and no array */
         *length = 9;
         return CKR_OK;
     }

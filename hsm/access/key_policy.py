@@ -78,15 +78,18 @@ def strength(key: Key) -> int:
     return 4 * len(key.get(ck.CKA_VALUE) or b"")
 
 
-def may_result(attributes: dict[int, bytes], origin: str, entry: Mechanism | None) -> None:
-    """What may not come out of C_UnwrapKey and C_DeriveKey."""
-    if int.from_bytes(attributes[ck.CKA_CLASS], "little") != ck.CKO_SECRET_KEY:
-        return
-    if origin == "unwrap" and entry is not None and not entry.authenticated and ck.CKK_RSA not in entry.key_types:
-        if attributes.get(ck.CKA_SENSITIVE) == table.TRUE:
-            words = "an unauthenticated mechanism unwraps no sensitive secret key: use AES_KEY_WRAP, KWP or GCM"
-            raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, words, "CKA_SENSITIVE")
-    if origin == "derive" and len(attributes.get(ck.CKA_VALUE, b"")) < WEAKEST_DERIVED:
+def may_unwrap(attributes: dict[int, bytes], entry: Mechanism) -> None:
+    """Asked before anything is decrypted, or the answer would tell about the padding."""
+    secret = attributes[ck.CKA_CLASS] == ck.CKO_SECRET_KEY.to_bytes(8, "little")
+    open_to_changes = not entry.authenticated and ck.CKK_RSA not in entry.key_types
+    if secret and open_to_changes and attributes.get(ck.CKA_SENSITIVE) == table.TRUE:
+        words = "an unauthenticated mechanism unwraps no sensitive secret key: use AES_KEY_WRAP, KWP or GCM"
+        raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, words, "CKA_SENSITIVE")
+
+
+def may_derive(attributes: dict[int, bytes]) -> None:
+    """A short key would be found by trying, and its base part by part."""
+    if len(attributes.get(ck.CKA_VALUE, b"")) < WEAKEST_DERIVED:
         raise TokenError(ck.CKR_KEY_SIZE_RANGE, "a derived key has 112 bits or more", "CKA_VALUE_LEN")
 
 

@@ -76,9 +76,7 @@ def _complete(
     """The object that an unwrapped or derived value becomes."""
     value = {**made, **formats.check_and_complete({**attributes, **made})}
     outside = key_policy.known_outside(origin, entry, key)
-    complete = templates.finish(attributes, value, origin, known_outside=outside, base=key)
-    key_policy.may_result(complete, origin, entry)
-    return complete
+    return templates.finish(attributes, value, origin, known_outside=outside, base=key)
 
 
 def C_UnwrapKey(
@@ -90,6 +88,7 @@ def C_UnwrapKey(
     session.partition.check_use(session, key, "unwrap", entry)
     attributes = templates.for_unwrap(templates.parse(template), session.is_so, key)
     session.partition.may_add(session, attributes)
+    key_policy.may_unwrap(attributes, entry)
     made = entry.unwrap(key, parameter, wrapped or b"", attributes)
     complete = _complete(attributes, made, "unwrap", key, entry)
     session.partition.used(session, key, "unwrap", Key(complete))
@@ -104,4 +103,5 @@ def C_DeriveKey(app: Application, handle: int, mech: Any, base: int, template: T
     attributes = templates.for_derive(templates.parse(template), session.is_so, key)
     session.partition.may_add(session, attributes)
     complete = _complete(attributes, entry.derive(key, parameter, attributes), "derive", key, entry)
+    key_policy.may_derive(complete)
     return ck.CKR_OK, session.partition.add(session, complete, "derive")

@@ -1,0 +1,175 @@
+"""The textbook attacks on PKCS#11, each tried through the C ABI: a sensitive key never comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from abi import Module, ffi, good, logged_in, name
+
+from pkcs11_shim import constants as ck
+
+AES = {ck.CKA_CLASS: ck.CKO_SECRET_KEY, ck.CKA_KEY_TYPE: ck.CKK_AES}
+ALL = {"encrypt": True, "decrypt": True, "wrap": True, "unwrap": True}
+KWP = ck.CKM_AES_KEY_WRAP_KWP
+
+
+@pytest.fixture
+def user(adyton_token: Any) -> Iterator[tuple[Module, int]]:
+    with logged_in(adyton_token) as opened:
+        yield opened
+
+
+def test_defaults_are_strict(user: tuple[Module, int]) -> None:
+    m, s = user
+    key = m.aes(s)
+    for attribute, value in (
+        (ck.CKA_SENSITIVE, 1), (ck.CKA_EXTRACTABLE, 0), (ck.CKA_PRIVATE, 1), (ck.CKA_ALWAYS_SENSITIVE, 1),
+        (ck.CKA_NEVER_EXTRACTABLE, 1), (ck.CKA_LOCAL, 1), (ck.CKA_ENCRYPT, 1), (ck.CKA_WRAP, 1),
+    ):
+        assert m.read(s, key, attribute) == bytes([value]), attribute
+
+
+def test_a_key_that_wrapped_never_decrypts(user: tuple[Module, int]) -> None:
+    m, s = user
+    wrapping, target = m.aes(s, **ALL), m.aes(s, extractable=True)
+    rv, blob = m.wrap(s, m.mechanism(KWP), wrapping, target)
+    good(rv)
+    assert m.read(s, wrapping, ck.CKA_DECRYPT) == b"\0"
+    assert m.use("Decrypt", s, m.mechanism(KWP), wrapping, blob)[0] == ck.CKR_KEY_FUNCTION_NOT_PERMITTED
+    again = m.C_SetAttributeValue(s, wrapping, *m.template({ck.CKA_DECRYPT: True}))
+    assert name(again) == "CKR_ATTRIBUTE_READ_ONLY"
+
+
+def test_a_copy_does_not_regain_what_the_value_lost(user: tuple[Module, int]) -> None:
+    m, s = user
+    wrapping, target = m.aes(s, **ALL), m.aes(s, extractable=True)
+    copy = m.keep(ffi.new("CK_OBJECT_HANDLE*"))
+    good(m.C_CopyObject(s, wrapping, *m.template({ck.CKA_LABEL: b"copy"}), copy))
+    rv, blob = m.wrap(s, m.mechanism(KWP), wrapping, target)
+    good(rv)
+    assert m.use("Decrypt", s, m.mechanism(KWP), copy[0], blob)[0] == ck.CKR_KEY_FUNCTION_NOT_PERMITTED
+    later = m.keep(ffi.new("CK_OBJECT_HANDLE*"))
+    assert m.C_CopyObject(s, wrapping, *m.template({ck.CKA_DECRYPT: True}), later) in (
+        ck.CKR_OK, ck.CKR_ATTRIBUTE_READ_ONLY,
+    )
+    if later[0]:
+        assert m.read(s, later[0], ck.CKA_DECRYPT) == b"\0"
+
+
+def test_a_key_that_decrypted_never_wraps(user: tuple[Module, int]) -> None:
+    m, s = user
+    key, target = m.aes(s, **ALL), m.aes(s, extractable=True)
+    iv = m.mechanism(ck.CKM_AES_CBC, bytes(16))
+    good(m.use("Decrypt", s, iv, key, bytes(32))[0])
+    assert m.wrap(s, m.mechanism(KWP), key, target)[0] == ck.CKR_KEY_FUNCTION_NOT_PERMITTED
+
+
+def test_a_known_key_wraps_no_sensitive_key(user: tuple[Module, int]) -> None:
+    m, s = user
+    known = m.make(s, {**AES, ck.CKA_VALUE: b"k" * 32, ck.CKA_WRAP: True})
+    assert m.wrap(s, m.mechanism(KWP), known, m.aes(s, extractable=True))[0] == ck.CKR_KEY_NOT_WRAPPABLE
+    plain = m.aes(s, extractable=True, sensitive=False)
+    good(m.wrap(s, m.mechanism(KWP), known, plain)[0])
+
+
+def test_unextractable_keys_are_not_wrapped(user: tuple[Module, int]) -> None:
+    m, s = user
+    assert m.wrap(s, m.mechanism(KWP), m.aes(s), m.aes(s))[0] == ck.CKR_KEY_UNEXTRACTABLE
+
+
+def test_a_weaker_key_does_not_wrap_a_stronger_one(user: tuple[Module, int]) -> None:
+    m, s = user
+    rv, weak = m.generate(s, ck.CKM_AES_KEY_GEN, {ck.CKA_VALUE_LEN: 16})
+    good(rv)
+    assert m.wrap(s, m.mechanism(KWP), weak, m.aes(s, extractable=True))[0] == ck.CKR_WRAPPING_KEY_SIZE_RANGE
+
+
+@pytest.mark.parametrize("weaker", [{ck.CKA_SENSITIVE: False}, {ck.CKA_EXTRACTABLE: True}])
+def test_a_wrapped_key_does_not_come_back_weaker(user: tuple[Module, int], weaker: dict[int, bool]) -> None:
+    m, s = user
+    wrapping, target = m.aes(s), m.aes(s, extractable=True)
+    rv, blob = m.wrap(s, m.mechanism(KWP), wrapping, target)
+    good(rv)
+    good(m.C_SetAttributeValue(s, target, *m.template({ck.CKA_EXTRACTABLE: False})))
+    rv, _ = m.unwrap(s, m.mechanism(KWP), wrapping, blob, {**AES, **weaker})
+    assert name(rv) == "CKR_TEMPLATE_INCONSISTENT"
+    rv, back = m.unwrap(s, m.mechanism(KWP), wrapping, blob, AES)
+    good(rv)
+    assert m.read(s, back, ck.CKA_EXTRACTABLE) == b"\0"
+
+
+def test_sensitive_keys_are_wrapped_with_authentication_only(user: tuple[Module, int]) -> None:
+    """Blocks of a key wrapped by ECB or CBC could be unwrapped one by one."""
+    m, s = user
+    target = m.aes(s, extractable=True)
+    for number, parameter in ((ck.CKM_AES_ECB, None), (ck.CKM_AES_CBC, bytes(16)), (ck.CKM_AES_CBC_PAD, bytes(16))):
+        assert m.wrap(s, m.mechanism(number, parameter), m.aes(s), target)[0] == ck.CKR_KEY_NOT_WRAPPABLE
+        rv, _ = m.unwrap(s, m.mechanism(number, parameter), m.aes(s), bytes(32), AES)
+        assert name(rv) == "CKR_TEMPLATE_INCONSISTENT"
+
+
+def test_sensitive_given_twice_is_refused(user: tuple[Module, int]) -> None:
+    m, s = user
+    rows = [*AES.items(), (ck.CKA_VALUE, bytes(32)), (ck.CKA_SENSITIVE, True), (ck.CKA_SENSITIVE, False)]
+    assert name(m.create(s, rows)[0]) == "CKR_TEMPLATE_INCONSISTENT"
+
+
+@pytest.mark.parametrize(
+    ("attribute", "value"),
+    [(ck.CKA_SENSITIVE, False), (ck.CKA_EXTRACTABLE, True), (ck.CKA_ALWAYS_SENSITIVE, True),
+     (ck.CKA_NEVER_EXTRACTABLE, True), (ck.CKA_LOCAL, True), (ck.CKA_TRUSTED, True), (ck.CKA_UNIQUE_ID, b"mine")],
+)
+def test_protection_is_not_taken_back(user: tuple[Module, int], attribute: int, value: Any) -> None:
+    m, s = user
+    rv = m.C_SetAttributeValue(s, m.aes(s), *m.template({attribute: value}))
+    assert name(rv) == "CKR_ATTRIBUTE_READ_ONLY"
+
+
+def test_a_search_does_not_answer_guesses_at_a_secret(user: tuple[Module, int]) -> None:
+    m, s = user
+    m.make(s, {**AES, ck.CKA_VALUE: b"g" * 32})
+    assert m.find(s, {ck.CKA_VALUE: b"g" * 32}) == []
+
+
+def test_a_sensitive_key_is_not_digested(user: tuple[Module, int]) -> None:
+    m, s = user
+    good(m.C_DigestInit(s, m.mechanism(ck.CKM_SHA256)))
+    assert name(m.C_DigestKey(s, m.aes(s))) == "CKR_KEY_INDIGESTIBLE"
+
+
+def test_weak_keys_live_in_sessions_only(user: tuple[Module, int]) -> None:
+    m, s = user
+    public = {ck.CKA_MODULUS_BITS: 1024, ck.CKA_PUBLIC_EXPONENT: b"\1\0\1"}
+    assert m.pair(s, ck.CKM_RSA_PKCS_KEY_PAIR_GEN, public, {})[0] == ck.CKR_OK
+    rv, *_ = m.pair(s, ck.CKM_RSA_PKCS_KEY_PAIR_GEN, {**public, ck.CKA_TOKEN: True}, {ck.CKA_TOKEN: True})
+    assert name(rv) == "CKR_TEMPLATE_INCONSISTENT"
+    p192 = {ck.CKA_EC_PARAMS: bytes.fromhex("06082a8648ce3d030101")}
+    rv, _, private = m.pair(s, ck.CKM_EC_KEY_PAIR_GEN, p192, {})
+    good(rv)
+    made = ffi.new("CK_OBJECT_HANDLE*")
+    assert name(m.C_CopyObject(s, private, *m.template({ck.CKA_TOKEN: True}), made)) == "CKR_TEMPLATE_INCONSISTENT"
+
+
+def test_rsa_unwraps_a_key_that_then_wraps_no_sensitive_one(user: tuple[Module, int]) -> None:
+    """The trojan wrapping key: known to who encrypted it under the public key."""
+    m, s = user
+    public = {ck.CKA_MODULUS_BITS: 2048, ck.CKA_PUBLIC_EXPONENT: b"\1\0\1"}
+    rv, pub, prv = m.pair(s, ck.CKM_RSA_PKCS_KEY_PAIR_GEN, public, {})
+    good(rv)
+    rv, blob = m.use("Encrypt", s, m.mechanism(ck.CKM_RSA_PKCS), pub, b"t" * 32)
+    good(rv)
+    rv, trojan = m.unwrap(s, m.mechanism(ck.CKM_RSA_PKCS), prv, blob, {**AES, ck.CKA_WRAP: True})
+    good(rv)
+    assert m.wrap(s, m.mechanism(KWP), trojan, m.aes(s, extractable=True))[0] == ck.CKR_KEY_NOT_WRAPPABLE
+
+
+def test_an_operation_does_not_outlive_its_login(user: tuple[Module, int]) -> None:
+    m, s = user
+    key = m.aes(s)
+    good(m.C_EncryptInit(s, m.mechanism(ck.CKM_AES_ECB), key))
+    good(m.C_Logout(s))
+    rv, _ = m.output(m.C_Encrypt, s, m.bytes(bytes(16)), 16)
+    assert name(rv) == "CKR_OPERATION_NOT_INITIALIZED"
+    assert m.C_EncryptInit(s, m.mechanism(ck.CKM_AES_ECB), key) == ck.CKR_KEY_HANDLE_INVALID
