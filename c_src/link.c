@@ -10,9 +10,11 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "pkcs11.h"
+#include "grant.h"
 #include "link.h"
 #include "state.h"
 #include "wait.h"
@@ -66,6 +68,7 @@ static void close_socket(struct adyton_socket *socket)
 void adyton_drop_engine(void)
 {
     adyton_state.epoch++;
+    adyton_grants_forget();
     close_socket(&adyton_state.control);
     for (int i = 0; i < ADYTON_LINKS; i++) {
         struct adyton_link *link = &adyton_state.links[i];
@@ -99,22 +102,38 @@ void adyton_forget_parent(void)
     }
     adyton_state.epoch++;
     adyton_wait_reset();
+    adyton_grants_forget_parent();
     (void)pthread_mutex_init(&adyton_state.lock, NULL);
     (void)pthread_cond_init(&adyton_state.link_free, NULL);
 }
 
-static bool send_all(int fd, const unsigned char *data, size_t length)
+static bool send_pieces(int fd, struct iovec *pieces, size_t count)
 {
-    while (length > 0) {
-        ssize_t sent = send(fd, data, length, MSG_NOSIGNAL);
+    while (count > 0) {
+        struct msghdr message = {.msg_iov = pieces, .msg_iovlen = count};
+        ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL);
         if (sent < 0 && errno == EINTR)
             continue;
         if (sent <= 0)
             return false;
-        data += sent;
-        length -= (size_t)sent;
+        size_t left = (size_t)sent;
+        while (count > 0 && left >= pieces->iov_len) {
+            left -= pieces->iov_len;
+            pieces++;
+            count--;
+        }
+        if (count > 0) {
+            pieces->iov_base = (unsigned char *)pieces->iov_base + left;
+            pieces->iov_len -= left;
+        }
     }
     return true;
+}
+
+static bool send_all(int fd, unsigned char *data, size_t length)
+{
+    struct iovec piece = {data, length};
+    return send_pieces(fd, &piece, 1);
 }
 
 /* ---- the control connection: hello, and links ---- */
@@ -189,8 +208,10 @@ static enum greeting greet(int fd)
     memcpy(at + 68, ADYTON_VERSION, sizeof ADYTON_VERSION - 1);
     int passed;
     ssize_t length = ask(fd, frame, HEADER + 68 + sizeof ADYTON_VERSION - 1, &passed);
-    if (passed >= 0)
+    if (passed >= 0) {
+        adyton_grants_page(passed);
         (void)close(passed);
+    }
     if (length < 0)
         return GONE;
     if (get_number(frame + 4, 8) != CKR_OK || length < 4 || get_number(frame + ANSWER_HEADER, 2) != PROTOCOL_MAJOR)
@@ -364,7 +385,16 @@ static enum outcome receive_answer(struct adyton_call *call, int fd, unsigned fu
     return ANSWERED;
 }
 
-static CK_RV exchange(struct adyton_call *call, unsigned function, size_t *length)
+static bool send_call(struct adyton_call *call, int fd, struct adyton_ahead *ahead)
+{
+    put_number(call->data, call->length - 4 + ahead->length, 4);
+    put_number(call->data + 6, ahead->length, 2);
+    struct iovec pieces[] = {
+        {call->data, HEADER}, {ahead->data, ahead->length}, {call->data + HEADER, call->length - HEADER}};
+    return ahead->length > 0 ? send_pieces(fd, pieces, 3) : send_all(fd, call->data, call->length);
+}
+
+static CK_RV exchange(struct adyton_call *call, unsigned function, struct adyton_ahead *ahead, size_t *length)
 {
     int index;
     CK_RV rv = take_link(&index);
@@ -373,7 +403,7 @@ static CK_RV exchange(struct adyton_call *call, unsigned function, size_t *lengt
     /* Nobody else touches a busy link's descriptor but to shut it down. */
     int fd = adyton_state.links[index].socket.fd;
     enum outcome outcome =
-        send_all(fd, call->data, call->length) ? receive_answer(call, fd, function, length) : LOST;
+        send_call(call, fd, ahead) ? receive_answer(call, fd, function, length) : LOST;
     give_back(index, outcome);
     switch (outcome) {
     case ANSWERED:
@@ -405,18 +435,24 @@ CK_RV adyton_exchange(struct adyton_call *call, unsigned char const **answer, si
     if (call->length > ADYTON_MAX_FRAME)
         return CKR_ARGUMENTS_BAD;
     unsigned function = (unsigned)get_number(call->data + 4, 2);
-    put_number(call->data, call->length - 4, 4);
+    *answer = call->data + ANSWER_HEADER;
+    *length = 0;
+    struct adyton_ahead ahead;
+    if (adyton_grants_before(function, call->data + HEADER, call->length - HEADER, &ahead))
+        return CKR_OK;
     size_t whole = 0;
     int cancellation; /* a thread cancelled within would keep its link for ever */
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancellation);
     bool had_engine = adyton_state.control.fd >= 0;
-    CK_RV rv = exchange(call, function, &whole);
+    CK_RV rv = exchange(call, function, &ahead, &whole);
     (void)pthread_setcancelstate(cancellation, NULL);
     *answer = call->data + ANSWER_HEADER;
-    *length = 0;
     if (rv == CKR_OK) {
         *length = whole - ANSWER_HEADER;
-        return (CK_RV)get_number(call->data + 4, 8);
+        rv = (CK_RV)get_number(call->data + 4, 8);
+        /* A sized answer without its bytes is a length only, and the operation goes on. */
+        adyton_grants_after(function, &ahead, rv == CKR_OK && (*length < 9 || call->data[ANSWER_HEADER + 8] != 0));
+        return rv;
     }
     if (rv == CKR_DEVICE_REMOVED && function == GET_SLOT_LIST && !had_engine) {
         /* No engine to be had: a library without slots, not a broken one. Programs go on with their other modules. */

@@ -147,6 +147,7 @@ class Application:
             partition.drop_private_session_objects(self)
             for handle in [h for h, o in self.handles.items() if o.partition is partition and o.private]:
                 self.handles.pop(handle).handles.pop(self, None)
+            self.pool.epoch.bump()
 
     def end(self) -> None:
         self.close_all()

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from hsm.access import key_policy, policy
 from hsm.access.credentials import LONGEST_PIN, SHORTEST_PIN, Cost, Credentials
 from hsm.access.values import Values
+from hsm.epoch import Epoch
 from hsm.errors import TokenError
 from hsm.objects.index import ObjectIndex
 from hsm.objects.key import Key
@@ -45,6 +46,7 @@ class Pool:
         self.lock = threading.RLock()
         self.applications: set[Application] = set()
         self.departed: deque[Application] = deque(maxlen=16)
+        self.epoch = Epoch()
         self.pin_cost = Cost.cheap() if cheap_pin and in_memory else Cost()
         self.store = Store(None if in_memory else home)
         self.by_slot = {row.slot: Partition(self, row) for row in self.store.partitions()}
@@ -72,6 +74,7 @@ class Pool:
                 raise TokenError(ck.CKR_SESSION_EXISTS, f"an application has a session on slot {slot}: close it first")
             self.store.delete_partition(slot, {"act": "partition-delete", "slot": str(slot)})
             del self.by_slot[slot]
+            self.epoch.bump()
 
     def close(self) -> None:
         self.store.close()
@@ -147,6 +150,7 @@ class Partition:
             for item in self.objects.values():
                 item.alive = False
             self.objects.clear()
+            self.pool.epoch.bump()
             self.index = ObjectIndex()
             self.values = Values()
             self.damaged = []
@@ -266,6 +270,7 @@ class Partition:
                     self._put_value(tx, after, self.values.bits_of(after))
                     tx.audit(self._record(session, "change"))
             item.attributes.update(changes)
+            self.pool.epoch.bump()
             self.index.changed(item, before)
             self.values.enter(item)
 
@@ -281,6 +286,8 @@ class Partition:
             else:
                 self.session_objects.discard(item)
             self._gone(item)
+            if item.is_token:  # a session object is known to one process only, whose library saw this call
+                self.pool.epoch.bump()
 
     def _gone(self, item: TokenObject) -> None:
         item.alive = False
@@ -295,6 +302,7 @@ class Partition:
             for item in [i for i in self.session_objects if i.owner is session]:
                 self.session_objects.discard(item)
                 self._gone(item)
+                self.pool.epoch.bump()
 
     def drop_private_session_objects(self, app: Application) -> None:
         with self.lock:
@@ -355,6 +363,7 @@ class Partition:
                 tx.audit(self._record(session, f"first-{use}"))
             for item in losers:
                 item.attributes.update(change)
+            self.pool.epoch.bump()
             if flag is not None:
                 self.values.lost(key, bits, keep)
             if carried_out and target is not None:

@@ -111,3 +111,45 @@ ROWS: dict[str, tuple[str, ...]] = {
 def row(name: str) -> tuple[str, ...]:
     """The kinds of a function's arguments; the message, encapsulation and asynchronous calls carry their session."""
     return ROWS.get(name, _SESSION_ONLY)
+
+
+# What functions have to do with the operations of a session: an Init begins one, the call named in the middle is the
+# whole of one, every other changes it or ends it in parts. The library and the engine keep an Init that is answered in
+# the library by these rows.
+BEGUN_BY = {
+    "C_Encrypt": "C_EncryptInit", "C_Decrypt": "C_DecryptInit", "C_Digest": "C_DigestInit", "C_Sign": "C_SignInit",
+    "C_Verify": "C_VerifyInit",
+}
+OPERATIONS = {"encrypt": 1, "decrypt": 2, "digest": 4, "sign": 8, "verify": 16}
+_EVERY = tuple(OPERATIONS)
+WITHIN: dict[str, tuple[str, ...]] = {
+    **{f"C_{kind.title()}{part}": (kind,) for kind in OPERATIONS for part in ("Update", "Final")},
+    "C_DigestKey": ("digest",),
+    "C_DigestEncryptUpdate": ("digest", "encrypt"),
+    "C_DecryptDigestUpdate": ("decrypt", "digest"),
+    "C_SignEncryptUpdate": ("sign", "encrypt"),
+    "C_DecryptVerifyUpdate": ("decrypt", "verify"),
+    "C_SetOperationState": _EVERY,
+    "C_SessionCancel": _EVERY,
+    "C_CloseSession": _EVERY,
+    "C_CloseAllSessions": _EVERY,
+}
+# Their first argument is a slot or flags.
+NOT_OF_A_SESSION = frozenset(
+    {
+        "C_GetSlotList", "C_GetSlotInfo", "C_GetTokenInfo", "C_GetMechanismList", "C_GetMechanismInfo", "C_InitToken",
+        "C_OpenSession", "C_CloseAllSessions", "C_WaitForSlotEvent",
+    }
+)
+
+
+def operations(name: str) -> tuple[int, str]:
+    """The bits of the operations that a function has to do with, and its part in them."""
+    begins = {init: whole for whole, init in BEGUN_BY.items()}
+    if name in BEGUN_BY or name in begins:
+        kind = begins.get(name, name).removeprefix("C_").lower()
+        return OPERATIONS[kind], "WHOLE" if name in BEGUN_BY else "BEGINS"
+    if name == "C_DestroyObject":
+        return 0, "DESTROYS"
+    bits = sum(OPERATIONS[kind] for kind in WITHIN.get(name, ()))
+    return bits, "WITHIN" if bits else "ELSEWHERE"

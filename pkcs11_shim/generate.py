@@ -166,7 +166,19 @@ def tables(ffi: Any) -> str:
         rows.append(f"{first}{members}}};\n")
     digest = ", ".join(f"{byte:#04x}" for byte in hashlib.sha256((ROOT / "c_src/pkcs11.h").read_bytes()).digest())
     rows.append(f"const unsigned char adyton_declarations_hash[32] = {{{digest}}};\n")
-    return BANNER + '#pragma GCC visibility push(hidden)\n#include "link.h"\n\n' + "\n".join(rows)
+    rows.append(_operations([name for name, _ in ffi.typeof("CK_FUNCTION_LIST_3_2").fields[1:]]))
+    includes = '#include "grant.h"\n#include "link.h"\n\n'
+    return f"{BANNER}#pragma GCC visibility push(hidden)\n{includes}" + "\n".join(rows)
+
+
+def _operations(names: list[str]) -> str:
+    lines = []
+    for name in names:
+        bits, part = directions.operations(name)
+        of_session = int(directions.row(name) != directions.LOCAL and name not in directions.NOT_OF_A_SESSION)
+        begun_by = names.index(directions.BEGUN_BY[name]) if part == "WHOLE" else 0
+        lines.append(f"    {{{bits}, ADYTON_{part}, {of_session}, {begun_by}}}, /* {name} */\n")
+    return f"const struct adyton_function adyton_functions[ADYTON_FUNCTIONS] = {{\n{''.join(lines)}}};\n"
 
 
 def parameters(ffi: Any) -> str:

@@ -205,5 +205,7 @@ def text(names: list[str], numbers: dict[int, str]) -> str:
     for table, prefix in (("DECODE", "_decode_"), ("ENCODE", "_encode_")):
         members = "".join(f"    {prefix}{name},\n" for name in names)
         out.append(f"{table}: list[Callable[..., Any]] = [\n{members}]\n")
+    begins = ", ".join(str(names.index(name)) for name in directions.BEGUN_BY.values())
+    out.append(f"# What a library may answer by itself and send ahead of a later call.\nBEGINS = ({begins})\n")
     out.append("NAMES = [\n" + "".join(f'    "{name}",\n' for name in names) + "]\n")
     return "".join(out).replace("\n\n\n\n", "\n\n\n")

@@ -147,6 +147,7 @@ def _login(app: Application, handle: int, user_type: int, name: bytes, pin: byte
         if session.login is not None:
             raise TokenError(ck.CKR_USER_ALREADY_LOGGED_IN, "another thread logged in meanwhile")
         app.logins[partition.slot] = Login(officer, user_type)
+        app.pool.epoch.bump()
     return (ck.CKR_OK,)
 
 

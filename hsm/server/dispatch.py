@@ -18,6 +18,7 @@ from hsm.server import codec
 from pkcs11_shim import constants as ck
 
 _RV = struct.Struct("<Q")
+_AHEAD = struct.Struct("<HH")
 
 
 def _served() -> list[Callable[..., Any] | None]:
@@ -45,6 +46,26 @@ def answer(app: Application, function: int, payload: memoryview) -> bytes:
     except MemoryError:
         _keep(app, function, ck.CKR_DEVICE_MEMORY, "the engine is out of memory", "")
         return _RV.pack(ck.CKR_DEVICE_MEMORY)
+
+
+def go_ahead(app: Application, size: int, payload: memoryview) -> memoryview:
+    """Serves the Inits that the library has answered by itself, ``size`` bytes before this call; returns the rest.
+
+    One that is refused now was granted under an earlier epoch: the operation is over, which the call finds out.
+    """
+    if size > len(payload):
+        raise codec.Malformed("length beyond the frame")
+    at = 0
+    while at < size:
+        if at + 4 > size:
+            raise codec.Malformed("short")
+        length, function = _AHEAD.unpack_from(payload, at)
+        at += 4
+        if function not in codec.BEGINS or length > size - at:
+            raise codec.Malformed("not a call that goes ahead")
+        answer(app, function, payload[at : at + length])
+        at += length
+    return payload[size:]
 
 
 def _keep(app: Application, function: int, rv: int, reason: str, subject: str) -> None:

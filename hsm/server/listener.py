@@ -103,24 +103,23 @@ class Listener:
                 self.clients -= 1
 
     def _control(self, connection: socket.socket, app: Application, links: list[socket.socket]) -> None:
-        function, payload = _receive(connection)
+        function, _, payload = _receive(connection)
         if function != HELLO or len(payload) < _HELLO.size:
             raise codec.Malformed("the first frame must be hello")
         magic, major, _minor, ulong, _digest, _pid = _HELLO.unpack_from(payload)
         welcome = magic == MAGIC and major == MAJOR and ulong == 8
         version = __version__.encode()
         body = struct.pack("<QHHQ", ck.CKR_OK if welcome else ck.CKR_DEVICE_ERROR, MAJOR, MINOR, len(version))
-        _send(connection, body + version + struct.pack("<Q", os.getpid()))
+        frame = body + version + struct.pack("<Q", os.getpid())
+        _send_with(connection, frame, self.pool.epoch.handle)
         if not welcome:
             return
         while True:
-            function, payload = _receive(connection)
+            function, _, payload = _receive(connection)
             if function == LINK and len(links) < MOST_LINKS:
                 ours, theirs = socket.socketpair()
                 links.append(ours)
-                frame = _LENGTH.pack(8) + struct.pack("<Q", ck.CKR_OK)
-                rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [theirs.fileno()]))
-                connection.sendmsg([frame], [rights])
+                _send_with(connection, struct.pack("<Q", ck.CKR_OK), theirs.fileno())
                 theirs.close()
                 threading.Thread(target=self._link, args=(ours, app), daemon=True).start()
             elif function == ADMIN:
@@ -135,9 +134,11 @@ class Listener:
         waiting = Waiting(self)
         try:
             while True:
-                function, payload = _receive(connection, waiting.first(connection))
+                function, ahead, payload = _receive(connection, waiting.first(connection))
                 self.busy.add(connection)
                 try:
+                    if ahead:
+                        payload = dispatch.go_ahead(app, ahead, payload)
                     body = dispatch.answer(app, function, payload)
                 except codec.Malformed:
                     raise
@@ -198,9 +199,9 @@ class Waiting:
                     return None
 
 
-def _receive(connection: socket.socket, data: bytes | None = None) -> tuple[int, memoryview]:
-    """One request: its function and payload, of which ``data`` may have come already. Raises EOFError at the end and
-    codec.Malformed on a wrong length."""
+def _receive(connection: socket.socket, data: bytes | None = None) -> tuple[int, int, memoryview]:
+    """One request: its function, how many bytes of the payload go ahead of it, and the payload, of which ``data`` may
+    have come already. Raises EOFError at the end and codec.Malformed on a wrong length."""
     data = connection.recv(65536) if data is None else data
     while 0 < len(data) < 8:
         more = connection.recv(65536)
@@ -209,7 +210,7 @@ def _receive(connection: socket.socket, data: bytes | None = None) -> tuple[int,
         data += more
     if len(data) < 8:
         raise EOFError
-    length, function, _zero = _HEAD.unpack_from(data)
+    length, function, ahead = _HEAD.unpack_from(data)
     if length < 4 or length > LARGEST_FRAME:
         raise codec.Malformed("frame length")
     missing = length + 4 - len(data)
@@ -225,12 +226,18 @@ def _receive(connection: socket.socket, data: bytes | None = None) -> tuple[int,
             if not got:
                 raise EOFError
             have += got
-        return function, view[8:]
-    return function, memoryview(data)[8:]
+        return function, ahead, view[8:]
+    return function, ahead, memoryview(data)[8:]
 
 
 def _send(connection: socket.socket, body: bytes) -> None:
     connection.sendall(_LENGTH.pack(len(body)) + body)
+
+
+def _send_with(connection: socket.socket, body: bytes, handle: int) -> None:
+    """An answer that brings a descriptor."""
+    rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [handle]))
+    connection.sendmsg([_LENGTH.pack(len(body)) + body], [rights])
 
 
 def _shut(connection: socket.socket) -> None:

@@ -1,0 +1,35 @@
+"""The epoch: a number in a page that this engine alone can write and every application maps to read.
+
+It moves after anything has changed that the verdict on an ...Init depends on, and before that change is answered:
+logins, logouts, changed or destroyed keys, lost uses. While it stands, a library may answer an Init that was granted before by itself (c_src/grant.c).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+import struct
+import threading
+
+_F_SEAL_FUTURE_WRITE = 0x0010  # fcntl(2), Linux 5.1; Python 3.11 does not name it
+_NUMBER = struct.Struct("<Q")
+
+
+class Epoch:
+    """``handle`` is what applications get: sealed, so that nobody else can map it to write nor make it shorter."""
+
+    def __init__(self) -> None:
+        self.handle = os.memfd_create("adyton-epoch", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(self.handle, mmap.PAGESIZE)
+        self._page = mmap.mmap(self.handle, mmap.PAGESIZE)
+        seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | _F_SEAL_FUTURE_WRITE | fcntl.F_SEAL_SEAL
+        fcntl.fcntl(self.handle, fcntl.F_ADD_SEALS, seals)
+        self._lock = threading.Lock()
+        self._now = int.from_bytes(os.urandom(4), "little")
+        self.bump()
+
+    def bump(self) -> None:
+        with self._lock:
+            self._now += 1
+            _NUMBER.pack_into(self._page, 0, self._now)
