@@ -16,7 +16,8 @@ from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
     from hsm.objects.token_object import TokenObject
-    from hsm.partitions import Partition, Pool
+    from hsm.partitions import Partition
+    from hsm.pool import Pool
 
 REFUSALS_KEPT = 32
 OPERATIONS = ("find", "digest", "sign", "verify", "encrypt", "decrypt")
@@ -100,9 +101,9 @@ class Application:
 
     def open_session(self, partition: Partition, read_write: bool) -> Session:
         with self.lock:
+            partition.session_opened(read_write)
             session = Session(self, self._handle(), partition, read_write)
             self.sessions[session.handle] = session
-            partition.sessions += 1
             return session
 
     def session(self, handle: int) -> Session:
@@ -125,7 +126,7 @@ class Application:
             session = self.session(handle)
             del self.sessions[handle]
             partition = session.partition
-            partition.sessions -= 1
+            partition.session_closed()
             partition.drop_session_objects(session)
             if not any(other.partition is partition for other in self.sessions.values()):
                 self.end_login(partition)

@@ -1,7 +1,8 @@
 """The epoch: a number in a page that this engine alone can write and every application maps to read.
 
 It moves after anything has changed that the verdict on an ...Init depends on, and before that change is answered:
-logins, logouts, changed or destroyed keys, lost uses. While it stands, a library may answer an Init that was granted before by itself (c_src/grant.c).
+logins, logouts, changed or destroyed keys, lost uses. While it stands, a library may answer an Init that was granted
+before by itself (c_src/grant.c).
 """
 
 from __future__ import annotations

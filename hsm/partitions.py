@@ -1,28 +1,31 @@
-"""The pool and its partitions: objects in memory over the sealed store, one commit a change.
+"""A partition: objects in memory over the sealed store, one commit a change.
 
 A partition opens at the first login that carries a copy of its key and stays open until the engine ends. Its lock
-guards state only and is never held over cryptography. Nothing here is global: each partition could be a process.
+guards state only and is never held over cryptography, but for C_InitToken, when nobody has a session. What is in memory
+changes after the commit, so a refused one leaves it as it was. Nothing here is global: each partition could be a
+process.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from hsm.access import key_policy, policy
-from hsm.access.credentials import LONGEST_PIN, SHORTEST_PIN, Cost, Credentials
+from hsm.access.credentials import LONGEST_PIN, SHORTEST_PIN, Credentials, may_be
 from hsm.access.values import Values
-from hsm.epoch import Epoch
 from hsm.errors import TokenError
+from hsm.objects import attributes as table
 from hsm.objects.index import ObjectIndex
 from hsm.objects.key import Key
 from hsm.objects.token_object import TokenObject
-from hsm.store.sqlite import Store, Transaction
+from hsm.store.transaction import Transaction
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
     from hsm.application import Application, Login, Session
+    from hsm.pool import Pool
+    from hsm.store.heads import PartitionHead
 
 USAGE = {
     "sign": ck.CKA_SIGN, "verify": ck.CKA_VERIFY, "encrypt": ck.CKA_ENCRYPT, "decrypt": ck.CKA_DECRYPT,
@@ -35,49 +38,7 @@ CLASSES = {
     "derive": (ck.CKO_PRIVATE_KEY, ck.CKO_SECRET_KEY),
 }
 WRONG_TYPE = {"wrap": ck.CKR_WRAPPING_KEY_TYPE_INCONSISTENT, "unwrap": ck.CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT}
-
-
-class Pool:
-    """All partitions of one folder, or of memory."""
-
-    def __init__(self, home: str, *, in_memory: bool = False, cheap_pin: bool = False) -> None:
-        self.home = home
-        self.in_memory = in_memory
-        self.lock = threading.RLock()
-        self.applications: set[Application] = set()
-        self.departed: deque[Application] = deque(maxlen=16)
-        self.epoch = Epoch()
-        self.pin_cost = Cost.cheap() if cheap_pin and in_memory else Cost()
-        self.store = Store(None if in_memory else home)
-        self.by_slot = {row.slot: Partition(self, row) for row in self.store.partitions()}
-
-    def slots(self) -> list[int]:
-        with self.lock:
-            return sorted(self.by_slot)
-
-    def partition(self, slot: int) -> Partition:
-        found = self.by_slot.get(slot)
-        if found is None:
-            raise TokenError(ck.CKR_SLOT_ID_INVALID, f"slot {slot} has no partition")
-        return found
-
-    def create_partition(self) -> Partition:
-        with self.lock:
-            row = self.store.create_partition()
-            self.by_slot[row.slot] = Partition(self, row)
-            return self.by_slot[row.slot]
-
-    def delete_partition(self, slot: int) -> None:
-        with self.lock:
-            partition = self.partition(slot)
-            if partition.sessions:
-                raise TokenError(ck.CKR_SESSION_EXISTS, f"an application has a session on slot {slot}: close it first")
-            self.store.delete_partition(slot, {"act": "partition-delete", "slot": str(slot)})
-            del self.by_slot[slot]
-            self.epoch.bump()
-
-    def close(self) -> None:
-        self.store.close()
+GONE = {"wrap": ck.CKR_WRAPPING_KEY_HANDLE_INVALID, "unwrap": ck.CKR_UNWRAPPING_KEY_HANDLE_INVALID}
 
 
 class Partition:
@@ -86,32 +47,41 @@ class Partition:
     longest_pin = LONGEST_PIN
     shortest_pin = SHORTEST_PIN
 
-    def __init__(self, pool: Pool, row: Any) -> None:
+    def __init__(self, pool: Pool, slot: int) -> None:
         self.pool = pool
-        self.row = row
-        self.slot: int = row.slot
-        self.serial: str = row.serial
-        self.kind: str = row.kind
+        self.slot = slot
+        self.serial = self._head.serial.decode()
+        self.kind = self._head.kind.decode()
         self.lock = threading.RLock()
         self.sessions = 0
+        self._deleted = False
         self.objects: dict[int, TokenObject] = {}
         self.session_objects: set[TokenObject] = set()
-        self.damaged: list[int] = []
+        self._damaged: set[int] = set()
         self.index = ObjectIndex()
         self.values = Values()
-        self.credentials = Credentials(pool.store, row, pool.pin_cost)
+        self.credentials = Credentials(pool.store, slot, pool.pin_cost)
         self.key: bytes | None = None
         self._load(None)
 
     # -- what the token says of itself
 
     @property
+    def _head(self) -> PartitionHead:
+        return self.pool.store.heads[self.slot]
+
+    @property
     def label(self) -> str:
-        return str(self.row.label)
+        return self._head.label.decode("utf-8", "replace")
 
     @property
     def initialised(self) -> bool:
-        return bool(self.row.initialised)
+        return self._head.initialised
+
+    @property
+    def damaged(self) -> list[str]:
+        """What is not as it was left, in sentences."""
+        return self.pool.store.damage.get(self.slot, [])
 
     @property
     def has_user(self) -> bool:
@@ -123,6 +93,7 @@ class Partition:
 
     def token_flags(self) -> int:
         flags = ck.CKF_RNG | ck.CKF_LOGIN_REQUIRED | ck.CKF_RESTORE_KEY_NOT_NEEDED
+        flags |= ck.CKF_WRITE_PROTECTED if self.pool.store.write_protected else 0
         if not self.initialised:
             return flags
         flags |= ck.CKF_TOKEN_INITIALIZED | (ck.CKF_USER_PIN_INITIALIZED if self.has_user else 0)
@@ -136,6 +107,35 @@ class Partition:
                 flags |= sum(bit for bit, true in zip(bits, told, strict=True) if true)
         return flags
 
+    def may_write(self) -> None:
+        if self.pool.store.write_protected:
+            raise TokenError(ck.CKR_TOKEN_WRITE_PROTECTED, "the pool is on a read-only disk or in a read-only folder")
+
+    # -- sessions
+
+    def session_opened(self, read_write: bool) -> None:
+        """Counted under the partition's lock: C_InitToken and deletion rely on there being none."""
+        with self.lock:
+            if self._deleted:
+                raise TokenError(ck.CKR_SLOT_ID_INVALID, f"slot {self.slot} has no partition")
+            if not self.initialised:
+                raise TokenError(ck.CKR_TOKEN_NOT_RECOGNIZED, "the token is not initialised")
+            if read_write:
+                self.may_write()
+            self.sessions += 1
+
+    def session_closed(self) -> None:
+        with self.lock:
+            self.sessions -= 1
+
+    def delete(self, record: dict[str, str]) -> None:
+        with self.lock:
+            if self.sessions:
+                words = f"an application has a session on slot {self.slot}: close it first"
+                raise TokenError(ck.CKR_SESSION_EXISTS, words)
+            self.pool.store.delete_partition(self.slot, record)
+            self._deleted = True
+
     # -- officers
 
     def initialise(self, app: Application, pin: bytes, label: bytes) -> None:
@@ -143,25 +143,28 @@ class Partition:
         with self.lock:
             if self.sessions:
                 raise TokenError(ck.CKR_SESSION_EXISTS, "an application has a session on this token")
+            self.may_write()
             if self.initialised:
                 self.credentials.check("so", pin)
             key = self.credentials.initialise(label.rstrip(b" "), pin, self._act(app, "C_InitToken", "so"))
-            self.row = self.pool.store.partition(self.slot)
             for item in self.objects.values():
                 item.alive = False
             self.objects.clear()
             self.pool.epoch.bump()
             self.index = ObjectIndex()
             self.values = Values()
-            self.damaged = []
+            self._damaged.clear()
+            self.damaged.clear()
             self._open(key)
 
     def init_pin(self, app: Application, pin: bytes) -> None:
+        self.may_write()
         self.credentials.set_pin("user", pin, self._opened(), self._act(app, "C_InitPIN", "so"))
 
     def set_pin(self, app: Application, login: Login | None, old: bytes, new: bytes) -> None:
-        officer = login.officer if login else "user"
-        officer, old = self._spelling(officer, old)
+        self.may_write()
+        may_be(new)
+        officer, old = self._spelling(login.officer if login else "user", old)
         if not self.credentials.exists(officer):
             raise TokenError(ck.CKR_USER_PIN_NOT_INITIALIZED, f"officer {officer} has no PIN yet")
         key = self.credentials.check(officer, old)
@@ -180,10 +183,8 @@ class Partition:
             if name.decode("utf-8", "replace") != officer:
                 raise TokenError(ck.CKR_PIN_INCORRECT, "no officer of that name may log in as that user type")
         else:
-            meant, rest = self._spelling(officer, pin)
-            if meant == officer:
-                pin = rest
-            elif meant != officer:
+            meant, pin = self._spelling(officer, pin)
+            if meant != officer:
                 raise TokenError(ck.CKR_PIN_INCORRECT, "the officer named may not log in as that user type")
         if not self.credentials.exists(officer):
             raise TokenError(ck.CKR_USER_PIN_NOT_INITIALIZED, f"officer {officer} has no PIN yet")
@@ -207,7 +208,7 @@ class Partition:
     # -- objects
 
     def _load(self, key: bytes | None) -> None:
-        for object_id, attributes in self.pool.store.load_objects(self.slot, key, self.damaged):
+        for object_id, attributes in self.pool.store.load_objects(self.slot, key, self._damaged):
             item = self.objects.get(object_id)
             if item is None:
                 item = self.objects[object_id] = TokenObject(self, attributes, None, object_id)
@@ -229,10 +230,11 @@ class Partition:
 
     def add_all(self, session: Session, rows: list[dict[int, bytes]], how: str) -> list[int]:
         """Adds objects, token objects in one commit, and returns their handles."""
-        for attributes in rows:
-            self.may_add(session, attributes)
         made = []
         with self.lock:
+            self._goes_on(session)
+            for attributes in rows:
+                self.may_add(session, attributes)
             rows = [self.values.admit(attributes) for attributes in rows]
             stored = [attributes.get(ck.CKA_TOKEN) == b"\x01" for attributes in rows]
             ids = [0] * len(rows)
@@ -242,7 +244,7 @@ class Partition:
                         if stored[position]:
                             ids[position] = tx.put_object(self.slot, 0, attributes, self.key)
                             self._put_value(tx, attributes, self.values.bits_of(attributes))
-                    tx.audit(self._record(session, how))
+                    tx.audit(self._record(session, how, rows))
             for position, attributes in enumerate(rows):
                 item = TokenObject(self, attributes, None if stored[position] else session, ids[position])
                 if stored[position]:
@@ -254,6 +256,11 @@ class Partition:
                 made.append(item)
         return [session.application.handle_of(item) for item in made]
 
+    def _goes_on(self, session: Session) -> None:
+        """A session that another thread has closed meanwhile makes nothing: nobody would clear it away."""
+        if session.application.sessions.get(session.handle) is not session:
+            raise TokenError(ck.CKR_SESSION_CLOSED, "the session was closed meanwhile")
+
     def _put_value(self, tx: Transaction, attributes: dict[int, bytes], bits: int) -> None:
         fingerprint = self.values.fingerprint(attributes)
         if fingerprint is not None and self.key is not None:
@@ -261,6 +268,7 @@ class Partition:
 
     def change(self, session: Session, item: TokenObject, changes: dict[int, bytes]) -> None:
         with self.lock:
+            self._is_there(item)
             self.values.may_change(item, changes)
             before = dict(item.attributes)
             after = {**before, **changes}
@@ -268,7 +276,8 @@ class Partition:
                 with self.pool.store.transaction() as tx:
                     tx.put_object(self.slot, item.object_id, after, self.key)
                     self._put_value(tx, after, self.values.bits_of(after))
-                    tx.audit(self._record(session, "change"))
+                    names = " ".join(map(table.name_of, changes))
+                    tx.audit({**self._record(session, "change", [before]), "attributes": names})
             item.attributes.update(changes)
             self.pool.epoch.bump()
             self.index.changed(item, before)
@@ -276,18 +285,22 @@ class Partition:
 
     def destroy(self, session: Session, item: TokenObject) -> None:
         with self.lock:
-            if not item.alive:
-                raise TokenError(ck.CKR_OBJECT_HANDLE_INVALID, "the object is gone")
+            self._is_there(item)
             if item.is_token:
                 with self.pool.store.transaction() as tx:
                     tx.delete_object(self.slot, item.object_id)
-                    tx.audit(self._record(session, "destroy"))
+                    tx.audit(self._record(session, "destroy", [item.attributes]))
                 del self.objects[item.object_id]
             else:
                 self.session_objects.discard(item)
             self._gone(item)
             if item.is_token:  # a session object is known to one process only, whose library saw this call
                 self.pool.epoch.bump()
+
+    @staticmethod
+    def _is_there(item: TokenObject, rv: int = ck.CKR_OBJECT_HANDLE_INVALID) -> None:
+        if not item.alive:
+            raise TokenError(rv, "the object is gone: somebody destroyed it")
 
     def _gone(self, item: TokenObject) -> None:
         item.alive = False
@@ -314,9 +327,11 @@ class Partition:
         with self.lock:
             return [item for item in self.index.find(template) if session.sees(item)]
 
-    def _record(self, session: Session, what: str) -> dict[str, str]:
+    def _record(self, session: Session, what: str, objects: list[dict[int, bytes]]) -> dict[str, str]:
+        """Who did what to which objects: the audit log names them by CKA_UNIQUE_ID and never by a value of theirs."""
         login = session.login
-        return self._act(session.application, what, login.officer if login else "")
+        named = b" ".join(attributes.get(ck.CKA_UNIQUE_ID, b"") for attributes in objects).decode()
+        return {**self._act(session.application, what, login.officer if login else ""), "objects": named}
 
     def _act(self, app: Application, what: str, officer: str) -> dict[str, str]:
         return {"act": what, "officer": officer, "slot": str(self.slot), "pid": str(app.pid), "uid": str(app.uid)}
@@ -349,18 +364,14 @@ class Partition:
         if not carried_out and (flag is None or self.values.has_lost(key, flag)):
             return
         with self.lock:
+            self._is_there(key, GONE.get(use, ck.CKR_OPERATION_NOT_INITIALIZED))
+            self.check_right(session, key, use)  # another thread's first use may have taken this one away meanwhile
             losers, bits = self.values.losing(key, flag) if flag is not None else ([], 0)
             change = {} if flag is None else {flag: b"\x00"}
             keep = any(item.is_token for item in losers) or self.values.is_stored(key)
-            with self.pool.store.transaction() as tx:
-                for item in losers:
-                    if item.is_token:
-                        tx.put_object(self.slot, item.object_id, {**item.attributes, **change}, self.key)
-                if flag is not None and keep:
-                    self._put_value(tx, key.attributes, bits)
-                if carried_out and target is not None:
-                    self._put_value(tx, target.attributes, self.values.bits_of(target.attributes))
-                tx.audit(self._record(session, f"first-{use}"))
+            if keep or carried_out:
+                out = target if carried_out else None
+                self._write_use(session, use, key, losers, change, bits if keep else None, out)
             for item in losers:
                 item.attributes.update(change)
             self.pool.epoch.bump()
@@ -368,3 +379,21 @@ class Partition:
                 self.values.lost(key, bits, keep)
             if carried_out and target is not None:
                 self.values.lost(target, self.values.bits_of(target.attributes), True)
+
+    def _write_use(
+        self, session: Session, use: str, key: TokenObject, losers: list[TokenObject], change: dict[int, bytes],
+        bits: int | None, carried_out: Key | None,
+    ) -> None:
+        """The commit of a first use. Where there is none, there is no use: the next engine would not know of it."""
+        if self.pool.store.write_protected:
+            words = "the key's first use takes other uses away, which can't be written down on a read-only disk"
+            raise TokenError(ck.CKR_DEVICE_ERROR, words)
+        with self.pool.store.transaction() as tx:
+            for item in losers:
+                if item.is_token:
+                    tx.put_object(self.slot, item.object_id, {**item.attributes, **change}, self.key)
+            if change and bits is not None:
+                self._put_value(tx, key.attributes, bits)
+            if carried_out is not None:
+                self._put_value(tx, carried_out.attributes, self.values.bits_of(carried_out.attributes))
+            tx.audit(self._record(session, f"first-{use}", [key.attributes, *(o.attributes for o in losers if o is not key)]))

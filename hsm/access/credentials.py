@@ -7,6 +7,7 @@ gets cheaper.
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import os
 import threading
@@ -17,7 +18,7 @@ from hsm.store import sealing
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
-    from hsm.store.sqlite import PartitionRow, Store
+    from hsm.store.sqlite import Store
 
 SHORTEST_PIN, LONGEST_PIN = 4, 255
 TRIES = 10
@@ -45,26 +46,39 @@ class Cost(NamedTuple):
 class Credentials:
     """The officers' PINs of one partition."""
 
-    def __init__(self, store: Store, row: PartitionRow, cost: Cost) -> None:
+    def __init__(self, store: Store, slot: int, cost: Cost) -> None:
         self._store = store
-        self._slot = row.slot
-        self._serial = row.serial.encode()
+        self._slot = slot
+        self._serial = store.heads[slot].serial
         self._cost = cost
-        self._lock = threading.Lock()
         self._checks = {officer: threading.Lock() for officer in OFFICERS}
         self._fast: dict[str, tuple[bytes, bytes]] = {}
-        self._known = {officer: store.wrapped(row.slot, officer) is not None for officer in OFFICERS}
+        self._wrapped = store.officers(slot)
 
     def exists(self, officer: str) -> bool:
-        return self._known.get(officer, False)
+        return officer in self._wrapped
 
-    def _counter(self, officer: str) -> int:
-        return 2 * self._slot + list(OFFICERS).index(officer)
+    # -- failed tries
+
+    def _counter(self, officer: str) -> tuple[int, bytes]:
+        """The number of an officer's counter, and the credential whose failures it counts."""
+        told = hashlib.sha256(self._wrapped.get(officer) or b"").digest()[:16]
+        return self._store.counter(self._slot, list(OFFICERS).index(officer)), told
+
+    def _at_least(self, officer: str) -> int:
+        tries = self._store.heads[self._slot].tries
+        position = list(OFFICERS).index(officer)
+        return tries[position] if position < len(tries) else 0
+
+    def _failures(self, officer: str) -> int:
+        return self._store.counters.failures(*self._counter(officer), self._at_least(officer))
 
     def flags(self, officer: str) -> tuple[bool, bool, bool]:
         """(a wrong PIN since the last good one, one try left, none left)."""
-        failures = self._store.counters.read(self._counter(officer))
+        failures = self._failures(officer)
         return failures > 0, failures == TRIES - 1, failures >= TRIES
+
+    # -- checking
 
     def check(self, officer: str, pin: bytes) -> bytes:
         """The partition key, for the officer's PIN."""
@@ -72,31 +86,33 @@ class Credentials:
             words = f"a PIN of fewer than {SHORTEST_PIN} or more than {LONGEST_PIN} bytes is wrong, and costs no try"
             raise TokenError(ck.CKR_PIN_INCORRECT, words)
         with self._checks[officer]:
-            counter = self._counter(officer)
-            failures = self._store.counters.read(counter)
+            failures = self._failures(officer)
             if failures >= TRIES:
                 raise TokenError(ck.CKR_PIN_LOCKED, f"the PIN of {officer} is locked after {TRIES} wrong ones")
             fast = self._fast.get(officer)
             if fast is not None and hmac.compare_digest(fast[0], self._verifier(officer, pin)):
                 if failures:
-                    self._store.counters.write(counter, 0)
+                    self._store.counters.write(*self._counter(officer), 0)
                 return fast[1]
-            self._store.counters.write(counter, failures + 1)
-            key = self._unwrap(officer, pin)
-            if key is None:
-                left = TRIES - failures - 1
-                raise TokenError(ck.CKR_PIN_INCORRECT, f"wrong PIN for {officer}: {left} tries left")
-            self._store.counters.write(counter, 0)
-            self._fast[officer] = (self._verifier(officer, pin), key)
-            return key
+            return self._check_at_cost(officer, pin, failures)
 
-    def _unwrap(self, officer: str, pin: bytes) -> bytes | None:
-        wrapped = self._store.wrapped(self._slot, officer)
+    def _check_at_cost(self, officer: str, pin: bytes, failures: int) -> bytes:
+        wrapped = self._wrapped[officer]
+        if wrapped is None:
+            raise TokenError(ck.CKR_DEVICE_ERROR, f"the stored credential of {officer} is damaged")
+        # Counted on the disk first: whoever kills the engine between guess and count gains nothing.
+        self._store.counters.write(*self._counter(officer), failures + 1)
         try:
             with _AT_ONCE:
-                return None if wrapped is None else sealing.unwrap_under_pin(pin, wrapped, self._place(officer))
+                key = sealing.unwrap_under_pin(pin, wrapped, self._place(officer))
         except sealing.Damaged:
             raise TokenError(ck.CKR_DEVICE_ERROR, f"the stored credential of {officer} is damaged") from None
+        if key is None:
+            left = TRIES - failures - 1
+            raise TokenError(ck.CKR_PIN_INCORRECT, f"wrong PIN for {officer}: {left} tries left")
+        self._store.counters.write(*self._counter(officer), 0)
+        self._fast[officer] = (self._verifier(officer, pin), key)
+        return key
 
     def _place(self, officer: str) -> bytes:
         return self._serial + b"/" + officer.encode()
@@ -104,38 +120,44 @@ class Credentials:
     def _verifier(self, officer: str, pin: bytes) -> bytes:
         return hmac.digest(_SESSION_KEY, self._place(officer) + b":" + pin, "sha256")
 
+    # -- setting
+
     def initialise(self, label: bytes, so_pin: bytes, record: dict[str, str]) -> bytes:
         """C_InitToken: a new partition key under the SO's PIN; everything the partition held is gone."""
-        _may_be(so_pin)
+        may_be(so_pin)
         key = os.urandom(sealing.KEY_BYTES)
         wrapped = self._wrap("so", so_pin, key)
         with self._store.transaction() as tx:
             tx.initialise(self._slot, label, key)
             tx.put_officer(self._slot, "so", wrapped, ADMINISTRATOR)
             tx.audit(record)
-        self._fast.clear()
-        self._known = {officer: officer == "so" for officer in OFFICERS}
-        for officer in OFFICERS:
-            self._store.counters.write(self._counter(officer), 0)
+        self._wrapped = {"so": wrapped}
+        self._fast = {"so": (self._verifier("so", so_pin), key)}
+        self._believe("so")
         return key
 
     def set_pin(self, officer: str, pin: bytes, partition_key: bytes, record: dict[str, str]) -> None:
-        """A first or a new PIN; it works at once, and wrong tries are forgotten."""
-        _may_be(pin)
+        """A first or a new PIN; it works at once, and wrong tries are forgotten: they were another credential's."""
+        may_be(pin)
         wrapped = self._wrap(officer, pin, partition_key)
         with self._checks[officer]:
             with self._store.transaction() as tx:
                 tx.put_officer(self._slot, officer, wrapped, OFFICERS[officer])
                 tx.audit(record)
+            self._wrapped[officer] = wrapped
             self._fast[officer] = (self._verifier(officer, pin), partition_key)
-            self._known[officer] = True
-            self._store.counters.write(self._counter(officer), 0)
+            self._believe(officer)
+
+    def _believe(self, officer: str) -> None:
+        """A counter that was damaged or behind the store counts again, for the new credential."""
+        if self._failures(officer):
+            self._store.counters.write(*self._counter(officer), 0, self._at_least(officer))
 
     def _wrap(self, officer: str, pin: bytes, key: bytes) -> bytes:
         with _AT_ONCE:
             return sealing.wrap_under_pin(pin, key, self._cost, self._place(officer))
 
 
-def _may_be(pin: bytes) -> None:
+def may_be(pin: bytes) -> None:
     if not SHORTEST_PIN <= len(pin) <= LONGEST_PIN:
         raise TokenError(ck.CKR_PIN_LEN_RANGE, f"a PIN has {SHORTEST_PIN} to {LONGEST_PIN} bytes")

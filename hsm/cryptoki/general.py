@@ -96,8 +96,6 @@ def C_OpenSession(app: Application, slot: int, flags: int) -> tuple[int, int]:
         raise TokenError(ck.CKR_SESSION_PARALLEL_NOT_SUPPORTED, "CKF_SERIAL_SESSION must be set")
     if flags & ck.CKF_ASYNC_SESSION:
         raise TokenError(ck.CKR_SESSION_ASYNC_NOT_SUPPORTED, "asynchronous sessions are not offered")
-    if not partition.initialised:
-        raise TokenError(ck.CKR_TOKEN_NOT_RECOGNIZED, "the token is not initialised")
     read_write = bool(flags & ck.CKF_RW_SESSION)
     login = app.logins.get(partition.slot)
     if not read_write and login is not None and login.user_type == ck.CKU_SO:

@@ -52,7 +52,7 @@ def _list(listener: Listener, app: Application, request: dict[str, Any]) -> dict
 
 
 def _create(listener: Listener, app: Application, request: dict[str, Any]) -> dict[str, Any]:
-    return {"partition": _describe(listener.pool.create_partition())}
+    return {"partition": _describe(listener.pool.create_partition(app))}
 
 
 def _delete(listener: Listener, app: Application, request: dict[str, Any]) -> dict[str, Any]:
@@ -60,7 +60,7 @@ def _delete(listener: Listener, app: Application, request: dict[str, Any]) -> di
     partition = listener.pool.partition(int(request["slot"]))
     if partition.initialised:
         partition.credentials.check("so", str(request.get("so_pin", "")).encode())
-    listener.pool.delete_partition(partition.slot)
+    listener.pool.delete_partition(app, partition.slot)
     return {}
 
 

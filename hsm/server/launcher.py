@@ -58,8 +58,9 @@ def main(argv: list[str]) -> int:
 
     sys.setswitchinterval(0.0005)
     from hsm import config
-    from hsm.partitions import Pool
+    from hsm.pool import Pool
     from hsm.server.listener import Listener
+    from hsm.store.folder import Unusable
 
     home = options["home"]
     settings = config.engine_settings(home)
@@ -67,7 +68,12 @@ def main(argv: list[str]) -> int:
         _die_with(int(options["parent"]))
     listening = socket.socket(fileno=int(options.get("listen", "3")))
     listening.set_inheritable(False)
-    pool = Pool(home, in_memory="memory" in options, cheap_pin="cheap-pin" in options)
+    try:
+        pool = Pool(home, in_memory="memory" in options, cheap_pin="cheap-pin" in options)
+    except Unusable as fault:
+        raise SystemExit(f"adyton: {fault}") from None
+    except OSError as fault:
+        raise SystemExit(f"adyton: {fault.filename or home}: {fault.strerror}") from None
     idle = float(options.get("idle", settings.idle_timeout))
     listener = Listener(pool, listening, idle, None if "any-user" in options else settings.uids)
 

@@ -18,7 +18,7 @@ import traceback
 
 from hsm import __version__
 from hsm.application import Application
-from hsm.partitions import Pool
+from hsm.pool import Pool
 from hsm.server import codec, dispatch
 from pkcs11_shim import constants as ck
 

@@ -1,74 +1,133 @@
 """PIN failure counters in a small file of their own, updated in place.
 
 SQLite's log needs room for every write; these bytes are there already, so a try is counted, and a login works, on a
-full disk. Each counter has two places, written in turn: a crash in between leaves the other one. Each place carries
-a generation and a MAC; what is neither blank nor well sealed counts as locked.
+full disk. Each counter has two places, written in turn: a crash in between leaves the other one. A place names the
+credential whose failures it counts, so a new PIN starts at nothing in the very commit that makes it. Each carries a
+generation and a MAC; what is not well sealed is never in the guesser's favour.
+
+Where the file can't be written, because the disk is read-only, tries are counted in memory until the engine ends: who
+could end it could also copy the pool and guess on the copy.
 """
 
 from __future__ import annotations
 
+import errno
 import hmac
 import os
 import struct
+import sys
 import threading
+from typing import NamedTuple
 
-COUNTERS = 1024
-_PLACE = struct.Struct("<QQ16s")  # generation, failures, MAC
+from hsm.errors import TokenError
+from pkcs11_shim import constants as ck
+
+OF_A_SLOT = 8
+LOCKED = 1 << 30
+_PLACE = struct.Struct("<QQ16s32s")  # generation, failures, credential, MAC: 64 bytes never straddle a sector
 _BLANK = bytes(_PLACE.size)
-UNREADABLE = 1 << 30
+_BYTES_OF_A_SLOT = OF_A_SLOT * 2 * _PLACE.size
+
+
+class Count(NamedTuple):
+    generation: int
+    failures: int
+    credential: bytes
+
+
+_NONE = Count(0, 0, bytes(16))
 
 
 class Counters:
-    """One counter for each name, by number of place; in memory where ``path`` is None."""
+    """One counter for each officer, by number; in memory where ``path`` is None."""
 
-    def __init__(self, path: str | None, device_key: bytes) -> None:
+    def __init__(self, path: str | None, device_key: bytes, *, read_only: bool = False) -> None:
         self._lock = threading.Lock()
         self._key = hmac.digest(device_key, b"adyton counters", "sha256")
-        self._memory: dict[int, int] = {}
+        self._counts: dict[int, Count] = {}
+        self._last_half: dict[int, int] = {}
+        self._damaged: dict[int, int] = {}
         self._file = -1
-        if path is not None:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-            whole = COUNTERS * 2 * _PLACE.size
-            if os.fstat(self._file).st_size < whole:
-                # Written, not truncated to size: a sparse file has no room on a full disk.
-                os.pwrite(self._file, bytes(whole - os.fstat(self._file).st_size), os.fstat(self._file).st_size)
+        self._writes = path is not None and not read_only
+        if path is not None and (self._writes or os.path.exists(path)):
+            flags = (os.O_RDWR | os.O_CREAT) if self._writes else os.O_RDONLY
+            self._file = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+
+    def close(self) -> None:
+        if self._file >= 0:
+            os.close(self._file)
+
+    def reserve(self, slots: int) -> None:
+        """Room for that many slots, on the disk when this returns: written zeros, since a sparse file has no room on
+        a full disk."""
+        if self._writes:
+            size = os.fstat(self._file).st_size
+            missing = slots * _BYTES_OF_A_SLOT - size
+            if missing > 0:
+                os.pwrite(self._file, bytes(missing), size)
                 os.fsync(self._file)
 
-    def _places(self, number: int) -> list[tuple[int, int]]:
-        """(generation, failures) of both places of a counter."""
-        found = []
+    def _mac(self, number: int, count: Count) -> bytes:
+        told = struct.pack("<QQQ", number, count.generation, count.failures) + count.credential
+        return hmac.digest(self._key, told, "sha256")
+
+    def _count(self, number: int) -> Count:
+        """The counter as it stands: the file is read once, then this process knows."""
+        known = self._counts.get(number)
+        if known is None:
+            known = self._counts[number] = self._read(number) if self._file >= 0 else _NONE
+        return known
+
+    def _read(self, number: int) -> Count:
+        """The later of two places."""
+        good = []
         for half in (0, 1):
-            raw = os.pread(self._file, _PLACE.size, (2 * number + half) * _PLACE.size)
+            raw = os.pread(self._file, _PLACE.size, (2 * number + half) * _PLACE.size).ljust(_PLACE.size, b"\0")
+            count = Count(*_PLACE.unpack(raw)[:3])
             if raw == _BLANK:
-                found.append((0, 0))
-                continue
-            generation, failures, mac = _PLACE.unpack(raw.ljust(_PLACE.size, b"\0"))
-            good = hmac.compare_digest(mac, self._mac(number, generation, failures))
-            found.append((generation, failures) if good else (0, UNREADABLE))
-        return found
+                good.append((0, half, _NONE))
+            elif hmac.compare_digest(raw[-32:], self._mac(number, count)):
+                good.append((count.generation, half, count))
+        if len(good) < 2:
+            self._damaged[number] = 2 - len(good)
+            print(f"adyton: PIN counter {number} is damaged: tries are counted against the guesser", file=sys.stderr,
+                  flush=True)
+        _, self._last_half[number], latest = max(good, default=(0, 1, _NONE))
+        return latest
 
-    def _mac(self, number: int, generation: int, failures: int) -> bytes:
-        return hmac.digest(self._key, struct.pack("<QQQ", number, generation, failures), "sha256")[:16]
-
-    def read(self, number: int) -> int:
+    def failures(self, number: int, credential: bytes, at_least: int) -> int:
+        """Failed tries since the last good one. ``at_least``: the generation the store knows the counter had."""
         with self._lock:
-            return self._read(number)
+            count = self._count(number)
+            lost = self._damaged.get(number, 0)  # the place that does not check may have counted one more
+            if lost == 2 or count.generation + lost < at_least:
+                return LOCKED
+            return lost + (count.failures if count.credential == credential else 0)
 
-    def _read(self, number: int) -> int:
-        if self._file < 0:
-            return self._memory.get(number, 0)
-        places = self._places(number)
-        return max(places)[1]
+    def generation(self, number: int) -> int:
+        with self._lock:
+            return self._count(number).generation
 
-    def write(self, number: int, failures: int) -> None:
+    def write(self, number: int, credential: bytes, failures: int, at_least: int = 0) -> None:
         """On the disk before this returns."""
         with self._lock:
-            if self._file < 0:
-                self._memory[number] = failures
-                return
-            places = self._places(number)
-            generation = max(places)[0] + 1
-            half = 0 if places[0] <= places[1] else 1
-            record = _PLACE.pack(generation, failures, self._mac(number, generation, failures))
-            os.pwrite(self._file, record, (2 * number + half) * _PLACE.size)
+            count = Count(max(self._count(number).generation, at_least) + 1, failures, credential)
+            half = 1 - self._last_half.get(number, 1)
+            if self._writes:
+                self._put(number, half, count)
+            self._counts[number] = count
+            self._last_half[number] = half
+            self._damaged.pop(number, None)
+
+    def _put(self, number: int, half: int, count: Count) -> None:
+        place = _PLACE.pack(*count, self._mac(number, count))
+        try:
+            os.pwrite(self._file, place, (2 * number + half) * _PLACE.size)
             os.fdatasync(self._file)
+        except OSError as fault:
+            if fault.errno == errno.EROFS:
+                self._writes = False
+                return
+            full = fault.errno in (errno.ENOSPC, errno.EDQUOT)
+            words = f"a PIN try can't be counted, so none is made: {os.strerror(fault.errno or errno.EIO)}"
+            raise TokenError(ck.CKR_DEVICE_MEMORY if full else ck.CKR_DEVICE_ERROR, words) from None

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 
-# Slots are AUTOINCREMENT's: a deleted one is never used again. Objects carry name and version from the first day.
+from hsm.store.folder import Unusable
+
+Step = Callable[[sqlite3.Connection, bytes], None]
+
+# ``pool`` and ``partitions`` hold each head twice (hsm/store/heads.py). Objects carry name and version, in ``about``,
+# from the first day. No table keeps anything in clear but numbers, officers' names, roles and the audit records.
 _FIRST = """
+CREATE TABLE pool (copy INTEGER PRIMARY KEY, head BLOB NOT NULL);
 CREATE TABLE partitions (
-    slot INTEGER PRIMARY KEY AUTOINCREMENT, serial TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,
-    label BLOB NOT NULL, initialised INTEGER NOT NULL, header BLOB NOT NULL);
+    slot INTEGER NOT NULL, copy INTEGER NOT NULL, head BLOB NOT NULL, PRIMARY KEY (slot, copy)) WITHOUT ROWID;
 CREATE TABLE objects (
     slot INTEGER NOT NULL, object_id INTEGER NOT NULL, generation INTEGER NOT NULL,
     about BLOB, public BLOB NOT NULL, secret BLOB, PRIMARY KEY (slot, object_id)) WITHOUT ROWID;
@@ -21,24 +27,34 @@ CREATE TABLE officers (
 CREATE TABLE role_assignments (
     slot INTEGER NOT NULL, officer TEXT NOT NULL, role_definition TEXT NOT NULL, scope TEXT NOT NULL,
     PRIMARY KEY (slot, officer, role_definition, scope)) WITHOUT ROWID;
-CREATE TABLE audit (sequence INTEGER PRIMARY KEY, record BLOB NOT NULL, hash BLOB NOT NULL);
+CREATE TABLE audit (sequence INTEGER PRIMARY KEY, record BLOB NOT NULL, hash BLOB NOT NULL)
 """
-# UPGRADES[n] brings version n to n + 1. Never edit one that was released: add the next.
-UPGRADES = (_FIRST,)
-VERSION = len(UPGRADES)
-OF_A_PARTITION = ("objects", "key_values", "partition_keys", "officers", "role_assignments")
+# The tables whose rows belong to a partition and count in its head, with the columns that name a row besides slot.
+OF_A_PARTITION = {
+    "objects": ("object_id",), "key_values": ("fingerprint",), "partition_keys": (), "officers": ("officer",),
+    "role_assignments": ("officer", "role_definition", "scope"),
+}
 
 
-class TooNew(Exception):
-    """The store was written by a later version of the engine."""
+def _first(database: sqlite3.Connection, device_key: bytes) -> None:
+    for statement in _FIRST.split(";"):
+        database.execute(statement)
 
 
-def upgrade(database: sqlite3.Connection) -> bool:
-    """Brings the tables to this version, all steps or none; True where the store was empty before."""
-    version = int(database.execute("PRAGMA user_version").fetchone()[0])
-    if version > VERSION:
-        raise TooNew(f"the store has version {version}, this engine knows up to {VERSION}: upgrade adyton")
-    if version < VERSION:
-        script = "".join(UPGRADES[version:])
-        database.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {VERSION}; COMMIT;")
-    return version == 0
+# UPGRADES[n] brings version n to n + 1; a step may unseal and seal again. Never edit one that was released: add one.
+UPGRADES: list[Step] = [_first]
+
+
+def version(database: sqlite3.Connection) -> int:
+    found = int(database.execute("PRAGMA user_version").fetchone()[0])
+    if found > len(UPGRADES):
+        words = f"the store has version {found}, this engine knows up to {len(UPGRADES)}: upgrade adyton"
+        raise Unusable(words)
+    return found
+
+
+def upgrade(database: sqlite3.Connection, device_key: bytes) -> None:
+    """Brings the tables to this version, within the caller's transaction."""
+    for step in UPGRADES[version(database):]:
+        step(database, device_key)
+    database.execute(f"PRAGMA user_version = {len(UPGRADES)}")

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 import hmac
 import os
-import stat
 import struct
 
-from hsm.errors import TokenError
-from pkcs11_shim import constants as ck
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 KEY_BYTES = 32
 
@@ -23,35 +26,8 @@ class Damaged(Exception):
     """A sealed record does not open: altered, swapped, or sealed under another key."""
 
 
-def device_key(path: str, *, new: bool) -> bytes:
-    """The pool's device key. Made only with a new pool: a lost file must not be papered over by another key."""
-    if new and not os.path.exists(path):
-        key = os.urandom(KEY_BYTES)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            os.write(handle, key)
-            os.fsync(handle)
-        finally:
-            os.close(handle)
-        return key
-    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-    try:
-        status = os.fstat(handle)
-        if not stat.S_ISREG(status.st_mode) or status.st_mode & 0o077 or status.st_uid != os.geteuid():
-            raise TokenError(ck.CKR_DEVICE_ERROR, f"{path} must be a file of the engine's user with mode 0600")
-        key = os.read(handle, KEY_BYTES + 1)
-    finally:
-        os.close(handle)
-    if len(key) != KEY_BYTES:
-        raise TokenError(ck.CKR_DEVICE_ERROR, f"{path} is damaged: put its backup back; without it the pool is lost")
-    return key
-
-
 def derive(key: bytes, *place: bytes | int) -> bytes:
     """HKDF-Expand (RFC 5869) from a uniform key; ``place`` parts are length-prefixed, so none runs into the next."""
-    from cryptography.hazmat.primitives.hashes import SHA256
-    from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
-
     return HKDFExpand(SHA256(), KEY_BYTES, b"".join(_part(part) for part in place)).derive(key)
 
 
@@ -61,19 +37,14 @@ def _part(part: bytes | int) -> bytes:
 
 
 def seal(key: bytes, data: bytes, aad: bytes) -> bytes:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
     nonce = os.urandom(12)
     return nonce + AESGCM(key).encrypt(nonce, data, aad)
 
 
 def unseal(key: bytes, sealed: bytes, aad: bytes) -> bytes:
-    from cryptography.exceptions import InvalidTag
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
     try:
         return AESGCM(key).decrypt(sealed[:12], sealed[12:], aad)
-    except (InvalidTag, ValueError):
+    except (InvalidTag, ValueError, TypeError):  # a hand in the database may put anything into a column
         raise Damaged from None
 
 
@@ -109,7 +80,7 @@ def wrap_under_pin(pin: bytes, partition_key: bytes, cost: tuple[int, int, int],
 def unwrap_under_pin(pin: bytes, wrapped: bytes, place: bytes) -> bytes | None:
     """The partition key, or None where the PIN is wrong. Raises Damaged where the record is."""
     head, commitment = wrapped[: _WRAPPED.size], wrapped[_WRAPPED.size : _WRAPPED.size + 32]
-    if len(commitment) != 32 or head[0] != 1:
+    if len(commitment) != 32 or wrapped[0] != 1:
         raise Damaged
     kek, expected = _stretch(pin, head)
     if not hmac.compare_digest(commitment, expected):
@@ -118,8 +89,6 @@ def unwrap_under_pin(pin: bytes, wrapped: bytes, place: bytes) -> bytes | None:
 
 
 def _stretch(pin: bytes, head: bytes) -> tuple[bytes, bytes]:
-    from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
-
     _, memory, passes, lanes, salt = _WRAPPED.unpack(head)
     if not (8 * lanes <= memory <= 1 << 22 and 0 < passes <= 64 and 0 < lanes <= 64):
         raise Damaged
@@ -132,12 +101,5 @@ def _stretch(pin: bytes, head: bytes) -> tuple[bytes, bytes]:
 
 def new_pair() -> tuple[bytes, bytes]:
     """An X25519 pair (private, public), raw: to the public half new keys can be sealed with nobody logged in."""
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-
     private = X25519PrivateKey.generate()
-    raw = serialization.Encoding.Raw
-    return (
-        private.private_bytes(raw, serialization.PrivateFormat.Raw, serialization.NoEncryption()),
-        private.public_key().public_bytes(raw, serialization.PublicFormat.Raw),
-    )
+    return private.private_bytes_raw(), private.public_key().public_bytes_raw()

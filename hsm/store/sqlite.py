@@ -1,39 +1,30 @@
 """The sealed store on SQLite: one writer, one transaction a call, acknowledged after commit.
 
 Nothing here decides; it keeps. The whole of a private object and the secret part of any key lie under the partition
-key, everything else under the device key. An accumulator over (id, generation, hash) in each partition's sealed header
-notices a record that was deleted, put back or swapped; damage to one record costs that one object.
+key, everything else under the device key. Damage to one record costs that one object; what is missing, put back or
+swapped is noticed by the heads (hsm/store/heads.py) and said in the log.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
-import re
 import secrets
 import sqlite3
-import struct
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Any
 
 from hsm.audit import log
 from hsm.errors import TokenError
-from hsm.objects import attributes as table
-from hsm.store import schema, sealing
-from hsm.store.counters import Counters
+from hsm.store import folder, schema, sealing
+from hsm.store.counters import OF_A_SLOT, Counters
+from hsm.store.folder import Unusable
+from hsm.store.heads import PartitionHead, PoolHead, Weigher
+from hsm.store.transaction import Transaction
 from pkcs11_shim import constants as ck
 
-_AZURE_NAME = re.compile(rb"[0-9a-zA-Z-]{1,127}")
-_SECRET = frozenset(
-    row.number
-    for rows in (*table.CLASSES.values(), *(kt.private for kt in table.KEY_TYPES.values()))
-    for row in rows
-    if 7 in row.notes
-)
-_HEADER = struct.Struct("<QQ32s")  # next generation, number of objects, accumulator
 _FAILURES = {
     sqlite3.SQLITE_FULL: (ck.CKR_DEVICE_MEMORY, "the disk is full: nothing was changed"),
     sqlite3.SQLITE_READONLY: (ck.CKR_TOKEN_WRITE_PROTECTED, "the store is read-only: nothing was changed"),
@@ -42,113 +33,166 @@ _FAILURES = {
 _FAILED = (ck.CKR_DEVICE_ERROR, "the store can't be read or written: nothing was changed")
 
 
-class PartitionRow(NamedTuple):
-    slot: int
-    serial: str
-    kind: str
-    label: str
-    initialised: bool
-
-
 class Store:
-    """All partitions of one pool: in ``home``, or in memory where that is None."""
+    """All partitions of one pool: in ``home``, or in memory where that is None. ``damage`` are sentences by slot, those
+    about the pool itself under None."""
 
     def __init__(self, home: str | None) -> None:
         self.lock = threading.RLock()
-        path = ":memory:" if home is None else os.path.join(home, "pool.db")
-        self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        if home is not None:
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = FULL")
-        self._database.execute("PRAGMA secure_delete = ON")
-        fresh = schema.upgrade(self._database)
-        self.device_key = (
-            secrets.token_bytes(32) if home is None
-            else sealing.device_key(os.path.join(home, "device.key"), new=fresh)
-        )
-        self.counters = Counters(None if home is None else os.path.join(home, "counters"), self.device_key)
-        self._keys: dict[int, bytes] = {}
-        if fresh:
+        self.home = home
+        self.damage: dict[int | None, list[str]] = {}
+        self._read_only = home is not None and folder.is_read_only(home)
+        try:
+            self._database = folder.open_database(home, read_only=self._read_only)
+            self._open(home)
+        except sqlite3.Error as fault:
+            words = f"{home}/pool.db can't be read: {fault}. Put its backup back, or make room on the disk"
+            raise Unusable(words) from None
+
+    def _open(self, home: str | None) -> None:
+        version = schema.version(self._database)
+        if home is None:
+            self.device_key = secrets.token_bytes(sealing.KEY_BYTES)
+        else:
+            if self._read_only and version < len(schema.UPGRADES):
+                raise Unusable(f"{home} is read-only, and holds no pool of this version: none can be made there")
+            self.device_key = folder.device_key(home, store_exists=version > 0)
+        path = None if home is None else os.path.join(home, "counters")
+        self.counters = Counters(path, self.device_key, read_only=self._read_only)
+        self.weigher = Weigher(self.device_key)
+        self.pool_head = PoolHead(log.BEGIN)
+        self.heads: dict[int, PartitionHead] = {}
+        if version > 0:
+            self._read_heads()
+        if version < len(schema.UPGRADES):
+            self.counters.reserve(1)
             with self.transaction() as tx:
-                tx.create_partition(0)
+                schema.upgrade(self._database, self.device_key)
+                if not version:
+                    tx.create_partition({"act": "pool-create"})
+        if home is not None and not folder.is_whole(home):
+            folder.finish(home)
+
+    @property
+    def write_protected(self) -> bool:
+        """Nothing can be changed: since the store was opened, or since its disk was made read-only."""
+        return self._read_only or (self.home is not None and folder.disk_is_read_only(self.home))
 
     def close(self) -> None:
+        """The log is folded into the database by SQLite at the last close."""
         with self.lock:
             self._database.close()
+            self.counters.close()
 
-    # -- partitions
-
-    def partitions(self) -> list[PartitionRow]:
-        with self.lock:
-            rows = self._database.execute("SELECT slot, serial, kind, label, initialised FROM partitions").fetchall()
-        return [PartitionRow(r[0], r[1], r[2], r[3].decode("utf-8", "replace"), bool(r[4])) for r in rows]
-
-    def partition(self, slot: int) -> PartitionRow:
-        return next(row for row in self.partitions() if row.slot == slot)
-
-    def create_partition(self) -> PartitionRow:
-        with self.transaction() as tx:
-            slot = tx.create_partition(None)
-        return self.partition(slot)
-
-    def delete_partition(self, slot: int, record: dict[str, str]) -> None:
-        with self.transaction() as tx:
-            tx.empty_partition(slot)
-            tx.execute("DELETE FROM partitions WHERE slot = ?", slot)
-            tx.audit(record)
+    def note(self, slot: int | None, words: str) -> None:
+        """Something is not as it was left: said once in the log, and kept for ``adyton status``."""
+        where = "the pool" if slot is None else f"partition {slot}"
+        self.damage.setdefault(slot, []).append(words)
+        print(f"adyton: {where}: {words}", file=sys.stderr, flush=True)
 
     # -- reading
 
+    def _rows(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
+        with self.lock:
+            try:
+                return self._database.execute(statement, values).fetchall()
+            except sqlite3.Error:
+                raise TokenError(ck.CKR_DEVICE_ERROR, "the store can't be read") from None
+
+    def _read_heads(self) -> None:
+        pools = []
+        for copy, sealed in self._database.execute("SELECT copy, head FROM pool ORDER BY copy"):
+            try:
+                pools.append(PoolHead.unseal(self.device_key, sealed))
+            except sealing.Damaged:
+                self.note(None, f"copy {copy} of the pool's head is damaged")
+        if not pools:
+            raise Unusable(f"{self.home}: pool.db is damaged or does not go with device.key: put their backup back")
+        self.pool_head = max(pools, key=lambda head: head.generation)
+        copies: dict[int, list[PartitionHead]] = {slot: [] for slot in self.pool_head.slots}
+        for slot, copy, sealed in self._database.execute("SELECT slot, copy, head FROM partitions ORDER BY slot, copy"):
+            try:
+                copies.setdefault(slot, []).append(PartitionHead.unseal(self.device_key, slot, sealed))
+            except sealing.Damaged:
+                self.note(slot, f"copy {copy} of its head is damaged")
+        for slot, heads in copies.items():
+            if heads:
+                self.heads[slot] = max(heads, key=lambda head: head.generation)
+            else:
+                self.note(slot, "its head is gone: put the backup of pool.db back")
+        self._verify()
+
+    def _verify(self) -> None:
+        """What the heads say against what is there."""
+        last = self._database.execute("SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1").fetchone()
+        if last != (self.pool_head.sequence, self.pool_head.hash):
+            self.note(None, "the audit log does not end where it was left")
+        for slot, head in self.heads.items():
+            if self.pool_head.slots.get(slot) != head.generation:
+                self.note(slot, "it was put back from an older copy, or was deleted")
+            total = rows = 0
+            for name in schema.OF_A_PARTITION:
+                for row in self._database.execute(f"SELECT * FROM {name} WHERE slot = ?", (slot,)):
+                    total += self.weigher.weigh(head.serial, name, row)
+                    rows += 1
+            if (rows, total % (1 << 256)) != (head.rows, head.total):
+                self.note(slot, "records were removed, put back or swapped behind the engine's back")
+
     def load_objects(
-        self, slot: int, partition_key: bytes | None, damaged: list[int]
+        self, slot: int, partition_key: bytes | None, damaged: set[int]
     ) -> Iterator[tuple[int, dict[int, bytes]]]:
         """Every object that opens with what is there; the ids of those that don't go to ``damaged``."""
-        with self.lock:
-            serial = self.partition(slot).serial.encode()
-            rows = self._database.execute(
-                "SELECT object_id, generation, public, secret FROM objects WHERE slot = ? ORDER BY object_id", (slot,)
-            ).fetchall()
-            header = self._header(slot, serial)
-        if header is None or self._sum(serial, rows) != header[1:]:
-            print(f"adyton: partition {slot}: objects were removed, put back or swapped behind the engine's back",
-                  file=sys.stderr, flush=True)
-            damaged.append(0)
-        for object_id, generation, public, secret in rows:
+        serial = self.heads[slot].serial
+        select = "SELECT object_id, generation, public, secret FROM objects WHERE slot = ? ORDER BY object_id"
+        for object_id, generation, public, secret in self._rows(select, slot):
             try:
-                place = (serial, object_id, generation)
-                attributes = sealing.unpack(
-                    sealing.unseal(sealing.derive(self.device_key, b"public", *place), public, b"")
-                )
-                if secret is not None and partition_key is not None:
-                    key = sealing.derive(partition_key, b"secret", *place)
-                    attributes.update(sealing.unpack(sealing.unseal(key, secret, sealing.pack(attributes))))
+                attributes = self._unsealed((serial, object_id, generation), public, secret, partition_key)
             except sealing.Damaged:
-                damaged.append(object_id)
+                if object_id not in damaged:
+                    damaged.add(object_id)
+                    self.note(slot, f"object {object_id} is damaged and left out")
                 continue
             if attributes:
                 yield object_id, attributes
 
+    def _unsealed(
+        self, place: tuple[Any, ...], public: bytes, secret: bytes | None, key: bytes | None
+    ) -> dict[int, bytes]:
+        """One object's attributes. Whatever a hand has put into its columns is damage, never another fault."""
+        try:
+            told = sealing.unseal(sealing.derive(self.device_key, b"public", *place), public, b"")
+            attributes = sealing.unpack(told)
+            if secret is not None and key is not None:
+                hidden = sealing.unseal(sealing.derive(key, b"secret", *place), secret, told)
+                attributes.update(sealing.unpack(hidden))
+        except (TypeError, OverflowError, AttributeError):
+            raise sealing.Damaged from None
+        return attributes
+
     def values(self, slot: int, partition_key: bytes) -> list[tuple[bytes, int]]:
         """What the partition remembers of key values: (fingerprint, bits)."""
         found = []
-        with self.lock:
-            select = "SELECT fingerprint, sealed FROM key_values WHERE slot = ?"
-            rows = self._database.execute(select, (slot,)).fetchall()
         key = sealing.derive(partition_key, b"values")
-        for fingerprint, sealed in rows:
+        for fingerprint, sealed in self._rows("SELECT fingerprint, sealed FROM key_values WHERE slot = ?", slot):
             try:
                 found.append((fingerprint, sealing.unseal(key, sealed, fingerprint)[0]))
-            except sealing.Damaged:
+            except (sealing.Damaged, TypeError):
                 # Forgetting what a value lost would give it back: all uses are lost instead.
+                self.note(slot, "what a key value had lost is damaged: it counts as having lost all its uses")
                 found.append((fingerprint, 0xFF))
         return found
 
-    def wrapped(self, slot: int, officer: str) -> bytes | None:
-        with self.lock:
-            row = self._database.execute(
-                "SELECT wrapped FROM officers WHERE slot = ? AND officer = ?", (slot, officer)
-            ).fetchone()
-        return row[0] if row else None
+    def officers(self, slot: int) -> dict[str, bytes | None]:
+        """Each officer's wrapped copy of the partition key; None where it is damaged."""
+        found: dict[str, bytes | None] = {}
+        for officer, sealed in self._rows("SELECT officer, wrapped FROM officers WHERE slot = ?", slot):
+            try:
+                place = self.heads[slot].serial, str(officer).encode()
+                found[str(officer)] = sealing.unseal(sealing.derive(self.device_key, b"officer", *place), sealed, b"")
+            except (sealing.Damaged, TypeError):
+                self.note(slot, f"the credential of officer {officer} is damaged")
+                found[str(officer)] = None
+        return found
 
     # -- writing
 
@@ -156,159 +200,50 @@ class Store:
     def transaction(self) -> Iterator[Transaction]:
         """One commit: all of it or nothing, on the disk before this returns."""
         with self.lock:
+            if self.write_protected:
+                raise TokenError(*_FAILURES[sqlite3.SQLITE_READONLY])
             try:
                 self._database.execute("BEGIN IMMEDIATE")
                 try:
                     tx = Transaction(self, self._database)
                     yield tx
-                    tx.write_headers()
+                    tx.write_heads()
                     self._database.execute("COMMIT")
                 except BaseException:
                     if self._database.in_transaction:
                         self._database.execute("ROLLBACK")
                     raise
             except sqlite3.Error as fault:
-                code = getattr(fault, "sqlite_errorcode", 0) & 0xFF
-                raise TokenError(*_FAILURES.get(code, _FAILED)) from None
+                raise TokenError(*self._failure(fault)) from None
+            self.heads, self.pool_head = tx.heads, tx.pool_head
+            if tx.destroyed:
+                self._forget()
 
-    def _header(self, slot: int, serial: bytes) -> tuple[int, int, bytes] | None:
-        row = self._database.execute("SELECT header FROM partitions WHERE slot = ?", (slot,)).fetchone()
+    def _failure(self, fault: sqlite3.Error) -> tuple[int, str]:
+        code = getattr(fault, "sqlite_errorcode", 0) & 0xFF
+        if code == sqlite3.SQLITE_IOERR and self.write_protected:
+            code = sqlite3.SQLITE_READONLY
+        return _FAILURES.get(code, _FAILED)
+
+    def _forget(self) -> None:
+        """What was destroyed leaves SQLite's log too. Where that can't be now, the next time or the close does it."""
         try:
-            return _HEADER.unpack(sealing.unseal(sealing.derive(self.device_key, b"header"), row[0], serial))
-        except sealing.Damaged:
-            return None
+            self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        except sqlite3.Error:
+            pass
 
-    def _sum(self, serial: bytes, rows: list[tuple[int, int, bytes, bytes | None]]) -> tuple[int, bytes]:
-        total = sum(self.weight(serial, *row) for row in rows) % (1 << 256)
-        return len(rows), total.to_bytes(32, "little")
+    def create_partition(self, record: dict[str, str]) -> PartitionHead:
+        with self.lock:
+            self.counters.reserve(self.pool_head.next_slot + 1)
+            with self.transaction() as tx:
+                slot = tx.create_partition(record)
+            return self.heads[slot]
 
-    def weight(self, serial: bytes, object_id: int, generation: int, public: bytes, secret: bytes | None) -> int:
-        """What one record adds to its partition's accumulator."""
-        told = struct.pack("<QQ", object_id, generation) + hashlib.sha256(public).digest() + (secret or b"")
-        return int.from_bytes(hashlib.blake2b(serial + told, key=self.device_key, digest_size=32).digest(), "little")
+    def delete_partition(self, slot: int, record: dict[str, str]) -> None:
+        with self.transaction() as tx:
+            tx.delete_partition(slot)
+            tx.audit(record)
 
-
-class Transaction:
-    """The writes of one commit."""
-
-    def __init__(self, store: Store, database: sqlite3.Connection) -> None:
-        self._store = store
-        self._database = database
-        self._headers: dict[int, list[int]] = {}
-        self._names: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}
-
-    def execute(self, statement: str, *values: object) -> sqlite3.Cursor:
-        return self._database.execute(statement, values)
-
-    def create_partition(self, slot: int | None) -> int:
-        serial = secrets.token_hex(8).upper()
-        cursor = self.execute(
-            "INSERT INTO partitions (slot, serial, kind, label, initialised, header) VALUES (?, ?, 'token', ?, 0, ?)",
-            slot, serial, b"", self._seal_header(serial.encode(), 1, 0, 0),
-        )
-        return int(cursor.lastrowid or 0)
-
-    def empty_partition(self, slot: int) -> None:
-        for name in schema.OF_A_PARTITION:
-            self.execute(f"DELETE FROM {name} WHERE slot = ?", slot)
-        self._headers[slot] = [self._header(slot)[0], 0, 0]
-
-    def _header(self, slot: int) -> list[int]:
-        known = self._headers.get(slot)
-        if known is None:
-            found = self._store._header(slot, self._serial(slot))
-            if found is None:
-                raise TokenError(ck.CKR_DEVICE_ERROR, f"the header of partition {slot} is damaged")
-            known = self._headers[slot] = [found[0], found[1], int.from_bytes(found[2], "little")]
-        return known
-
-    def _serial(self, slot: int) -> bytes:
-        return str(self.execute("SELECT serial FROM partitions WHERE slot = ?", slot).fetchone()[0]).encode()
-
-    def _seal_header(self, serial: bytes, generation: int, count: int, total: int) -> bytes:
-        data = _HEADER.pack(generation, count, (total % (1 << 256)).to_bytes(32, "little"))
-        return sealing.seal(sealing.derive(self._store.device_key, b"header"), data, serial)
-
-    def write_headers(self) -> None:
-        for slot, (generation, count, total) in self._headers.items():
-            sealed = self._seal_header(self._serial(slot), generation, count, total)
-            self.execute("UPDATE partitions SET header = ? WHERE slot = ?", sealed, slot)
-
-    def put_object(self, slot: int, object_id: int, attributes: dict[int, bytes], partition_key: bytes | None) -> int:
-        """Writes an object, under a new id where ``object_id`` is 0; returns its id."""
-        private = attributes.get(ck.CKA_PRIVATE) == table.TRUE
-        is_key = attributes.get(ck.CKA_CLASS) in _SECRET_CLASSES
-        hidden = {n: v for n, v in attributes.items() if private or (is_key and n in _SECRET)}
-        public = {n: v for n, v in attributes.items() if n not in hidden}
-        if hidden and partition_key is None:
-            raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "the partition is sealed: log in first")
-        header, serial = self._header(slot), self._serial(slot)
-        generation = header[0]
-        header[0] += 1
-        about = self._leave(slot, object_id, serial) if object_id else None
-        object_id = object_id or generation
-        place = (serial, object_id, generation)
-        device = self._store.device_key
-        secret = None
-        if hidden and partition_key is not None:
-            key = sealing.derive(partition_key, b"secret", *place)
-            secret = sealing.seal(key, sealing.pack(hidden), sealing.pack(public))
-        sealed = sealing.seal(sealing.derive(device, b"public", *place), sealing.pack(public), b"")
-        if about is None and ck.CKA_KEY_TYPE in attributes:
-            about = sealing.seal(sealing.derive(device, b"about", serial, object_id), self._named(attributes), b"")
-        row = (slot, object_id, generation, about, sealed, secret)
-        self.execute("INSERT INTO objects VALUES (?, ?, ?, ?, ?, ?)", *row)
-        header[1] += 1
-        header[2] += self._store.weight(serial, object_id, generation, sealed, secret)
-        return object_id
-
-    def _named(self, attributes: dict[int, bytes]) -> bytes:
-        """The key's name for life and its version; the halves of a pair, made in one commit, share both."""
-        label = attributes.get(ck.CKA_LABEL, b"")
-        same = (label, attributes.get(ck.CKA_PUBLIC_KEY_INFO, b""))
-        known = self._names.get(same) if same[1] else None
-        if known is None:
-            name = label if _AZURE_NAME.fullmatch(label) else b"p11-" + secrets.token_hex(16).encode()
-            known = self._names[same] = (name, secrets.token_hex(16).encode())
-        return b"/".join(known)
-
-    def _leave(self, slot: int, object_id: int, serial: bytes) -> bytes | None:
-        row = self.execute(
-            "SELECT generation, public, secret, about FROM objects WHERE slot = ? AND object_id = ?", slot, object_id
-        ).fetchone()
-        if row is None:
-            raise TokenError(ck.CKR_OBJECT_HANDLE_INVALID, "the object is gone")
-        header = self._header(slot)
-        self.execute("DELETE FROM objects WHERE slot = ? AND object_id = ?", slot, object_id)
-        header[1] -= 1
-        header[2] -= self._store.weight(serial, object_id, row[0], row[1], row[2])
-        about: bytes | None = row[3]
-        return about
-
-    def delete_object(self, slot: int, object_id: int) -> None:
-        self._leave(slot, object_id, self._serial(slot))
-
-    def put_value(self, slot: int, fingerprint: bytes, bits: int, partition_key: bytes) -> None:
-        sealed = sealing.seal(sealing.derive(partition_key, b"values"), bytes([bits]), fingerprint)
-        self.execute("INSERT OR REPLACE INTO key_values VALUES (?, ?, ?)", slot, fingerprint, sealed)
-
-    def put_officer(self, slot: int, officer: str, wrapped: bytes, roles: tuple[str, ...]) -> None:
-        self.execute("INSERT OR REPLACE INTO officers VALUES (?, ?, ?)", slot, officer, wrapped)
-        for role in roles:
-            self.execute("INSERT OR IGNORE INTO role_assignments VALUES (?, ?, ?, '/')", slot, officer, role)
-
-    def initialise(self, slot: int, label: bytes, partition_key: bytes) -> None:
-        """Everything of the partition goes; slot and serial stay. A key pair for sealing to it comes in."""
-        self.empty_partition(slot)
-        private, public = sealing.new_pair()
-        sealed = sealing.seal(sealing.derive(partition_key, b"pair"), private, public)
-        self.execute("INSERT INTO partition_keys VALUES (?, ?, ?)", slot, public, sealed)
-        self.execute("UPDATE partitions SET label = ?, initialised = 1 WHERE slot = ?", label, slot)
-
-    def audit(self, record: dict[str, str]) -> None:
-        last = self.execute("SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1").fetchone()
-        sequence, previous = (last[0] + 1, last[1]) if last else (1, log.BEGIN)
-        self.execute("INSERT INTO audit VALUES (?, ?, ?)", sequence, *log.entry(sequence, previous, record))
-
-
-_SECRET_CLASSES = tuple(number.to_bytes(8, "little") for number in table.GUARDED_CLASSES)
+    def counter(self, slot: int, position: int) -> int:
+        """The number of an officer's PIN counter."""
+        return slot * OF_A_SLOT + position

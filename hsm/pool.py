@@ -1,0 +1,65 @@
+"""The pool: all partitions of one folder, or of memory, and the applications that are there."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from typing import TYPE_CHECKING
+
+from hsm.access.credentials import Cost
+from hsm.epoch import Epoch
+from hsm.errors import TokenError
+from hsm.partitions import Partition
+from hsm.store import folder
+from hsm.store.sqlite import Store
+from pkcs11_shim import constants as ck
+
+if TYPE_CHECKING:
+    from hsm.application import Application
+
+
+class Pool:
+    """One engine has a folder, also where the pool is in memory and only the socket lies there."""
+
+    def __init__(self, home: str, *, in_memory: bool = False, cheap_pin: bool = False) -> None:
+        self.home = home
+        self.in_memory = in_memory
+        self.lock = threading.RLock()
+        self.applications: set[Application] = set()
+        self.departed: deque[Application] = deque(maxlen=16)
+        self.epoch = Epoch()
+        self.pin_cost = Cost.cheap() if cheap_pin and in_memory else Cost()
+        self._claim = folder.claim(home)
+        self.store = Store(None if in_memory else home)
+        self.by_slot = {slot: Partition(self, slot) for slot in self.store.heads}
+
+    def slots(self) -> list[int]:
+        with self.lock:
+            return sorted(self.by_slot)
+
+    def partition(self, slot: int) -> Partition:
+        found = self.by_slot.get(slot)
+        if found is None:
+            raise TokenError(ck.CKR_SLOT_ID_INVALID, f"slot {slot} has no partition")
+        return found
+
+    def create_partition(self, app: Application) -> Partition:
+        with self.lock:
+            slot = self.store.create_partition(_act(app, "partition-create")).slot
+            self.by_slot[slot] = Partition(self, slot)
+            return self.by_slot[slot]
+
+    def delete_partition(self, app: Application, slot: int) -> None:
+        with self.lock:
+            self.partition(slot).delete({**_act(app, "partition-delete"), "slot": str(slot)})
+            del self.by_slot[slot]
+            self.epoch.bump()
+
+    def close(self) -> None:
+        self.store.close()
+        os.close(self._claim)
+
+
+def _act(app: Application, what: str) -> dict[str, str]:
+    return {"act": what, "officer": "", "pid": str(app.pid), "uid": str(app.uid)}

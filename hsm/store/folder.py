@@ -1,0 +1,157 @@
+"""The pool's folder: one engine at a time, made whole or not at all, readable where the disk is read-only.
+
+A pool is whole once ``device.key`` has its name. Until then the key is ``device.key.new``: a crash while a pool is made
+leaves something that the next engine finishes, and a store that is lost later is never mistaken for a new one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import sqlite3
+import stat
+import tempfile
+import time
+from urllib.parse import quote
+
+KEY_BYTES = 32
+FILES = ("pool.db", "device.key", "counters")
+# How long an engine that is just leaving may keep its claim: the last one's threads may still be in fsync.
+_PATIENCE, _PAUSE = 5.0, 0.01
+
+
+class Unusable(Exception):
+    """No engine can serve this folder: what is wrong and what to do, in words."""
+
+
+def claim(home: str) -> int:
+    """Makes this process the folder's one engine, for as long as the descriptor returned stays open (flock(2))."""
+    handle = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return handle
+        except BlockingIOError:
+            if time.monotonic() > until:
+                os.close(handle)
+                words = f"{home} is in use by another engine, and has one at a time. See: adyton status"
+                raise Unusable(words) from None
+            time.sleep(_PAUSE)
+
+
+def is_read_only(home: str) -> bool:
+    """Whether nothing can be changed there: by the disk, the folder's mode or a file's."""
+    paths = [home, *(path for path in (os.path.join(home, name) for name in FILES) if os.path.exists(path))]
+    return not all(os.access(path, os.W_OK) for path in paths)
+
+
+def disk_is_read_only(home: str) -> bool:
+    return bool(os.statvfs(home).f_flag & os.ST_RDONLY)
+
+
+def is_whole(home: str) -> bool:
+    return os.path.lexists(os.path.join(home, "device.key"))
+
+
+def sync(home: str) -> None:
+    """New names in the folder are on the disk when this returns."""
+    handle = os.open(home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+# -- the device key
+
+
+def device_key(home: str, *, store_exists: bool) -> bytes:
+    """The device key of a whole pool, or the one that a pool in the making has or now gets."""
+    path = os.path.join(home, "device.key")
+    if is_whole(home):
+        key = _read_key(path)
+        if len(key) != KEY_BYTES:
+            raise Unusable(f"{path} is damaged: put its backup back; without it the pool is lost")
+        return key
+    draft = path + ".new"
+    key = _read_key(draft) if os.path.lexists(draft) else b""
+    if len(key) == KEY_BYTES:
+        return key
+    if store_exists:
+        raise Unusable(f"{path} is missing: put its backup back; without it the pool is lost")
+    return _draft_key(home, draft)
+
+
+def _draft_key(home: str, draft: str) -> bytes:
+    key = os.urandom(KEY_BYTES)
+    handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        os.write(handle, key)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+    sync(home)
+    return key
+
+
+def finish(home: str) -> None:
+    """The store is committed: the pool is whole from now on."""
+    os.rename(os.path.join(home, "device.key.new"), os.path.join(home, "device.key"))
+    sync(home)
+
+
+def _read_key(path: str) -> bytes:
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except OSError as fault:
+        raise Unusable(f"{path} can't be read: {fault.strerror}") from None
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode) or status.st_mode & 0o077 or status.st_uid != os.geteuid():
+            raise Unusable(f"{path} must be a file of the engine's user with mode 0600. Mend it: chmod 600 {path}")
+        return os.read(handle, KEY_BYTES + 1)
+    finally:
+        os.close(handle)
+
+
+# -- the database
+
+
+def open_database(home: str | None, *, read_only: bool) -> sqlite3.Connection:
+    """The store's database: of this folder, or an empty one in memory."""
+    if home is None:
+        return _connect(":memory:")
+    path = os.path.join(home, "pool.db")
+    if is_whole(home) and not (os.path.exists(path) and os.path.getsize(path)):
+        raise Unusable(f"{path} is missing or empty, and the pool is not new: put its backup back")
+    if read_only:
+        return _read(path)
+    database = _connect(path)
+    # Nobody else opens it, so SQLite needs no shared memory file, for which a full disk has no room.
+    database.execute("PRAGMA locking_mode = EXCLUSIVE")
+    database.execute("PRAGMA journal_mode = WAL")
+    database.execute("PRAGMA synchronous = FULL")
+    database.execute("PRAGMA secure_delete = ON")
+    return database
+
+
+def _connect(path: str, *, uri: bool = False) -> sqlite3.Connection:
+    return sqlite3.connect(path, isolation_level=None, check_same_thread=False, uri=uri)
+
+
+def _read(path: str) -> sqlite3.Connection:
+    """SQLite can't replay its log on a read-only disk: what a killed engine left there is replayed in a copy."""
+    log = path + "-wal"
+    if not (os.path.exists(log) and os.path.getsize(log)):
+        return _connect(f"file:{quote(path)}?immutable=1", uri=True)
+    database = _connect(":memory:")
+    with tempfile.TemporaryDirectory(prefix="adyton-") as folder:
+        copy = os.path.join(folder, "pool.db")
+        shutil.copyfile(path, copy)
+        shutil.copyfile(log, copy + "-wal")
+        source = _connect(copy)
+        source.backup(database)
+        source.close()
+    return database

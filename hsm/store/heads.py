@@ -1,0 +1,123 @@
+"""Heads: what a pool, and each of its partitions, knows of itself, sealed under the device key and kept twice.
+
+A partition's head adds up all its rows (an incremental accumulator over keyed hashes), so one that was deleted, put
+back or swapped is noticed; the pool's head knows its partitions, how far each was written, and where the audit log
+ends. Each copy is written in the transaction that it tells of: of two that open, the later one counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import struct
+
+from hsm.store import sealing
+
+_NUMBERS = struct.Struct("<QQQ32s")  # generation, next object id, rows, accumulator
+_SERIAL, _KIND, _LABEL, _INITIALISED, _COUNTS, _TRIES = 1, 2, 3, 4, 5, 6
+_WRITTEN, _NEXT_SLOT, _SLOTS, _SEQUENCE, _HASH = 1, 2, 3, 4, 5
+_MODULUS = 1 << 256
+
+
+class PartitionHead:
+    """``tries`` are the generations that the PIN counters had reached: an older counters file is not believed."""
+
+    __slots__ = ("generation", "initialised", "kind", "label", "next_id", "rows", "serial", "slot", "total", "tries")
+
+    def __init__(self, slot: int, serial: bytes, kind: bytes = b"token") -> None:
+        self.slot = slot
+        self.serial = serial
+        self.kind = kind
+        self.label = b""
+        self.initialised = False
+        self.generation = 0
+        self.next_id = 1
+        self.rows = 0
+        self.total = 0
+        self.tries: list[int] = []
+
+    def copy(self) -> PartitionHead:
+        made = PartitionHead(self.slot, self.serial, self.kind)
+        for name in ("label", "initialised", "generation", "next_id", "rows", "total"):
+            setattr(made, name, getattr(self, name))
+        made.tries = list(self.tries)
+        return made
+
+    def count(self, weight: int) -> None:
+        """A row came in; a negative weight: it went."""
+        self.rows += 1 if weight > 0 else -1
+        self.total = (self.total + weight) % _MODULUS
+
+    def seal(self, device_key: bytes) -> bytes:
+        numbers = _NUMBERS.pack(self.generation, self.next_id, self.rows, self.total.to_bytes(32, "little"))
+        fields = {
+            _SERIAL: self.serial, _KIND: self.kind, _LABEL: self.label, _INITIALISED: bytes([self.initialised]),
+            _COUNTS: numbers, _TRIES: struct.pack(f"<{len(self.tries)}Q", *self.tries),
+        }
+        return sealing.seal(sealing.derive(device_key, b"partition", self.slot), sealing.pack(fields), b"")
+
+    @classmethod
+    def unseal(cls, device_key: bytes, slot: int, sealed: bytes) -> PartitionHead:
+        fields = sealing.unpack(sealing.unseal(sealing.derive(device_key, b"partition", slot), sealed, b""))
+        made = cls(slot, fields[_SERIAL], fields[_KIND])
+        made.label, made.initialised = fields[_LABEL], fields[_INITIALISED] == b"\x01"
+        made.generation, made.next_id, made.rows, total = _NUMBERS.unpack(fields[_COUNTS])
+        made.total = int.from_bytes(total, "little")
+        made.tries = list(struct.unpack(f"<{len(fields[_TRIES]) // 8}Q", fields[_TRIES]))
+        return made
+
+
+class PoolHead:
+    """``slots``: each partition and the generation its head has reached."""
+
+    __slots__ = ("generation", "hash", "next_slot", "sequence", "slots")
+
+    def __init__(self, begin: bytes) -> None:
+        self.generation = 0
+        self.next_slot = 0
+        self.slots: dict[int, int] = {}
+        self.sequence = 0
+        self.hash = begin
+
+    def copy(self) -> PoolHead:
+        made = PoolHead(self.hash)
+        made.generation, made.next_slot, made.sequence = self.generation, self.next_slot, self.sequence
+        made.slots = dict(self.slots)
+        return made
+
+    def seal(self, device_key: bytes) -> bytes:
+        pairs = [number for pair in self.slots.items() for number in pair]
+        fields = {
+            _WRITTEN: struct.pack("<Q", self.generation), _NEXT_SLOT: struct.pack("<Q", self.next_slot),
+            _SLOTS: struct.pack(f"<{len(pairs)}Q", *pairs), _SEQUENCE: struct.pack("<Q", self.sequence),
+            _HASH: self.hash,
+        }
+        return sealing.seal(sealing.derive(device_key, b"pool"), sealing.pack(fields), b"")
+
+    @classmethod
+    def unseal(cls, device_key: bytes, sealed: bytes) -> PoolHead:
+        fields = sealing.unpack(sealing.unseal(sealing.derive(device_key, b"pool"), sealed, b""))
+        made = cls(fields[_HASH])
+        made.generation = int.from_bytes(fields[_WRITTEN], "little")
+        made.next_slot = int.from_bytes(fields[_NEXT_SLOT], "little")
+        made.sequence = int.from_bytes(fields[_SEQUENCE], "little")
+        pairs = struct.unpack(f"<{len(fields[_SLOTS]) // 8}Q", fields[_SLOTS])
+        made.slots = dict(zip(pairs[::2], pairs[1::2], strict=True))
+        return made
+
+
+class Weigher:
+    """What one row adds to its partition's accumulator: a hash under a key of the pool's own."""
+
+    def __init__(self, device_key: bytes) -> None:
+        self._key = sealing.derive(device_key, b"accumulator")
+
+    def weigh(self, serial: bytes, table: str, row: tuple[object, ...]) -> int:
+        told = hashlib.blake2b(serial + table.encode(), key=self._key, digest_size=32)
+        for value in row:
+            raw = value.to_bytes(8, "little", signed=True) if isinstance(value, int) else value
+            raw = raw.encode() if isinstance(raw, str) else raw
+            kind = type(value).__name__.encode()
+            told.update(struct.pack("<8sQ", kind, len(raw) if isinstance(raw, bytes) else 0))
+            if isinstance(raw, bytes):
+                told.update(raw)
+        return int.from_bytes(told.digest(), "little") | 1  # never nothing

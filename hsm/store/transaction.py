@@ -1,0 +1,185 @@
+"""The writes of one commit: rows go in and out, and the heads that add them up are written last."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import sqlite3
+from typing import TYPE_CHECKING
+
+from hsm.audit import log
+from hsm.errors import TokenError
+from hsm.objects import attributes as table
+from hsm.store import schema, sealing
+from hsm.store.counters import OF_A_SLOT
+from hsm.store.heads import PartitionHead
+from pkcs11_shim import constants as ck
+
+if TYPE_CHECKING:
+    from hsm.store.sqlite import Store
+
+_AZURE_NAME = re.compile(rb"[0-9a-zA-Z-]{1,127}")
+_SECRET = frozenset(
+    row.number
+    for rows in (*table.CLASSES.values(), *(kt.private for kt in table.KEY_TYPES.values()))
+    for row in rows
+    if 7 in row.notes
+)
+_SECRET_CLASSES = tuple(number.to_bytes(8, "little") for number in table.GUARDED_CLASSES)
+
+
+class Transaction:
+    """``heads`` and ``pool_head`` are what the store knows once this is committed."""
+
+    def __init__(self, store: Store, database: sqlite3.Connection) -> None:
+        self._store = store
+        self._database = database
+        self._touched: set[int] = set()
+        self._names: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}
+        self.heads = dict(store.heads)
+        self.pool_head = store.pool_head.copy()
+        self.destroyed = False
+
+    # -- rows and heads
+
+    def _head(self, slot: int) -> PartitionHead:
+        head = self.heads.get(slot)
+        if head is None:
+            raise TokenError(ck.CKR_DEVICE_ERROR, f"the head of partition {slot} is damaged or gone")
+        if slot not in self._touched:
+            self._touched.add(slot)
+            head = self.heads[slot] = head.copy()
+        return head
+
+    def _take(self, name: str, slot: int, *key: object) -> tuple[object, ...] | None:
+        """Removes a row, and returns what it was."""
+        where = " AND ".join(f"{column} = ?" for column in ("slot", *schema.OF_A_PARTITION[name]))
+        row: tuple[object, ...] | None = self._database.execute(
+            f"SELECT * FROM {name} WHERE {where}", (slot, *key)
+        ).fetchone()
+        if row is not None:
+            self._database.execute(f"DELETE FROM {name} WHERE {where}", (slot, *key))
+            head = self._head(slot)
+            head.count(-self._store.weigher.weigh(head.serial, name, row))
+        return row
+
+    def _put(self, name: str, slot: int, *values: object) -> None:
+        row = (slot, *values)
+        self._take(name, slot, *values[: len(schema.OF_A_PARTITION[name])])
+        self._database.execute(f"INSERT INTO {name} VALUES ({', '.join('?' * len(row))})", row)
+        head = self._head(slot)
+        head.count(self._store.weigher.weigh(head.serial, name, row))
+
+    def write_heads(self) -> None:
+        """The last writes before the commit."""
+        device = self._store.device_key
+        for slot in self._touched & self.heads.keys():
+            head = self.heads[slot]
+            head.generation += 1
+            head.tries = [self._store.counters.generation(slot * OF_A_SLOT + at) for at in range(OF_A_SLOT)]
+            self.pool_head.slots[slot] = head.generation
+            for copy in (0, 1):
+                self._database.execute(
+                    "INSERT OR REPLACE INTO partitions VALUES (?, ?, ?)", (slot, copy, head.seal(device))
+                )
+        self.pool_head.generation += 1
+        for copy in (0, 1):
+            self._database.execute("INSERT OR REPLACE INTO pool VALUES (?, ?)", (copy, self.pool_head.seal(device)))
+
+    # -- partitions
+
+    def create_partition(self, record: dict[str, str]) -> int:
+        slot = self.pool_head.next_slot
+        self.pool_head.next_slot += 1
+        self.heads[slot] = PartitionHead(slot, secrets.token_hex(8).upper().encode())
+        self._touched.add(slot)
+        self.audit({**record, "slot": str(slot)})
+        return slot
+
+    def delete_partition(self, slot: int) -> None:
+        """Its number is not used again."""
+        self._empty(slot)
+        self._database.execute("DELETE FROM partitions WHERE slot = ?", (slot,))
+        self.heads.pop(slot)
+        self.pool_head.slots.pop(slot, None)
+
+    def _empty(self, slot: int) -> None:
+        head = self._head(slot)
+        for name in schema.OF_A_PARTITION:
+            self._database.execute(f"DELETE FROM {name} WHERE slot = ?", (slot,))
+        head.rows = head.total = 0
+        self.destroyed = True
+
+    def initialise(self, slot: int, label: bytes, partition_key: bytes) -> None:
+        """Everything of the partition goes; slot and serial stay. A key pair for sealing to it comes in."""
+        self._empty(slot)
+        head = self._head(slot)
+        head.label, head.initialised = label, True
+        private, public = sealing.new_pair()
+        self._put("partition_keys", slot, public, sealing.seal(sealing.derive(partition_key, b"pair"), private, public))
+
+    def put_officer(self, slot: int, officer: str, wrapped: bytes, roles: tuple[str, ...]) -> None:
+        """The credential is sealed once more, under the device key: the database alone is nothing to guess on."""
+        place = self._head(slot).serial, officer.encode()
+        sealed = sealing.seal(sealing.derive(self._store.device_key, b"officer", *place), wrapped, b"")
+        self._put("officers", slot, officer, sealed)
+        for role in roles:
+            self._put("role_assignments", slot, officer, role, "/")
+
+    # -- objects
+
+    def put_object(self, slot: int, object_id: int, attributes: dict[int, bytes], partition_key: bytes | None) -> int:
+        """Writes an object, under a new id where ``object_id`` is 0; returns its id."""
+        private = attributes.get(ck.CKA_PRIVATE) == table.TRUE
+        is_key = attributes.get(ck.CKA_CLASS) in _SECRET_CLASSES
+        hidden = {n: v for n, v in attributes.items() if private or (is_key and n in _SECRET)}
+        public = sealing.pack({n: v for n, v in attributes.items() if n not in hidden})
+        if hidden and partition_key is None:
+            raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "the partition is sealed: log in first")
+        head, device = self._head(slot), self._store.device_key
+        generation = head.next_id
+        head.next_id += 1
+        about = self._leave(slot, object_id) if object_id else None
+        object_id = object_id or generation
+        place = (head.serial, object_id, generation)
+        secret = None
+        if hidden and partition_key is not None:
+            secret = sealing.seal(sealing.derive(partition_key, b"secret", *place), sealing.pack(hidden), public)
+        sealed = sealing.seal(sealing.derive(device, b"public", *place), public, b"")
+        if about is None and ck.CKA_KEY_TYPE in attributes:
+            named = self._named(attributes)
+            about = sealing.seal(sealing.derive(device, b"about", head.serial, object_id), named, b"")
+        self._put("objects", slot, object_id, generation, about, sealed, secret)
+        return object_id
+
+    def _named(self, attributes: dict[int, bytes]) -> bytes:
+        """The key's name for life and its version; the halves of a pair, made in one commit, share both."""
+        label = attributes.get(ck.CKA_LABEL, b"")
+        same = (label, attributes.get(ck.CKA_PUBLIC_KEY_INFO, b""))
+        known = self._names.get(same) if same[1] else None
+        if known is None:
+            name = label if _AZURE_NAME.fullmatch(label) else b"p11-" + secrets.token_hex(16).encode()
+            known = self._names[same] = (name, secrets.token_hex(16).encode())
+        return b"/".join(known)
+
+    def _leave(self, slot: int, object_id: int) -> object:
+        row = self._take("objects", slot, object_id)
+        if row is None:
+            raise TokenError(ck.CKR_OBJECT_HANDLE_INVALID, "the object is gone")
+        return row[3]
+
+    def delete_object(self, slot: int, object_id: int) -> None:
+        self._leave(slot, object_id)
+        self.destroyed = True
+
+    def put_value(self, slot: int, fingerprint: bytes, bits: int, partition_key: bytes) -> None:
+        sealed = sealing.seal(sealing.derive(partition_key, b"values"), bytes([bits]), fingerprint)
+        self._put("key_values", slot, fingerprint, sealed)
+
+    # -- the audit log
+
+    def audit(self, record: dict[str, str]) -> None:
+        head = self.pool_head
+        head.sequence += 1
+        body, head.hash = log.entry(head.sequence, head.hash, record)
+        self._database.execute("INSERT INTO audit VALUES (?, ?, ?)", (head.sequence, body, head.hash))
