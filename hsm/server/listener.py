@@ -8,7 +8,9 @@ since changed its uid or root goes on). A frame that is not well formed ends the
 from __future__ import annotations
 
 import array
+import errno
 import os
+import select
 import socket
 import struct
 import sys
@@ -47,24 +49,34 @@ class Listener:
         self.lock = threading.Lock()
         self.clients = 0
         self.stopping = False
+        self._leave = os.eventfd(0, os.EFD_CLOEXEC)
         self.busy: set[socket.socket] = set()
         # For each core that a caller polls on, one that the engine may.
         self.spin = threading.Semaphore(len(os.sched_getaffinity(0)) // 2)
 
     def serve(self) -> None:
         last = time.monotonic()
-        self.listening.settimeout(min(self.idle, 5.0) if self.idle else 5.0)
-        while not self.stopping:
-            try:
-                connection, _ = self.listening.accept()
-            except TimeoutError:
+        patience = min(self.idle, 5.0) if self.idle else 5.0
+        waiting = select.poll()
+        for handle in (self.listening.fileno(), self._leave):
+            waiting.register(handle, select.POLLIN)
+        self.listening.setblocking(False)
+        while True:
+            ready = waiting.poll(patience * 1000)
+            if self.stopping:
+                return
+            if not ready:
                 if self.clients:
                     last = time.monotonic()
                 elif self.idle and time.monotonic() - last >= self.idle:
                     return
                 continue
-            except OSError:
-                return
+            try:
+                connection, _ = self.listening.accept()
+            except OSError as fault:
+                if fault.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
+                    time.sleep(0.1)  # until somebody leaves
+                continue
             last = time.monotonic()
             pid, uid, _gid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
             if self.uids is not None and uid not in self.uids:
@@ -74,10 +86,7 @@ class Listener:
 
     def stop(self) -> None:
         self.stopping = True
-        try:
-            self.listening.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            pass
+        os.eventfd_write(self._leave, 1)
 
     def _application(self, connection: socket.socket, pid: int, uid: int) -> None:
         with self.lock:
