@@ -396,4 +396,5 @@ class Partition:
                 self._put_value(tx, key.attributes, bits)
             if carried_out is not None:
                 self._put_value(tx, carried_out.attributes, self.values.bits_of(carried_out.attributes))
-            tx.audit(self._record(session, f"first-{use}", [key.attributes, *(o.attributes for o in losers if o is not key)]))
+            objects = [key.attributes, *(item.attributes for item in losers if item is not key)]
+            tx.audit(self._record(session, f"first-{use}", objects))
