@@ -57,7 +57,6 @@ class Partition:
         self._deleted = False
         self.objects: dict[int, TokenObject] = {}
         self.session_objects: set[TokenObject] = set()
-        self._damaged: set[int] = set()
         self.index = ObjectIndex()
         self.values = Values()
         self.credentials = Credentials(pool.store, slot, pool.pin_cost)
@@ -153,7 +152,6 @@ class Partition:
             self.pool.epoch.bump()
             self.index = ObjectIndex()
             self.values = Values()
-            self._damaged.clear()
             self.damaged.clear()
             self._open(key)
 
@@ -208,13 +206,11 @@ class Partition:
     # -- objects
 
     def _load(self, key: bytes | None) -> None:
-        for object_id, attributes in self.pool.store.load_objects(self.slot, key, self._damaged):
-            item = self.objects.get(object_id)
-            if item is None:
-                item = self.objects[object_id] = TokenObject(self, attributes, None, object_id)
-                self.index.add(item)
-            else:
-                item.attributes.update(attributes)
+        """What needs no key at the start; private objects and keys with secrets once there is one."""
+        for object_id, attributes in self.pool.store.load_objects(self.slot, key):
+            item = self.objects[object_id] = TokenObject(self, attributes, None, object_id)
+            self.index.add(item)
+        for item in self.objects.values():
             self.values.enter(item)
 
     def may_add(self, session: Session, attributes: dict[int, bytes]) -> None:

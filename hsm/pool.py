@@ -31,8 +31,12 @@ class Pool:
         self.epoch = Epoch()
         self.pin_cost = Cost.cheap() if cheap_pin and in_memory else Cost()
         self._claim = folder.claim(home)
-        self.store = Store(None if in_memory else home)
-        self.by_slot = {slot: Partition(self, slot) for slot in self.store.heads}
+        try:
+            self.store = Store(None if in_memory else home)
+            self.by_slot = {slot: Partition(self, slot) for slot in self.store.heads}
+        except BaseException:
+            os.close(self._claim)
+            raise
 
     def slots(self) -> list[int]:
         with self.lock:

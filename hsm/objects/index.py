@@ -1,4 +1,4 @@
-"""Search: the objects of one partition, indexed by what clients search by, in the order they were made.
+"""Search: the objects of one partition, indexed by what clients search by, in the order they came to light.
 
 An attribute that no object of this token has, or whose value this object does not reveal, matches nothing and is no
 error: NSS asks for classes of its own, and a search must not answer guesses at a secret.

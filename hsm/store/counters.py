@@ -111,12 +111,14 @@ class Counters:
     def write(self, number: int, credential: bytes, failures: int, at_least: int = 0) -> None:
         """On the disk before this returns."""
         with self._lock:
-            count = Count(max(self._count(number).generation, at_least) + 1, failures, credential)
-            half = 1 - self._last_half.get(number, 1)
-            if self._writes:
-                self._put(number, half, count)
-            self._counts[number] = count
-            self._last_half[number] = half
+            # After damage both places are written, or damaging the later one again would give tries back.
+            for _ in range(2 if number in self._damaged else 1):
+                count = Count(max(self._count(number).generation, at_least) + 1, failures, credential)
+                half = 1 - self._last_half.get(number, 1)
+                if self._writes:
+                    self._put(number, half, count)
+                self._counts[number] = count
+                self._last_half[number] = half
             self._damaged.pop(number, None)
 
     def _put(self, number: int, half: int, count: Count) -> None:

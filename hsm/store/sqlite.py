@@ -14,7 +14,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from hsm.audit import log
 from hsm.errors import TokenError
@@ -31,6 +31,7 @@ _FAILURES = {
     sqlite3.SQLITE_NOMEM: (ck.CKR_DEVICE_MEMORY, "the engine is out of memory: nothing was changed"),
 }
 _FAILED = (ck.CKR_DEVICE_ERROR, "the store can't be read or written: nothing was changed")
+Head = TypeVar("Head", PoolHead, PartitionHead)
 
 
 class Store:
@@ -44,7 +45,11 @@ class Store:
         self._read_only = home is not None and folder.is_read_only(home)
         try:
             self._database = folder.open_database(home, read_only=self._read_only)
-            self._open(home)
+            try:
+                self._open(home)
+            except BaseException:
+                self._database.close()
+                raise
         except sqlite3.Error as fault:
             words = f"{home}/pool.db can't be read: {fault}. Put its backup back, or make room on the disk"
             raise Unusable(words) from None
@@ -100,27 +105,33 @@ class Store:
                 raise TokenError(ck.CKR_DEVICE_ERROR, "the store can't be read") from None
 
     def _read_heads(self) -> None:
-        pools = []
+        pools: dict[int, PoolHead] = {}
         for copy, sealed in self._database.execute("SELECT copy, head FROM pool ORDER BY copy"):
             try:
-                pools.append(PoolHead.unseal(self.device_key, sealed))
+                pools[copy] = PoolHead.unseal(self.device_key, sealed)
             except sealing.Damaged:
                 self.note(None, f"copy {copy} of the pool's head is damaged")
         if not pools:
             raise Unusable(f"{self.home}: pool.db is damaged or does not go with device.key: put their backup back")
-        self.pool_head = max(pools, key=lambda head: head.generation)
-        copies: dict[int, list[PartitionHead]] = {slot: [] for slot in self.pool_head.slots}
+        self.pool_head = self._later(None, pools)
+        copies: dict[int, dict[int, PartitionHead]] = {slot: {} for slot in self.pool_head.slots}
         for slot, copy, sealed in self._database.execute("SELECT slot, copy, head FROM partitions ORDER BY slot, copy"):
             try:
-                copies.setdefault(slot, []).append(PartitionHead.unseal(self.device_key, slot, sealed))
-            except sealing.Damaged:
+                copies.setdefault(slot, {})[copy] = PartitionHead.unseal(self.device_key, slot, sealed)
+            except (sealing.Damaged, OverflowError):
                 self.note(slot, f"copy {copy} of its head is damaged")
         for slot, heads in copies.items():
             if heads:
-                self.heads[slot] = max(heads, key=lambda head: head.generation)
+                self.heads[slot] = self._later(slot, heads)
             else:
                 self.note(slot, "its head is gone: put the backup of pool.db back")
         self._verify()
+
+    def _later(self, slot: int | None, copies: dict[int, Head]) -> Head:
+        """Both copies are written together: anything else is damage, and the later one counts."""
+        if copies.keys() != {0, 1} or copies[0].generation != copies[1].generation:
+            self.note(slot, "the two copies of its head differ, or one is missing")
+        return max(copies.values(), key=lambda head: head.generation)
 
     def _verify(self) -> None:
         """What the heads say against what is there."""
@@ -138,36 +149,29 @@ class Store:
             if (rows, total % (1 << 256)) != (head.rows, head.total):
                 self.note(slot, "records were removed, put back or swapped behind the engine's back")
 
-    def load_objects(
-        self, slot: int, partition_key: bytes | None, damaged: set[int]
-    ) -> Iterator[tuple[int, dict[int, bytes]]]:
-        """Every object that opens with what is there; the ids of those that don't go to ``damaged``."""
+    def load_objects(self, slot: int, partition_key: bytes | None) -> Iterator[tuple[int, dict[int, bytes]]]:
+        """The objects that lie wholly under the device key, or with the partition's key the others, in the order they
+        were made. One that does not open is said and left out."""
         serial = self.heads[slot].serial
-        select = "SELECT object_id, generation, public, secret FROM objects WHERE slot = ? ORDER BY object_id"
+        select = f"""SELECT object_id, generation, public, secret FROM objects
+                     WHERE slot = ? AND secret IS {'NOT' if partition_key else ''} NULL ORDER BY object_id"""
         for object_id, generation, public, secret in self._rows(select, slot):
             try:
-                attributes = self._unsealed((serial, object_id, generation), public, secret, partition_key)
-            except sealing.Damaged:
-                if object_id not in damaged:
-                    damaged.add(object_id)
-                    self.note(slot, f"object {object_id} is damaged and left out")
+                place = (serial, object_id, generation)
+                told = self._unseal_public(place, public, secret is not None)
+                attributes = sealing.unpack(told)
+                if partition_key is not None:
+                    key = sealing.derive(partition_key, b"secret", *place)
+                    attributes.update(sealing.unpack(sealing.unseal(key, secret, told)))
+            except (sealing.Damaged, OverflowError):
+                self.note(slot, f"object {object_id} is damaged and left out")
                 continue
-            if attributes:
-                yield object_id, attributes
+            yield object_id, attributes
 
-    def _unsealed(
-        self, place: tuple[Any, ...], public: bytes, secret: bytes | None, key: bytes | None
-    ) -> dict[int, bytes]:
-        """One object's attributes. Whatever a hand has put into its columns is damage, never another fault."""
-        try:
-            told = sealing.unseal(sealing.derive(self.device_key, b"public", *place), public, b"")
-            attributes = sealing.unpack(told)
-            if secret is not None and key is not None:
-                hidden = sealing.unseal(sealing.derive(key, b"secret", *place), secret, told)
-                attributes.update(sealing.unpack(hidden))
-        except (TypeError, OverflowError, AttributeError):
-            raise sealing.Damaged from None
-        return attributes
+    def _unseal_public(self, place: tuple[bytes, int, int], public: bytes, has_secret: bool) -> bytes:
+        """The public part says by its AAD whether there is a secret one, so none can be taken away."""
+        key = sealing.derive(self.device_key, b"public", *place)
+        return sealing.unseal(key, public, b"secret" if has_secret else b"")
 
     def values(self, slot: int, partition_key: bytes) -> list[tuple[bytes, int]]:
         """What the partition remembers of key values: (fingerprint, bits)."""

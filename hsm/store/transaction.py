@@ -145,7 +145,7 @@ class Transaction:
         secret = None
         if hidden and partition_key is not None:
             secret = sealing.seal(sealing.derive(partition_key, b"secret", *place), sealing.pack(hidden), public)
-        sealed = sealing.seal(sealing.derive(device, b"public", *place), public, b"")
+        sealed = sealing.seal(sealing.derive(device, b"public", *place), public, b"secret" if secret else b"")
         if about is None and ck.CKA_KEY_TYPE in attributes:
             named = self._named(attributes)
             about = sealing.seal(sealing.derive(device, b"about", head.serial, object_id), named, b"")
