@@ -58,6 +58,7 @@ class Room:
         self.app = Application(self.pool, os.getpid(), os.geteuid())
         self.partition = self.pool.by_slot[0]
         self._session: Session | None = None
+        self._closed = False
 
     def init_token(self, pin: bytes = SO, label: bytes = b"room") -> None:
         general.C_InitToken(self.app, 0, pin, label.ljust(32))
@@ -118,7 +119,9 @@ class Room:
 
     def close(self) -> None:
         self.app.end()
-        self.pool.close()
+        if not self._closed:
+            self._closed = True
+            self.pool.close()
 
     def __enter__(self) -> Room:
         return self
