@@ -54,11 +54,13 @@ class Stream:
         return total
 
     def part_bound(self, length: int) -> int:
-        """The most that an update with ``length`` bytes gives: whole blocks, or everything for a counter mode."""
+        """What an update with ``length`` bytes gives: whole blocks, or everything for a counter mode. Exact, as clients
+        whose buffer is as long as their parts leave no room for more."""
         if not (self.pads or self.whole):
             return length
         total = self._in % BLOCK + len(self._held) + length
-        return total // BLOCK * BLOCK
+        held_back = self.pads and not self.encrypting and total > 0
+        return (total - held_back) // BLOCK * BLOCK
 
     def update(self, data: bytes) -> bytes:
         if self.pads and not self.encrypting:
