@@ -8,15 +8,11 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
-
-from hsm.throwaway import ThrowAway
 
 CURVES = {
     "06052b81040021": ec.SECP224R1, "06082a8648ce3d030107": ec.SECP256R1, "06052b81040022": ec.SECP384R1,
@@ -43,13 +39,6 @@ def openssl(*words: str, data: bytes = b"", fails: bool = False) -> bytes:
     done = subprocess.run(["openssl", *words], input=data, capture_output=True, timeout=60)
     assert (done.returncode != 0) == fails, done.stdout + done.stderr
     return done.stdout
-
-
-@contextmanager
-def tokens_for_a_file() -> Iterator[ThrowAway]:
-    """One token for all tests of a file: its keys are made once, and only read by the tests."""
-    with ThrowAway() as token:
-        yield token
 
 
 def public_key(said: str) -> Any:

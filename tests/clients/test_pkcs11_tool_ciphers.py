@@ -11,7 +11,9 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap, aes_key_wrap_with_padding
-from opensc import openssl, public_key, tokens_for_a_file, tool
+from opensc import openssl, public_key, tool
+
+from hsm.throwaway import ThrowAway
 
 IV = "000102030405060708090a0b0c0d0e0f"
 AES_BITS = {"60": 128, "61": 192, "62": 256}
@@ -42,7 +44,7 @@ class Keys(NamedTuple):
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keys]:
     folder = tmp_path_factory.mktemp("ciphers")
-    with tokens_for_a_file() as token:
+    with ThrowAway() as token:
         made = Keys(token, folder, str(folder / "rsa.key"), str(folder / "rsa.pem"), {})
         new_rsa(made.private, made.rsa)
         made.tool("--write-object", made.private, "--type", "privkey", "--id", "10", "--usage-decrypt")

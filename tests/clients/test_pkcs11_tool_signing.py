@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from opensc import openssl, public_key, tokens_for_a_file, tool, written
+from opensc import openssl, public_key, tool, written
+
+from hsm.throwaway import ThrowAway
 
 HASHES = {
     "SHA1": "sha1", "SHA224": "sha224", "SHA256": "sha256", "SHA384": "sha384", "SHA512": "sha512",
@@ -40,7 +42,7 @@ class Keys(NamedTuple):
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keys]:
     folder = tmp_path_factory.mktemp("signing")
-    with tokens_for_a_file() as token:
+    with ThrowAway() as token:
         public = {"10": str(folder / "rsa.pem")}
         tool(token, "--keypairgen", "--key-type", "rsa:2048", "--id", "10")
         der = str(folder / "rsa.der")
