@@ -9,6 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
 from hsm.errors import TokenError
 from hsm.mechanisms import curves, ec, eddsa, rsa_keys
 from hsm.objects.key import Key
@@ -21,7 +26,7 @@ AES_LENGTHS = (16, 24, 32)
 class Form(NamedTuple):
     """One type of key pair: how its halves are loaded with every check, and what their objects then say."""
 
-    native: tuple[str, ...]
+    native: tuple[type, ...]
     public: Callable[[Attributes], Attributes]
     private: Callable[[Attributes], Attributes]
     of_native: Callable[[Any], Attributes]
@@ -63,11 +68,11 @@ def _ec_native(key: Any) -> Attributes:
 
 FORMS = {
     ck.CKK_RSA: Form(
-        ("RSAPrivateKey",), rsa_keys.check_public, rsa_keys.check_private, lambda key: rsa_keys.attributes_of(key)[1]
+        (RSAPrivateKey,), rsa_keys.check_public, rsa_keys.check_private, lambda key: rsa_keys.attributes_of(key)[1]
     ),
-    ck.CKK_EC: Form(("EllipticCurvePrivateKey",), _ec_public, _ec_private, _ec_native),
+    ck.CKK_EC: Form((EllipticCurvePrivateKey,), _ec_public, _ec_private, _ec_native),
     ck.CKK_EC_EDWARDS: Form(
-        ("Ed25519PrivateKey", "Ed448PrivateKey"), _ed_public, _ed_private, eddsa.private_attributes
+        (Ed25519PrivateKey, Ed448PrivateKey), _ed_public, _ed_private, eddsa.private_attributes
     ),
 }
 _LOADERS: dict[int, Callable[[Key], Any]] = {
@@ -124,6 +129,6 @@ def from_bytes(data: bytes, template: Attributes) -> Attributes:
         key = serialization.load_der_private_key(data, None)
     except Exception:  # whatever the parser dislikes, the bytes are no key
         raise TokenError(ck.CKR_WRAPPED_KEY_INVALID, "what was wrapped is no PKCS#8 private key") from None
-    if not any(base.__name__ in form.native for base in type(key).__mro__):
+    if not isinstance(key, form.native):
         raise TokenError(ck.CKR_WRAPPED_KEY_INVALID, "what was wrapped is a private key of another type")
     return form.of_native(key)
