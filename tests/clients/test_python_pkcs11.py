@@ -12,13 +12,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 
 @pytest.fixture
-def session(adyton_token: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    for name, value in adyton_token.environment.items():
-        monkeypatch.setenv(name, value)
+def session(adyton_token: Any) -> Iterator[Any]:
     module = pkcs11.lib(adyton_token.module)
-    module.reinitialize()
     with module.get_token(token_label=adyton_token.label).open(rw=True, user_pin=adyton_token.pin) as opened:
         yield opened
+    # python-pkcs11 keeps a module for the life of the process; the next test has another pool.
+    module.finalize()
 
 
 def test_aes_round_trip(session: Any) -> None:
