@@ -19,18 +19,54 @@ class Hash(NamedTuple):
     hmac: int
     hmac_general: int
     key_type: int
+    key_gen: int
 
 
 HASHES = (
-    Hash("sha1", 20, ck.CKM_SHA_1, ck.CKM_SHA_1_HMAC, ck.CKM_SHA_1_HMAC_GENERAL, ck.CKK_SHA_1_HMAC),
-    Hash("sha224", 28, ck.CKM_SHA224, ck.CKM_SHA224_HMAC, ck.CKM_SHA224_HMAC_GENERAL, ck.CKK_SHA224_HMAC),
-    Hash("sha256", 32, ck.CKM_SHA256, ck.CKM_SHA256_HMAC, ck.CKM_SHA256_HMAC_GENERAL, ck.CKK_SHA256_HMAC),
-    Hash("sha384", 48, ck.CKM_SHA384, ck.CKM_SHA384_HMAC, ck.CKM_SHA384_HMAC_GENERAL, ck.CKK_SHA384_HMAC),
-    Hash("sha512", 64, ck.CKM_SHA512, ck.CKM_SHA512_HMAC, ck.CKM_SHA512_HMAC_GENERAL, ck.CKK_SHA512_HMAC),
-    Hash("sha3_224", 28, ck.CKM_SHA3_224, ck.CKM_SHA3_224_HMAC, ck.CKM_SHA3_224_HMAC_GENERAL, ck.CKK_SHA3_224_HMAC),
-    Hash("sha3_256", 32, ck.CKM_SHA3_256, ck.CKM_SHA3_256_HMAC, ck.CKM_SHA3_256_HMAC_GENERAL, ck.CKK_SHA3_256_HMAC),
-    Hash("sha3_384", 48, ck.CKM_SHA3_384, ck.CKM_SHA3_384_HMAC, ck.CKM_SHA3_384_HMAC_GENERAL, ck.CKK_SHA3_384_HMAC),
-    Hash("sha3_512", 64, ck.CKM_SHA3_512, ck.CKM_SHA3_512_HMAC, ck.CKM_SHA3_512_HMAC_GENERAL, ck.CKK_SHA3_512_HMAC),
+    Hash(
+        "sha1", 20, ck.CKM_SHA_1, ck.CKM_SHA_1_HMAC, ck.CKM_SHA_1_HMAC_GENERAL, ck.CKK_SHA_1_HMAC,
+        ck.CKM_SHA_1_KEY_GEN,
+    ),
+    Hash(
+        "sha224", 28, ck.CKM_SHA224, ck.CKM_SHA224_HMAC, ck.CKM_SHA224_HMAC_GENERAL, ck.CKK_SHA224_HMAC,
+        ck.CKM_SHA224_KEY_GEN,
+    ),
+    Hash(
+        "sha256", 32, ck.CKM_SHA256, ck.CKM_SHA256_HMAC, ck.CKM_SHA256_HMAC_GENERAL, ck.CKK_SHA256_HMAC,
+        ck.CKM_SHA256_KEY_GEN,
+    ),
+    Hash(
+        "sha384", 48, ck.CKM_SHA384, ck.CKM_SHA384_HMAC, ck.CKM_SHA384_HMAC_GENERAL, ck.CKK_SHA384_HMAC,
+        ck.CKM_SHA384_KEY_GEN,
+    ),
+    Hash(
+        "sha512", 64, ck.CKM_SHA512, ck.CKM_SHA512_HMAC, ck.CKM_SHA512_HMAC_GENERAL, ck.CKK_SHA512_HMAC,
+        ck.CKM_SHA512_KEY_GEN,
+    ),
+    Hash(
+        "sha512_224", 28, ck.CKM_SHA512_224, ck.CKM_SHA512_224_HMAC, ck.CKM_SHA512_224_HMAC_GENERAL, ck.CKK_SHA512_224_HMAC,
+        ck.CKM_SHA512_224_KEY_GEN,
+    ),
+    Hash(
+        "sha512_256", 32, ck.CKM_SHA512_256, ck.CKM_SHA512_256_HMAC, ck.CKM_SHA512_256_HMAC_GENERAL, ck.CKK_SHA512_256_HMAC,
+        ck.CKM_SHA512_256_KEY_GEN,
+    ),
+    Hash(
+        "sha3_224", 28, ck.CKM_SHA3_224, ck.CKM_SHA3_224_HMAC, ck.CKM_SHA3_224_HMAC_GENERAL, ck.CKK_SHA3_224_HMAC,
+        ck.CKM_SHA3_224_KEY_GEN,
+    ),
+    Hash(
+        "sha3_256", 32, ck.CKM_SHA3_256, ck.CKM_SHA3_256_HMAC, ck.CKM_SHA3_256_HMAC_GENERAL, ck.CKK_SHA3_256_HMAC,
+        ck.CKM_SHA3_256_KEY_GEN,
+    ),
+    Hash(
+        "sha3_384", 48, ck.CKM_SHA3_384, ck.CKM_SHA3_384_HMAC, ck.CKM_SHA3_384_HMAC_GENERAL, ck.CKK_SHA3_384_HMAC,
+        ck.CKM_SHA3_384_KEY_GEN,
+    ),
+    Hash(
+        "sha3_512", 64, ck.CKM_SHA3_512, ck.CKM_SHA3_512_HMAC, ck.CKM_SHA3_512_HMAC_GENERAL, ck.CKK_SHA3_512_HMAC,
+        ck.CKM_SHA3_512_KEY_GEN,
+    ),
 )
 
 

@@ -17,13 +17,14 @@ def _generate(parameter: None, template: dict[int, bytes]) -> dict[int, bytes]:
         raise TokenError(ck.CKR_TEMPLATE_INCOMPLETE, "CKA_VALUE_LEN must be given", "CKA_VALUE_LEN")
     length = int.from_bytes(template[ck.CKA_VALUE_LEN], "little")
     if not SHORTEST <= length <= LONGEST:
-        raise TokenError(ck.CKR_KEY_SIZE_RANGE, f"a secret has {SHORTEST} to {LONGEST} bytes", "CKA_VALUE_LEN")
+        raise TokenError(ck.CKR_ATTRIBUTE_VALUE_INVALID, f"a secret has {SHORTEST} to {LONGEST} bytes", "CKA_VALUE_LEN")
     return {ck.CKA_VALUE: os.urandom(length)}
 
 
+# Sizes of generic secrets are in bits (section 6.8.3), those of HMAC keys in bytes (section 6.22.4).
 MECHANISMS = [
     Mechanism(
-        ck.CKM_GENERIC_SECRET_KEY_GEN, (ck.CKK_GENERIC_SECRET, *(row.key_type for row in HASHES)),
-        SHORTEST, LONGEST, generate=_generate,
+        ck.CKM_GENERIC_SECRET_KEY_GEN, (ck.CKK_GENERIC_SECRET,), 8 * SHORTEST, 8 * LONGEST, generate=_generate
     ),
+    *(Mechanism(row.key_gen, (row.key_type,), SHORTEST, LONGEST, generate=_generate) for row in HASHES),
 ]
