@@ -1,23 +1,27 @@
 """From a frame to a handler and back: one table of the functions that the engine serves.
 
 A function that is not served answers CKR_FUNCTION_NOT_SUPPORTED; a frame that is not well formed ends the
-connection; a refusal becomes its code, and its reason is kept for ``adyton explain``.
+connection; a refusal becomes a code that the standard lists for the function, and its reason is kept for
+``adyton explain``.
 """
 
 from __future__ import annotations
 
 import struct
+import sys
 import time
+import traceback
 from collections.abc import Callable
 from typing import Any
 
 from hsm.application import Application
-from hsm.cryptoki import ciphering, digesting, general, keys, objects, signing
+from hsm.cryptoki import ciphering, digesting, general, keys, objects, return_codes, signing
 from hsm.errors import TokenError
 from hsm.server import codec
 from pkcs11_shim import constants as ck
 
 _RV = struct.Struct("<Q")
+LONGEST_ANSWER = (64 << 20) - 4  # ADYTON_MAX_FRAME, less the length before it
 _AHEAD = struct.Struct("<HH")
 
 
@@ -35,17 +39,21 @@ def answer(app: Application, function: int, payload: memoryview) -> bytes:
         raise codec.Malformed("no such function")
     arguments = codec.DECODE[function](payload)
     handler = HANDLERS[function]
+    if handler is None:
+        return _refused(app, function, ck.CKR_FUNCTION_NOT_SUPPORTED, "this function is not served by this version")
     try:
-        if handler is None:
-            raise TokenError(ck.CKR_FUNCTION_NOT_SUPPORTED, "this function is not served by this version")
         rv, *outs = handler(app, *arguments)
-        return _RV.pack(rv) + bytes(codec.ENCODE[function](*outs))
+        whole = _RV.pack(rv) + bytes(codec.ENCODE[function](*outs))
+        if len(whole) <= LONGEST_ANSWER:
+            return whole
+        return _refused(app, function, ck.CKR_DEVICE_MEMORY, "the answer is longer than one message can be")
     except TokenError as refusal:
-        _keep(app, function, refusal.rv, refusal.reason, refusal.subject)
-        return _RV.pack(refusal.rv)
+        return _refused(app, function, refusal.rv, refusal.reason, refusal.subject)
     except MemoryError:
-        _keep(app, function, ck.CKR_DEVICE_MEMORY, "the engine is out of memory", "")
-        return _RV.pack(ck.CKR_DEVICE_MEMORY)
+        return _refused(app, function, ck.CKR_DEVICE_MEMORY, "the engine is out of memory")
+    except Exception as fault:  # a fault of ours must not take the engine down, nor print a value
+        report(fault)
+        return _refused(app, function, ck.CKR_DEVICE_ERROR, "a fault of the engine: its log says where")
 
 
 def go_ahead(app: Application, size: int, payload: memoryview) -> memoryview:
@@ -68,7 +76,14 @@ def go_ahead(app: Application, size: int, payload: memoryview) -> memoryview:
     return payload[size:]
 
 
-def _keep(app: Application, function: int, rv: int, reason: str, subject: str) -> None:
-    app.refusals.append(
-        {"time": time.time(), "function": codec.NAMES[function], "rv": rv, "reason": reason, "subject": subject}
-    )
+def _refused(app: Application, function: int, rv: int, reason: str, subject: str = "") -> bytes:
+    name = codec.NAMES[function]
+    rv = return_codes.answerable(name, rv)
+    app.refusals.append({"time": time.time(), "function": name, "rv": rv, "reason": reason, "subject": subject})
+    return _RV.pack(rv)
+
+
+def report(fault: BaseException) -> None:
+    """Where a fault of the engine happened, by file and line: never its text, which may carry values."""
+    places = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(fault.__traceback__)[-4:]]
+    print(f"adyton: fault {type(fault).__name__} at {' <- '.join(reversed(places))}", file=sys.stderr, flush=True)

@@ -13,10 +13,8 @@ import os
 import select
 import socket
 import struct
-import sys
 import threading
 import time
-import traceback
 
 from hsm import __version__
 from hsm.application import Application
@@ -149,11 +147,6 @@ class Listener:
                     if ahead:
                         payload = dispatch.go_ahead(app, ahead, payload)
                     body = dispatch.answer(app, function, payload)
-                except codec.Malformed:
-                    raise
-                except Exception as fault:  # a fault of ours must not take the engine down, nor print a value
-                    report(fault)
-                    body = struct.pack("<Q", ck.CKR_DEVICE_ERROR)
                 finally:
                     self.busy.discard(connection)
                 _send(connection, body)
@@ -161,12 +154,6 @@ class Listener:
             pass
         finally:
             _shut(connection)
-
-
-def report(fault: BaseException) -> None:
-    """Where a fault of the engine happened, by file and line: never its text, which may carry values."""
-    places = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(fault.__traceback__)[-4:]]
-    print(f"adyton: fault {type(fault).__name__} at {' <- '.join(reversed(places))}", file=sys.stderr, flush=True)
 
 
 class Waiting:
