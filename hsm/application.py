@@ -12,6 +12,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from hsm.errors import TokenError
+from hsm.objects.attributes import KEY_CLASSES
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
@@ -20,11 +21,11 @@ if TYPE_CHECKING:
     from hsm.pool import Pool
 
 REFUSALS_KEPT = 32
-OPERATIONS = ("find", "digest", "sign", "verify", "encrypt", "decrypt")
 
 
 class Login:
-    """Who is logged in on one partition, for all sessions of the application there."""
+    """Who is logged in on one partition, for all sessions of the application there. A later login is another one,
+    even of the same officer: what was started under this one does not go on under that."""
 
     __slots__ = ("officer", "user_type")
 
@@ -36,13 +37,14 @@ class Login:
 class Session:
     """A session and its active operations, one of each kind at most (section 5.6)."""
 
-    __slots__ = ("active", "application", "handle", "lock", "partition", "read_write")
+    __slots__ = ("active", "application", "closed", "handle", "lock", "partition", "read_write")
 
     def __init__(self, application: Application, handle: int, partition: Partition, read_write: bool) -> None:
         self.application = application
         self.handle = handle
         self.partition = partition
         self.read_write = read_write
+        self.closed = False
         self.active: dict[str, Any] = {}
         self.lock = threading.RLock()
 
@@ -75,6 +77,18 @@ class Session:
             raise TokenError(invalid, "no object that this session may see has this handle")
         return found
 
+    def key(self, handle: int, invalid: int = ck.CKR_KEY_HANDLE_INVALID) -> TokenObject:
+        """The key behind a handle; that of another object is as invalid as none (section 5.1.6)."""
+        found = self.object(handle, invalid)
+        if found.key_class not in KEY_CLASSES:
+            raise TokenError(invalid, "the object that has this handle is no key")
+        return found
+
+    def still_open(self) -> None:
+        """Asked again where a call took long: another thread may have closed the session meanwhile."""
+        if self.closed:
+            raise TokenError(ck.CKR_SESSION_CLOSED, "another thread closed the session meanwhile")
+
     def sees(self, item: TokenObject) -> bool:
         if item.owner is not None and item.owner.application is not self.application:
             return False
@@ -93,6 +107,7 @@ class Application:
         self.handles: dict[int, TokenObject] = {}
         self.logins: dict[int, Login] = {}
         self.refusals: deque[dict[str, Any]] = deque(maxlen=REFUSALS_KEPT)
+        self.ended = False
         self._next = 1 + int.from_bytes(os.urandom(3), "little")
 
     def _handle(self) -> int:
@@ -101,8 +116,13 @@ class Application:
 
     def open_session(self, partition: Partition, read_write: bool) -> Session:
         with self.lock:
-            partition.session_opened(read_write)
+            login = self.logins.get(partition.slot)
+            if not read_write and login is not None and login.user_type == ck.CKU_SO:
+                raise TokenError(ck.CKR_SESSION_READ_WRITE_SO_EXISTS, "the SO is logged in: no read-only session")
+            if self.ended:
+                raise TokenError(ck.CKR_DEVICE_REMOVED, "the application is gone")
             session = Session(self, self._handle(), partition, read_write)
+            partition.session_opened(read_write)
             self.sessions[session.handle] = session
             return session
 
@@ -125,34 +145,52 @@ class Application:
         with self.lock:
             session = self.session(handle)
             del self.sessions[handle]
-            partition = session.partition
-            partition.session_closed()
-            partition.drop_session_objects(session)
-            if not any(other.partition is partition for other in self.sessions.values()):
-                self.end_login(partition)
+            session.closed = True
+            session.partition.session_closed(session)
+            if not any(other.partition is session.partition for other in self.sessions.values()):
+                self.end_login(session.partition)
 
     def close_all(self, partition: Partition | None = None) -> None:
         with self.lock:
             for handle in [h for h, s in self.sessions.items() if partition is None or s.partition is partition]:
                 self.close_session(handle)
 
+    def start_login(self, session: Session, officer: str, user_type: int) -> None:
+        """After the PIN was found right: what other threads did meanwhile counts (section 5.6.8)."""
+        with self.lock:
+            session.still_open()
+            self.may_log_in(session.partition, user_type)
+            self.logins[session.partition.slot] = Login(officer, user_type)
+            self.pool.epoch.bump()
+
+    def may_log_in(self, partition: Partition, user_type: int) -> None:
+        with self.lock:
+            held = self.logins.get(partition.slot)
+            if held is not None and held.user_type == user_type:
+                raise TokenError(ck.CKR_USER_ALREADY_LOGGED_IN, "this user is logged in on this token already")
+            if held is not None:
+                words = "another user is logged in on this token: log out first"
+                raise TokenError(ck.CKR_USER_ANOTHER_ALREADY_LOGGED_IN, words)
+            read_only = any(s.partition is partition and not s.read_write for s in self.sessions.values())
+            if user_type == ck.CKU_SO and read_only:
+                raise TokenError(ck.CKR_SESSION_READ_ONLY_EXISTS, "a read-only session is open: the SO can't log in")
+
     def end_login(self, partition: Partition) -> None:
-        """Logout: private operations are over, private session objects gone, private handles void (section 5.6.6)."""
+        """Logout: private session objects are gone and private handles void (section 5.6.10). Operations with private
+        keys are over because the login they were started under is."""
         with self.lock:
             self.logins.pop(partition.slot, None)
-            for session in self.sessions.values():
-                if session.partition is not partition:
-                    continue
-                for kind in [k for k, op in session.active.items() if getattr(op, "private", False)]:
-                    session.active.pop(kind, None)
             partition.drop_private_session_objects(self)
-            for handle in [h for h, o in self.handles.items() if o.partition is partition and o.private]:
-                self.handles.pop(handle).handles.pop(self, None)
+            for handle, item in list(self.handles.items()):
+                if item.partition is partition and item.private:
+                    self.handles.pop(handle, None)
+                    item.handles.pop(self, None)
             self.pool.epoch.bump()
 
     def end(self) -> None:
-        self.close_all()
         with self.lock:
-            for item in self.handles.values():
+            self.ended = True
+            self.close_all()
+            for item in list(self.handles.values()):
                 item.handles.pop(self, None)
             self.handles.clear()

@@ -12,7 +12,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from hsm.access import key_policy, policy
-from hsm.access.credentials import LONGEST_PIN, SHORTEST_PIN, Credentials, may_be
+from hsm.access.credentials import LONGEST_PIN, OFFICERS, SHORTEST_PIN, Credentials, may_be
 from hsm.access.values import Values
 from hsm.errors import TokenError
 from hsm.objects import attributes as table
@@ -37,6 +37,8 @@ CLASSES = {
     "wrap": (ck.CKO_PUBLIC_KEY, ck.CKO_SECRET_KEY), "unwrap": (ck.CKO_PRIVATE_KEY, ck.CKO_SECRET_KEY),
     "derive": (ck.CKO_PRIVATE_KEY, ck.CKO_SECRET_KEY),
 }
+# One call each, with no Init after which a context-specific login could come.
+IN_ONE_CALL = ("wrap", "unwrap", "derive")
 WRONG_TYPE = {"wrap": ck.CKR_WRAPPING_KEY_TYPE_INCONSISTENT, "unwrap": ck.CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT}
 GONE = {"wrap": ck.CKR_WRAPPING_KEY_HANDLE_INVALID, "unwrap": ck.CKR_UNWRAPPING_KEY_HANDLE_INVALID}
 
@@ -118,14 +120,18 @@ class Partition:
             if self._deleted:
                 raise TokenError(ck.CKR_SLOT_ID_INVALID, f"slot {self.slot} has no partition")
             if not self.initialised:
-                raise TokenError(ck.CKR_TOKEN_NOT_RECOGNIZED, "the token is not initialised")
+                raise TokenError(ck.CKR_TOKEN_NOT_INITIALIZED, "the token is not initialised: C_InitToken comes first")
             if read_write:
                 self.may_write()
             self.sessions += 1
 
-    def session_closed(self) -> None:
+    def session_closed(self, session: Session) -> None:
+        """One session less, and its objects with it (section 5.6.2)."""
         with self.lock:
             self.sessions -= 1
+            for item in [i for i in self.session_objects if i.owner is session]:
+                self._drop(item)
+                self.pool.epoch.bump()
 
     def delete(self, record: dict[str, str]) -> None:
         with self.lock:
@@ -137,12 +143,16 @@ class Partition:
 
     # -- officers
 
+    def is_locked(self, officer: str) -> bool:
+        return self.credentials.flags(officer)[2]
+
     def initialise(self, app: Application, pin: bytes, label: bytes) -> None:
         """C_InitToken: destroys everything, keeps slot and serial (section 5.5.7)."""
         with self.lock:
             if self.sessions:
                 raise TokenError(ck.CKR_SESSION_EXISTS, "an application has a session on this token")
             self.may_write()
+            _no_spelling(pin)
             if self.initialised:
                 self.credentials.check("so", pin)
             key = self.credentials.initialise(label.rstrip(b" "), pin, self._act(app, "C_InitToken", "so"))
@@ -157,11 +167,13 @@ class Partition:
 
     def init_pin(self, app: Application, pin: bytes) -> None:
         self.may_write()
+        _no_spelling(pin)
         self.credentials.set_pin("user", pin, self._opened(), self._act(app, "C_InitPIN", "so"))
 
     def set_pin(self, app: Application, login: Login | None, old: bytes, new: bytes) -> None:
         self.may_write()
         may_be(new)
+        _no_spelling(new)
         officer, old = self._spelling(login.officer if login else "user", old)
         if not self.credentials.exists(officer):
             raise TokenError(ck.CKR_USER_PIN_NOT_INITIALIZED, f"officer {officer} has no PIN yet")
@@ -177,13 +189,9 @@ class Partition:
     def authenticate(self, app: Application, user_type: int, name: bytes, pin: bytes) -> str:
         """Checks the PIN of the officer meant, opens the partition if it was sealed, returns the officer's name."""
         officer = "so" if user_type == ck.CKU_SO else "user"
-        if name:
-            if name.decode("utf-8", "replace") != officer:
-                raise TokenError(ck.CKR_PIN_INCORRECT, "no officer of that name may log in as that user type")
-        else:
-            meant, pin = self._spelling(officer, pin)
-            if meant != officer:
-                raise TokenError(ck.CKR_PIN_INCORRECT, "the officer named may not log in as that user type")
+        meant, pin = (name.decode("utf-8", "replace"), pin) if name else self._spelling(officer, pin)
+        if meant != officer:
+            raise TokenError(ck.CKR_PIN_INCORRECT, "no officer of that name may log in as that user type")
         if not self.credentials.exists(officer):
             raise TokenError(ck.CKR_USER_PIN_NOT_INITIALIZED, f"officer {officer} has no PIN yet")
         key = self.credentials.check(officer, pin)
@@ -228,7 +236,8 @@ class Partition:
         """Adds objects, token objects in one commit, and returns their handles."""
         made = []
         with self.lock:
-            self._goes_on(session)
+            # Asked here, where a logout or the session's end can't come in between.
+            session.still_open()
             for attributes in rows:
                 self.may_add(session, attributes)
             rows = [self.values.admit(attributes) for attributes in rows]
@@ -251,11 +260,6 @@ class Partition:
                 self.values.enter(item)
                 made.append(item)
         return [session.application.handle_of(item) for item in made]
-
-    def _goes_on(self, session: Session) -> None:
-        """A session that another thread has closed meanwhile makes nothing: nobody would clear it away."""
-        if session.application.sessions.get(session.handle) is not session:
-            raise TokenError(ck.CKR_SESSION_CLOSED, "the session was closed meanwhile")
 
     def _put_value(self, tx: Transaction, attributes: dict[int, bytes], bits: int) -> None:
         fingerprint = self.values.fingerprint(attributes)
@@ -287,9 +291,7 @@ class Partition:
                     tx.delete_object(self.slot, item.object_id)
                     tx.audit(self._record(session, "destroy", [item.attributes]))
                 del self.objects[item.object_id]
-            else:
-                self.session_objects.discard(item)
-            self._gone(item)
+            self._drop(item)
             if item.is_token:  # a session object is known to one process only, whose library saw this call
                 self.pool.epoch.bump()
 
@@ -306,18 +308,14 @@ class Partition:
         for app, handle in list(item.handles.items()):
             app.handles.pop(handle, None)
 
-    def drop_session_objects(self, session: Session) -> None:
-        with self.lock:
-            for item in [i for i in self.session_objects if i.owner is session]:
-                self.session_objects.discard(item)
-                self._gone(item)
-                self.pool.epoch.bump()
+    def _drop(self, item: TokenObject) -> None:
+        self.session_objects.discard(item)
+        self._gone(item)
 
     def drop_private_session_objects(self, app: Application) -> None:
         with self.lock:
             for item in [i for i in self.session_objects if i.private and i.owner and i.owner.application is app]:
-                self.session_objects.discard(item)
-                self._gone(item)
+                self._drop(item)
 
     def find(self, session: Session, template: list[tuple[int, Any]]) -> list[TokenObject]:
         with self.lock:
@@ -345,6 +343,9 @@ class Partition:
         number = entry.number.to_bytes(8, "little")
         if allowed and number not in [allowed[i : i + 8] for i in range(0, len(allowed), 8)]:
             raise TokenError(ck.CKR_MECHANISM_INVALID, "not among the key's CKA_ALLOWED_MECHANISMS")
+        if use in IN_ONE_CALL and key.flag(ck.CKA_ALWAYS_AUTHENTICATE):
+            words = "the key asks for a context-specific login at each use, which this function has no room for"
+            raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, words, "CKA_ALWAYS_AUTHENTICATE")
         self.check_right(session, key, use)
 
     def check_right(self, session: Session, key: TokenObject, use: str) -> None:
@@ -394,3 +395,10 @@ class Partition:
                 self._put_value(tx, carried_out.attributes, self.values.bits_of(carried_out.attributes))
             objects = [key.attributes, *(item.attributes for item in losers if item is not key)]
             tx.audit(self._record(session, f"first-{use}", objects))
+
+
+def _no_spelling(pin: bytes) -> None:
+    """A PIN that would be read as ``name:pin`` could never be used."""
+    name, colon, _ = pin.partition(b":")
+    if colon and name.decode("utf-8", "replace") in OFFICERS:
+        raise TokenError(ck.CKR_PIN_INVALID, "a PIN can't begin with an officer's name and a colon")

@@ -11,9 +11,15 @@ from hsm.cryptoki.operation import Sized
 from hsm.errors import TokenError
 from pkcs11_shim import constants as ck
 
+LONGEST_RANDOM = (64 << 20) - 4096  # what one message carries, with room for the rest of it
+
 
 def C_DigestInit(app: Application, session: int, mechanism: Any) -> tuple[int]:
     return operation.start(app, session, "digest", mechanism, None)
+
+
+def _length(state: Any) -> int:
+    return int(state.length)
 
 
 def _digest(state: Any, data: bytes) -> bytes:
@@ -22,9 +28,8 @@ def _digest(state: Any, data: bytes) -> bytes:
 
 
 def C_Digest(app: Application, session: int, data: bytes | None, capacity: int | None) -> Sized:
-    return operation.finish(
-        app, session, "digest", capacity, False, lambda s: _digest(s, data or b""), lambda s: int(s.length)
-    )
+    given = data or b""
+    return operation.finish(app, session, "digest", capacity, given, _length, lambda s: _digest(s, given))
 
 
 def C_DigestUpdate(app: Application, session: int, data: bytes | None) -> tuple[int]:
@@ -34,23 +39,17 @@ def C_DigestUpdate(app: Application, session: int, data: bytes | None) -> tuple[
 def C_DigestKey(app: Application, session: int, key: int) -> tuple[int]:
     """The value of a secret key goes into the digest; never a sensitive one, it would be an oracle on its value."""
     opened = app.session(session)
-    with opened.lock:
-        active = operation.current(opened, "digest", in_parts=True)
-        try:
-            item = opened.object(key, ck.CKR_KEY_HANDLE_INVALID)
-            if item.key_class != ck.CKO_SECRET_KEY or item.flag(ck.CKA_SENSITIVE) or not item.flag(ck.CKA_EXTRACTABLE):
-                raise TokenError(ck.CKR_KEY_INDIGESTIBLE, "only secret keys that may be read can be digested")
-            active.state.update(item.get(ck.CKA_VALUE) or b"")
-        except TokenError:
-            opened.active.pop("digest", None)
-            raise
+    with operation.going_on(opened, "digest") as active:
+        operation.in_parts(active)
+        item = opened.key(key)
+        if item.key_class != ck.CKO_SECRET_KEY or item.flag(ck.CKA_SENSITIVE) or not item.flag(ck.CKA_EXTRACTABLE):
+            raise TokenError(ck.CKR_KEY_INDIGESTIBLE, "only secret keys that may be read can be digested")
+        active.state.update(item.get(ck.CKA_VALUE) or b"")
     return (ck.CKR_OK,)
 
 
 def C_DigestFinal(app: Application, session: int, capacity: int | None) -> Sized:
-    return operation.finish(
-        app, session, "digest", capacity, True, lambda s: bytes(s.finish()), lambda s: int(s.length)
-    )
+    return operation.finish(app, session, "digest", capacity, None, _length, lambda s: bytes(s.finish()))
 
 
 def C_SeedRandom(app: Application, session: int, seed: bytes | None) -> tuple[int]:
@@ -64,6 +63,6 @@ def C_SeedRandom(app: Application, session: int, seed: bytes | None) -> tuple[in
 
 def C_GenerateRandom(app: Application, session: int, length: int) -> tuple[int, bytes]:
     app.session(session)
-    if length > 1 << 26:
+    if length > LONGEST_RANDOM:
         raise TokenError(ck.CKR_ARGUMENTS_BAD, "more random bytes asked for than one message carries")
     return ck.CKR_OK, os.urandom(length)

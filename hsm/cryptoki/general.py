@@ -6,13 +6,16 @@ import struct
 from typing import Any
 
 from hsm import __version__
-from hsm.application import Application, Login, Session
+from hsm.application import Application, Session
 from hsm.errors import TokenError
 from hsm.mechanisms import registry
-from hsm.partitions import Partition
 from pkcs11_shim import constants as ck
 
 MANUFACTURER = "Adyton"
+_CANCELLED = (
+    (ck.CKF_FIND_OBJECTS, "find"), (ck.CKF_DIGEST, "digest"), (ck.CKF_SIGN, "sign"), (ck.CKF_VERIFY, "verify"),
+    (ck.CKF_ENCRYPT, "encrypt"), (ck.CKF_DECRYPT, "decrypt"),
+)
 _VERSION = bytes(int(part) for part in __version__.split(".")[:2])
 
 
@@ -69,8 +72,25 @@ def C_GetMechanismInfo(app: Application, slot: int, number: int) -> tuple[int, b
     return ck.CKR_OK, struct.pack("<3Q", entry.min_size, entry.max_size, entry.info_flags)
 
 
+def _given(pin: bytes | None) -> bytes:
+    """A NULL PIN asks for a protected authentication path (section 5.5.7); an empty one is a PIN like others."""
+    if pin is None:
+        raise TokenError(ck.CKR_ARGUMENTS_BAD, "no protected authentication path: the PIN must be given")
+    return pin
+
+
+def _settable(pin: bytes | None) -> bytes:
+    """A PIN is UTF-8 (section 5.5.8)."""
+    given = _given(pin)
+    try:
+        given.decode()
+    except UnicodeDecodeError:
+        raise TokenError(ck.CKR_PIN_INVALID, "a PIN must be valid UTF-8") from None
+    return given
+
+
 def C_InitToken(app: Application, slot: int, pin: bytes | None, label: bytes) -> tuple[int]:
-    app.pool.partition(slot).initialise(app, pin or b"", label)
+    app.pool.partition(slot).initialise(app, _settable(pin), label)
     return (ck.CKR_OK,)
 
 
@@ -78,7 +98,7 @@ def C_InitPIN(app: Application, handle: int, pin: bytes | None) -> tuple[int]:
     session = app.session(handle)
     if not session.is_so:
         raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "C_InitPIN needs the SO logged in")
-    session.partition.init_pin(app, pin or b"")
+    session.partition.init_pin(app, _settable(pin))
     return (ck.CKR_OK,)
 
 
@@ -86,7 +106,7 @@ def C_SetPIN(app: Application, handle: int, old: bytes | None, new: bytes | None
     session = app.session(handle)
     if not session.read_write:
         raise TokenError(ck.CKR_SESSION_READ_ONLY, "C_SetPIN needs a read/write session")
-    session.partition.set_pin(app, session.login, old or b"", new or b"")
+    session.partition.set_pin(app, session.login, _given(old), _settable(new))
     return (ck.CKR_OK,)
 
 
@@ -96,11 +116,7 @@ def C_OpenSession(app: Application, slot: int, flags: int) -> tuple[int, int]:
         raise TokenError(ck.CKR_SESSION_PARALLEL_NOT_SUPPORTED, "CKF_SERIAL_SESSION must be set")
     if flags & ck.CKF_ASYNC_SESSION:
         raise TokenError(ck.CKR_SESSION_ASYNC_NOT_SUPPORTED, "asynchronous sessions are not offered")
-    read_write = bool(flags & ck.CKF_RW_SESSION)
-    login = app.logins.get(partition.slot)
-    if not read_write and login is not None and login.user_type == ck.CKU_SO:
-        raise TokenError(ck.CKR_SESSION_READ_WRITE_SO_EXISTS, "the SO is logged in: no read-only session")
-    return ck.CKR_OK, app.open_session(partition, read_write).handle
+    return ck.CKR_OK, app.open_session(partition, bool(flags & ck.CKF_RW_SESSION)).handle
 
 
 def C_CloseSession(app: Application, handle: int) -> tuple[int]:
@@ -121,42 +137,31 @@ def C_GetSessionInfo(app: Application, handle: int) -> tuple[int, bytes]:
 
 def _login(app: Application, handle: int, user_type: int, name: bytes, pin: bytes | None) -> tuple[int]:
     session = app.session(handle)
-    partition: Partition = session.partition
     if user_type == ck.CKU_CONTEXT_SPECIFIC:
-        return _login_again(session, pin)
+        return _login_again(app, session, name, pin)
     if user_type not in (ck.CKU_SO, ck.CKU_USER):
         raise TokenError(ck.CKR_USER_TYPE_INVALID, f"user type {user_type} is not known")
-    with app.lock:
-        held = session.login
-        if held is not None:
-            same = held.user_type == user_type
-            raise TokenError(
-                ck.CKR_USER_ALREADY_LOGGED_IN if same else ck.CKR_USER_ANOTHER_ALREADY_LOGGED_IN,
-                "somebody is logged in on this token already",
-            )
-        if user_type == ck.CKU_SO and any(
-            s.partition is partition and not s.read_write for s in app.sessions.values()
-        ):
-            raise TokenError(ck.CKR_SESSION_READ_ONLY_EXISTS, "a read-only session is open: the SO can't log in")
-    if pin is None:
-        raise TokenError(ck.CKR_ARGUMENTS_BAD, "no protected authentication path: the PIN must be given")
-    officer = partition.authenticate(app, user_type, name, pin)
-    with app.lock:
-        if session.login is not None:
-            raise TokenError(ck.CKR_USER_ALREADY_LOGGED_IN, "another thread logged in meanwhile")
-        app.logins[partition.slot] = Login(officer, user_type)
-        app.pool.epoch.bump()
+    app.may_log_in(session.partition, user_type)
+    officer = session.partition.authenticate(app, user_type, name, _given(pin))
+    app.start_login(session, officer, user_type)
     return (ck.CKR_OK,)
 
 
-def _login_again(session: Session, pin: bytes | None) -> tuple[int]:
-    """CKU_CONTEXT_SPECIFIC: good for the one operation with a CKA_ALWAYS_AUTHENTICATE key (section 5.6.7). A wrong PIN
-    counts, and leaves the operation as it was."""
+def _login_again(app: Application, session: Session, name: bytes, pin: bytes | None) -> tuple[int]:
+    """CKU_CONTEXT_SPECIFIC: good for the one operation with a CKA_ALWAYS_AUTHENTICATE key (section 4.10). A wrong PIN
+    counts, and leaves the operation as it was; one that locks the PIN logs out as well."""
     with session.lock:
+        login = session.login
         waiting = [active for active in session.active.values() if getattr(active, "unauthenticated", False)]
-        if not waiting or session.login is None:
+        if login is None or not waiting or any(active.login is not login for active in waiting):
             raise TokenError(ck.CKR_OPERATION_NOT_INITIALIZED, "no operation asks for a context-specific login")
-        session.partition.credentials.check(session.login.officer, pin or b"")
+        try:
+            session.partition.authenticate(app, login.user_type, name, _given(pin))
+        except TokenError:
+            if session.partition.is_locked(login.officer):
+                app.end_login(session.partition)
+                raise TokenError(ck.CKR_PIN_LOCKED, "the PIN is locked, and its officer logged out") from None
+            raise
         for active in waiting:
             active.unauthenticated = False
     return (ck.CKR_OK,)
@@ -175,6 +180,16 @@ def C_Logout(app: Application, handle: int) -> tuple[int]:
     if session.login is None:
         raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "nobody is logged in")
     app.end_login(session.partition)
+    return (ck.CKR_OK,)
+
+
+def C_SessionCancel(app: Application, handle: int, flags: int) -> tuple[int]:
+    """Cancels the operations named by ``flags``; those not active are no error (section 5.6.5)."""
+    session = app.session(handle)
+    with session.lock:
+        for bit, kind in _CANCELLED:
+            if flags & bit:
+                session.active.pop(kind, None)
     return (ck.CKR_OK,)
 
 

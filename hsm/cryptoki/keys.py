@@ -57,8 +57,8 @@ def C_GenerateKeyPair(
 def C_WrapKey(app: Application, handle: int, mech: Any, wrapping: int, target: int, capacity: int | None) -> Sized:
     session = app.session(handle)
     entry, parameter = _mechanism(mech, "wrap")
-    key = session.object(wrapping, ck.CKR_WRAPPING_KEY_HANDLE_INVALID)
-    wrapped_key = session.object(target, ck.CKR_KEY_HANDLE_INVALID)
+    key = session.key(wrapping, ck.CKR_WRAPPING_KEY_HANDLE_INVALID)
+    wrapped_key = session.key(target)
     session.partition.check_use(session, key, "wrap", entry)
     key_policy.may_wrap(key, wrapped_key, entry)
     blob = bytes(entry.wrap(key, parameter, wrapped_key))
@@ -84,7 +84,7 @@ def C_UnwrapKey(
 ) -> tuple[int, int]:
     session = app.session(handle)
     entry, parameter = _mechanism(mech, "unwrap")
-    key = session.object(unwrapping, ck.CKR_UNWRAPPING_KEY_HANDLE_INVALID)
+    key = session.key(unwrapping, ck.CKR_UNWRAPPING_KEY_HANDLE_INVALID)
     session.partition.check_use(session, key, "unwrap", entry)
     attributes = templates.for_unwrap(templates.parse(template), session.is_so, key)
     session.partition.may_add(session, attributes)
@@ -98,7 +98,7 @@ def C_UnwrapKey(
 def C_DeriveKey(app: Application, handle: int, mech: Any, base: int, template: Template) -> tuple[int, int]:
     session = app.session(handle)
     entry, parameter = _mechanism(mech, "derive")
-    key = session.object(base, ck.CKR_KEY_HANDLE_INVALID)
+    key = session.key(base)
     session.partition.check_use(session, key, "derive", entry)
     attributes = templates.for_derive(templates.parse(template), session.is_so, key)
     session.partition.may_add(session, attributes)

@@ -16,6 +16,7 @@ Template = list[tuple[int, Any]]
 def C_CreateObject(app: Application, handle: int, template: Template) -> tuple[int, int]:
     session = app.session(handle)
     attributes = templates.for_create(templates.parse(template), session.is_so)
+    session.partition.may_add(session, attributes)
     attributes = templates.finish(attributes, formats.check_and_complete(attributes), "create", known_outside=True)
     return ck.CKR_OK, session.partition.add(session, attributes, "create")
 
@@ -76,17 +77,21 @@ def _filled(value: bytes, capacity: Any) -> tuple[int, tuple[int, Any]]:
 
 
 def _nested(rows: dict[int, bytes], capacity: Any) -> tuple[int, tuple[int, Any]]:
-    """A template kept in an attribute: the caller's array first says how many rows, then takes types and values."""
+    """A template kept in an attribute: the caller's array first says how many rows, then takes types and values. A
+    template within it has no room to say its own rows in: its type and length are all that is told."""
     size = len(rows) * templates.SIZE_OF_CK_ATTRIBUTE
     if capacity is None:
         return ck.CKR_OK, (size, None)
     if not isinstance(capacity, list) or len(capacity) < len(rows):
         return ck.CKR_BUFFER_TOO_SMALL, (ck.CK_UNAVAILABLE_INFORMATION, None)
     worst, answers = ck.CKR_OK, []
-    for value, (_, room) in zip(rows.values(), capacity, strict=False):
-        rv, answer = _filled(value, room)
+    for (number, value), (_, room) in zip(rows.items(), capacity, strict=False):
+        if templates.is_template(number):
+            rv, told = _nested(templates.unpack(value), room)
+        else:
+            rv, told = _filled(value, room)
         worst = worst or rv
-        answers.append(answer)
+        answers.append((number, *told))
     return worst, (size, answers)
 
 
@@ -102,11 +107,10 @@ def C_SetAttributeValue(app: Application, handle: int, target: int, template: Te
 class Search:
     """A search: its result is fixed when it starts (section 5.7.7)."""
 
-    __slots__ = ("found", "private")
+    __slots__ = ("found",)
 
     def __init__(self, found: list[Any]) -> None:
         self.found = found
-        self.private = False
 
 
 def C_FindObjectsInit(app: Application, handle: int, template: Template) -> tuple[int]:

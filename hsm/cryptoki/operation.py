@@ -1,15 +1,17 @@
 """The active operation of a session: the rules that every Init, Update and Final share (PKCS#11 3.2, section 5.2).
 
-A result is computed once and kept until the caller has fetched it, so a size query or a buffer too small never
-consumes input nor computes another answer. Any other error ends the operation.
+A size query or a buffer too small consumes no input and computes no second answer: where the length is known
+beforehand nothing is computed, else the result is kept until the caller has fetched it. Any other error ends the
+operation, a fault of the engine included.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from hsm.application import Application, Session
+from hsm.application import Application, Login, Session
 from hsm.errors import TokenError
 from hsm.mechanisms import registry
 from hsm.objects.token_object import TokenObject
@@ -19,116 +21,169 @@ Sized = tuple[int, int, bytes | None]
 
 
 class Operation:
-    """One active operation: the mechanism's state, the key it uses and a result not yet fetched."""
+    """One active operation: the mechanism's state, the key it uses, and a result not yet fetched with its input."""
 
-    __slots__ = ("in_parts", "key", "mechanism", "private", "result", "state", "unauthenticated", "use")
+    __slots__ = ("given", "in_parts", "key", "login", "result", "state", "unauthenticated")
 
-    def __init__(self, use: str, mechanism: Any, state: Any, key: TokenObject | None) -> None:
-        self.use = use
-        self.mechanism = mechanism
+    def __init__(self, state: Any, key: TokenObject | None, login: Login | None) -> None:
         self.state = state
         self.key = key
-        self.private = key is not None and key.private
+        self.login = login
         self.unauthenticated = key is not None and key.flag(ck.CKA_ALWAYS_AUTHENTICATE)
+        self.given: bytes | None = None
         self.result: bytes | None = None
         self.in_parts = False
+
+    def is_over(self, session: Session) -> bool:
+        """Its key is gone, or is a private one and the login it was started under has ended."""
+        key = self.key
+        return key is not None and (not key.alive or (key.private and session.login is not self.login))
 
 
 def start(app: Application, handle: int, kind: str, mech: Any, key_handle: int | None) -> tuple[int]:
     """Every ...Init: checks in the standard's order, or cancels when the mechanism is NULL (section 5.8.1)."""
     session = app.session(handle)
     with session.lock:
+        active: Operation | None = session.active.get(kind)
+        if active is not None and active.is_over(session):
+            del session.active[kind]
+            active = None
         if mech is None:
-            if session.active.pop(kind, None) is None:
-                raise TokenError(ck.CKR_OPERATION_NOT_INITIALIZED, f"no {kind} operation to cancel")
+            if active is None:
+                raise TokenError(ck.CKR_ARGUMENTS_BAD, f"no mechanism, and no {kind} operation to cancel")
+            del session.active[kind]
             return (ck.CKR_OK,)
-        if kind in session.active:
+        if active is not None:
             raise TokenError(ck.CKR_OPERATION_ACTIVE, f"a {kind} operation is active already")
+        login = session.login
         entry = registry.find(mech.number, kind)
         key: TokenObject | None = None
         if key_handle is None:
             state = getattr(entry, kind)(entry.parameter(mech.parameter))
         else:
-            key = session.object(key_handle, ck.CKR_KEY_HANDLE_INVALID)
+            key = session.key(key_handle)
             session.partition.check_use(session, key, kind, entry)
             state = getattr(entry, kind)(key, entry.parameter(mech.parameter))
-        session.active[kind] = Operation(kind, entry, state, key)
+        session.active[kind] = Operation(state, key, login)
         return (ck.CKR_OK,)
 
 
-def current(session: Session, kind: str, *, in_parts: bool | None) -> Operation:
-    """The active operation, its key and right asked again at each use; one-shot after parts ends it."""
-    operation: Operation | None = session.active.get(kind)
-    if operation is None:
-        raise TokenError(ck.CKR_OPERATION_NOT_INITIALIZED, f"no {kind} operation is active")
-    if operation.key is not None:
-        if not operation.key.alive or not session.sees(operation.key):
-            del session.active[kind]
-            raise TokenError(ck.CKR_OPERATION_NOT_INITIALIZED, "the key of the operation is gone")
+@contextmanager
+def going_on(session: Session, kind: str) -> Iterator[Operation]:
+    """The active operation for one step of it, its key and right asked again; whatever goes wrong ends it."""
+    with session.lock:
+        active: Operation | None = session.active.get(kind)
+        if active is None:
+            raise TokenError(ck.CKR_OPERATION_NOT_INITIALIZED, f"no {kind} operation is active")
         try:
-            session.partition.check_right(session, operation.key, kind)
-        except TokenError:
-            del session.active[kind]
+            if active.is_over(session):
+                words = "the key of the operation is gone, or the login it was started under has ended"
+                raise TokenError(ck.CKR_OPERATION_NOT_INITIALIZED, words)
+            if active.key is not None:
+                session.partition.check_right(session, active.key, kind)
+            if active.unauthenticated:
+                raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "the key asks for a context-specific login first")
+            yield active
+        except BaseException:
+            session.active.pop(kind, None)
             raise
-    if operation.unauthenticated:
-        del session.active[kind]
-        raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "the key asks for a context-specific login first")
-    if in_parts is False and operation.in_parts:
-        del session.active[kind]
+
+
+def in_parts(active: Operation) -> None:
+    """Before an Update."""
+    several(active)
+    if active.result is not None:
+        raise TokenError(ck.CKR_OPERATION_ACTIVE, "the operation is finished, only its result is still to be fetched")
+    active.in_parts = True
+
+
+def several(active: Operation) -> None:
+    """Some mechanisms take their input in one part: for them there is no operation that goes on in parts."""
+    if not getattr(active.state, "multipart", True):
+        raise TokenError(ck.CKR_OPERATION_NOT_INITIALIZED, "this mechanism takes its input in one part")
+
+
+def in_one(active: Operation) -> None:
+    """Before a one-shot call."""
+    if active.in_parts:
         raise TokenError(ck.CKR_OPERATION_ACTIVE, "the operation went on in parts and can't be finished in one")
-    if in_parts:
-        operation.in_parts = True
-    return operation
 
 
-def deliver(session: Session, kind: str, operation: Operation, capacity: int | None) -> Sized:
-    """Hands out the kept result, or its length; the operation ends only when the bytes are on their way."""
-    result = operation.result
-    assert result is not None
+def too_small(bound: int, capacity: int | None) -> Sized | None:
+    """The answer where there is no room for output of a length known beforehand."""
     if capacity is None:
-        return ck.CKR_OK, len(result), None
-    if capacity < len(result):
-        return ck.CKR_BUFFER_TOO_SMALL, len(result), None
-    session.active.pop(kind, None)
-    return ck.CKR_OK, len(result), result
-
-
-def compute(session: Session, kind: str, operation: Operation, work: Callable[[], bytes]) -> None:
-    """Runs the last step once; the first output of a key fixes its uses, committed before the answer."""
-    if operation.result is not None:
-        return
-    try:
-        result = work()
-        if operation.key is not None:
-            session.partition.used(session, operation.key, kind)
-    except TokenError:
-        session.active.pop(kind, None)
-        raise
-    operation.result = result
+        return ck.CKR_OK, bound, None
+    return (ck.CKR_BUFFER_TOO_SMALL, bound, None) if capacity < bound else None
 
 
 def finish(
-    app: Application, handle: int, kind: str, capacity: int | None, in_parts: bool, work: Callable[[Any], bytes],
-    bound: Callable[[Any], int] | None = None,
+    app: Application, handle: int, kind: str, capacity: int | None, given: bytes | None, bound: Callable[[Any], int],
+    work: Callable[[Any], bytes],
 ) -> Sized:
-    """Every call that ends an operation with output: size query, too small a buffer, or the bytes."""
+    """Every call that ends an operation with output: size query, too small a buffer, or the bytes. ``given`` is the
+    input of a one-shot call; ``bound`` is exact, but for decryption."""
     session = app.session(handle)
-    with session.lock:
-        operation = current(session, kind, in_parts=None if in_parts else False)
-        if capacity is None and bound is not None and operation.result is None:
-            return ck.CKR_OK, bound(operation.state), None
-        compute(session, kind, operation, lambda: work(operation.state))
-        return deliver(session, kind, operation, capacity)
+    with going_on(session, kind) as active:
+        if given is None:
+            several(active)
+        else:
+            in_one(active)
+        if active.result is None and (capacity is None or kind != "decrypt"):
+            short = too_small(bound(active.state), capacity)
+            if short is not None:
+                return short
+        if active.result is None:
+            active.result, active.given = work(active.state), given
+            active.in_parts = given is None
+        elif active.given != given:
+            raise TokenError(ck.CKR_ENCRYPTED_DATA_INVALID, "not the ciphertext that the kept result belongs to")
+        short = too_small(len(active.result), capacity)
+        if short is not None:
+            return short
+        if active.key is not None:
+            # The first output of a key fixes its uses, committed before the answer.
+            session.partition.used(session, active.key, kind)
+        session.active.pop(kind, None)
+        return ck.CKR_OK, len(active.result), active.result
+
+
+def update(app: Application, handle: int, kind: str, data: bytes | None, capacity: int | None) -> Sized:
+    """Every Update with output: its exact length decides before any input is consumed."""
+    session = app.session(handle)
+    given = data or b""
+    with going_on(session, kind) as active:
+        in_parts(active)
+        bound = active.state.part_bound(len(given))
+        if capacity is None:
+            # Room for one byte, where none comes out: a client that keeps bytes in vectors (PyKCS11) hands NULL over
+            # again for a length of 0, and takes the part that was only measured for consumed.
+            return ck.CKR_OK, max(bound, min(len(given), 1)), None
+        short = too_small(bound, capacity)
+        if short is not None:
+            return short
+        part = bytes(active.state.update(given))
+        if part and active.key is not None:
+            session.partition.used(session, active.key, kind)
+        return ck.CKR_OK, len(part), part
 
 
 def feed(app: Application, handle: int, kind: str, data: bytes | None) -> tuple[int]:
     """Every Update without output."""
     session = app.session(handle)
-    with session.lock:
-        operation = current(session, kind, in_parts=True)
-        try:
-            operation.state.update(data or b"")
-        except TokenError:
-            session.active.pop(kind, None)
-            raise
+    with going_on(session, kind) as active:
+        in_parts(active)
+        active.state.update(data or b"")
+        return (ck.CKR_OK,)
+
+
+def verify(app: Application, handle: int, one_shot: bool, work: Callable[[Any], Any]) -> tuple[int]:
+    """C_Verify and C_VerifyFinal, which end the operation whatever they find (section 5.15.2)."""
+    session = app.session(handle)
+    with going_on(session, "verify") as active:
+        if one_shot:
+            in_one(active)
+        else:
+            several(active)
+        work(active.state)
+        session.active.pop("verify", None)
         return (ck.CKR_OK,)

@@ -7,7 +7,10 @@ from typing import Any
 from hsm.application import Application
 from hsm.cryptoki import operation
 from hsm.cryptoki.operation import Sized
-from pkcs11_shim import constants as ck
+
+
+def _length(state: Any) -> int:
+    return int(state.length)
 
 
 def C_SignInit(app: Application, session: int, mechanism: Any, key: int) -> tuple[int]:
@@ -15,9 +18,8 @@ def C_SignInit(app: Application, session: int, mechanism: Any, key: int) -> tupl
 
 
 def C_Sign(app: Application, session: int, data: bytes | None, capacity: int | None) -> Sized:
-    return operation.finish(
-        app, session, "sign", capacity, False, lambda s: bytes(s.one_shot(data or b"")), lambda s: int(s.length)
-    )
+    given = data or b""
+    return operation.finish(app, session, "sign", capacity, given, _length, lambda s: bytes(s.one_shot(given)))
 
 
 def C_SignUpdate(app: Application, session: int, data: bytes | None) -> tuple[int]:
@@ -25,26 +27,15 @@ def C_SignUpdate(app: Application, session: int, data: bytes | None) -> tuple[in
 
 
 def C_SignFinal(app: Application, session: int, capacity: int | None) -> Sized:
-    return operation.finish(
-        app, session, "sign", capacity, True, lambda s: bytes(s.finish()), lambda s: int(s.length)
-    )
+    return operation.finish(app, session, "sign", capacity, None, _length, lambda s: bytes(s.finish()))
 
 
 def C_VerifyInit(app: Application, session: int, mechanism: Any, key: int) -> tuple[int]:
     return operation.start(app, session, "verify", mechanism, key)
 
 
-def _verify(app: Application, handle: int, in_parts: bool, work: Any) -> tuple[int]:
-    session = app.session(handle)
-    with session.lock:
-        active = operation.current(session, "verify", in_parts=None if in_parts else False)
-        session.active.pop("verify", None)
-        work(active.state)
-        return (ck.CKR_OK,)
-
-
 def C_Verify(app: Application, session: int, data: bytes | None, signature: bytes | None) -> tuple[int]:
-    return _verify(app, session, False, lambda s: s.one_shot(data or b"", signature or b""))
+    return operation.verify(app, session, True, lambda s: s.one_shot(data or b"", signature or b""))
 
 
 def C_VerifyUpdate(app: Application, session: int, data: bytes | None) -> tuple[int]:
@@ -52,20 +43,4 @@ def C_VerifyUpdate(app: Application, session: int, data: bytes | None) -> tuple[
 
 
 def C_VerifyFinal(app: Application, session: int, signature: bytes | None) -> tuple[int]:
-    return _verify(app, session, True, lambda s: s.finish(signature or b""))
-
-
-def C_SessionCancel(app: Application, session: int, flags: int) -> tuple[int]:
-    """Cancels the operations named by ``flags``; those not active are no error (section 5.6.9)."""
-    opened = app.session(session)
-    rows = (
-        (ck.CKF_FIND_OBJECTS, "find"), (ck.CKF_DIGEST, "digest"), (ck.CKF_SIGN, "sign"), (ck.CKF_VERIFY, "verify"),
-        (ck.CKF_ENCRYPT, "encrypt"), (ck.CKF_DECRYPT, "decrypt"),
-    )
-    with opened.lock:
-        for bit, kind in rows:
-            if flags & bit:
-                opened.active.pop(kind, None)
-    return (ck.CKR_OK,)
-
-
+    return operation.verify(app, session, False, lambda s: s.finish(signature or b""))

@@ -47,11 +47,10 @@ class Stream:
         self.whole = whole
 
     def bound(self, length: int) -> int:
-        """The most that ``length`` more bytes and the end can give."""
-        total = len(self._held) + self._in % BLOCK * (not self.pads) + length
+        """What ``length`` more bytes and the end give: exactly, but that padding which is taken off is unknown yet."""
         if self.pads and self.encrypting:
-            return (total // BLOCK + 1) * BLOCK if total else BLOCK
-        return total
+            return self.part_bound(length) + BLOCK
+        return len(self._held) + length if self.pads else self.part_bound(length)
 
     def part_bound(self, length: int) -> int:
         """What an update with ``length`` bytes gives: whole blocks, or everything for a counter mode. Exact, as clients
