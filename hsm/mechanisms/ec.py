@@ -180,7 +180,7 @@ def _derive(key: Key, parameter: Any, template: dict[int, bytes]) -> dict[int, b
     try:
         peer = load_public(key.get(ck.CKA_EC_PARAMS), parameter.pPublicData)
     except ValueError:
-        raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "the other public key is no point of this curve") from None
+        raise TokenError(ck.CKR_PUBLIC_KEY_INVALID, "the other public key is no point of this curve") from None
     shared = key.native(private).exchange(ec.ECDH(), peer)
     wanted = int.from_bytes(template.get(ck.CKA_VALUE_LEN, b""), "little")
     if not wanted and template.get(ck.CKA_KEY_TYPE) != ck.CKK_GENERIC_SECRET.to_bytes(8, "little"):

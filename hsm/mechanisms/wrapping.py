@@ -10,6 +10,7 @@ from hsm.mechanisms import formats
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
+_AES = ck.CKK_AES.to_bytes(8, "little")
 _WRAPPING = {ck.CKR_DATA_LEN_RANGE: ck.CKR_KEY_SIZE_RANGE}
 _UNWRAPPING = {
     ck.CKR_ENCRYPTED_DATA_INVALID: ck.CKR_WRAPPED_KEY_INVALID,
@@ -36,6 +37,9 @@ def unwrapper(decrypt: Callable[..., Any], *, block: int = 0, secret_only: bool 
     def unwrap(key: Key, parameter: Any, wrapped: bytes, template: dict[int, bytes]) -> dict[int, bytes]:
         if (secret_only or block) and template[ck.CKA_CLASS] != ck.CKO_SECRET_KEY.to_bytes(8, "little"):
             raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, "this mechanism unwraps secret keys only", "CKA_CLASS")
+        if block and ck.CKA_VALUE_LEN not in template and template[ck.CKA_KEY_TYPE] != _AES:
+            words = "CKA_VALUE_LEN must be given: zeros may follow the key (section 5.18.4)"
+            raise TokenError(ck.CKR_TEMPLATE_INCOMPLETE, words, "CKA_VALUE_LEN")
         data = _renamed(_UNWRAPPING, lambda: bytes(decrypt(key, parameter).one_shot(wrapped)))
         wanted = int.from_bytes(template.get(ck.CKA_VALUE_LEN, b""), "little")
         if block and 0 < wanted <= len(data):

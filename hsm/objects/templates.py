@@ -7,7 +7,9 @@ one CKR_TEMPLATE_INCOMPLETE, a contradiction CKR_TEMPLATE_INCONSISTENT.
 
 from __future__ import annotations
 
+import hashlib
 import uuid
+from datetime import date
 from typing import Any, NoReturn
 
 from hsm.errors import TokenError
@@ -24,6 +26,11 @@ KINDS = {
     for rows in (*table.CLASSES.values(), *(kt.public for kt in table.KEY_TYPES.values()),
                  *(kt.private for kt in table.KEY_TYPES.values()))
     for row in rows
+}
+# What a template may say of a key's value, and the code where the value says otherwise (sections 4.10 and 5.18).
+_CONTRADICTED = {
+    ck.CKA_VALUE_LEN: ck.CKR_TEMPLATE_INCONSISTENT, ck.CKA_MODULUS_BITS: ck.CKR_TEMPLATE_INCONSISTENT,
+    ck.CKA_KEY_TYPE: ck.CKR_TEMPLATE_INCONSISTENT, ck.CKA_PUBLIC_KEY_INFO: ck.CKR_ATTRIBUTE_VALUE_INVALID,
 }
 # What C_CopyObject may change besides what may be modified anyway (section 5.7.2).
 _COPY_ALSO = (ck.CKA_TOKEN, ck.CKA_PRIVATE, ck.CKA_MODIFIABLE, ck.CKA_DESTROYABLE, ck.CKA_COPYABLE)
@@ -57,11 +64,19 @@ def _checked(number: int, value: Any) -> bytes:
         (kind == table.BOOL and value not in (TRUE, FALSE))
         or (kind == table.ULONG and len(value) != 8)
         or (kind == table.ULONGS and len(value) % 8)
-        or (kind == table.DATE and value and not (len(value) == 8 and value.isdigit()))
+        or (kind == table.DATE and value and not _is_date(value))
     )
     if wrong:
         _refuse(ck.CKR_ATTRIBUTE_VALUE_INVALID, number, "has a value of the wrong size or form")
     return bytes(value.lstrip(b"\0") if kind == table.BIG else value)
+
+
+def _is_date(value: bytes) -> bool:
+    """CK_DATE: year, month and day in digits (section 3.6)."""
+    try:
+        return len(value) == 8 and value.isdigit() and date(int(value[:4]), int(value[4:6]), int(value[6:])) is not None
+    except ValueError:
+        return False
 
 
 def pack(attributes: Attributes) -> bytes:
@@ -93,11 +108,26 @@ def for_create(given: Attributes, so: bool) -> Attributes:
     _permit(given, rows, 2, so)
     _require(given, rows, 1)
     if given[ck.CKA_CLASS] == ck.CKO_CERTIFICATE.to_bytes(8, "little"):
-        if given[ck.CKA_CERTIFICATE_TYPE] != ck.CKC_X_509.to_bytes(8, "little"):
-            _refuse(ck.CKR_ATTRIBUTE_VALUE_INVALID, ck.CKA_CERTIFICATE_TYPE, "must be CKC_X_509")
-        if not given.get(ck.CKA_VALUE) and not given.get(ck.CKA_URL):
-            _refuse(ck.CKR_TEMPLATE_INCOMPLETE, ck.CKA_VALUE, "or CKA_URL must be given")
+        given = _certificate(given)
     return _with_defaults(given, rows)
+
+
+def _certificate(given: Attributes) -> Attributes:
+    """Section 4.6: by value or by URL, the URL with hashes beside it; the check value is SHA-1's first three bytes."""
+    if given[ck.CKA_CERTIFICATE_TYPE] != ck.CKC_X_509.to_bytes(8, "little"):
+        _refuse(ck.CKR_ATTRIBUTE_VALUE_INVALID, ck.CKA_CERTIFICATE_TYPE, "must be CKC_X_509")
+    value = given.get(ck.CKA_VALUE)
+    if not value and not given.get(ck.CKA_URL):
+        _refuse(ck.CKR_TEMPLATE_INCOMPLETE, ck.CKA_VALUE, "or CKA_URL must be given")
+    for number in (ck.CKA_HASH_OF_SUBJECT_PUBLIC_KEY, ck.CKA_HASH_OF_ISSUER_PUBLIC_KEY):
+        if given.get(ck.CKA_URL) and not given.get(number):
+            _refuse(ck.CKR_TEMPLATE_INCOMPLETE, number, "must be given beside CKA_URL")
+    if not value:
+        return given
+    check = hashlib.sha1(value, usedforsecurity=False).digest()[:3]
+    if given.get(ck.CKA_CHECK_VALUE) not in (None, b"", check):
+        _refuse(ck.CKR_ATTRIBUTE_VALUE_INVALID, ck.CKA_CHECK_VALUE, "is not this certificate's")
+    return {ck.CKA_CHECK_VALUE: check, **given}
 
 
 def for_generate(given: Attributes, key_class: int, entry: Mechanism, so: bool) -> Attributes:
@@ -153,6 +183,8 @@ def _rows(given: Attributes) -> dict[int, Attribute]:
     if ck.CKA_CLASS not in given:
         _refuse(ck.CKR_TEMPLATE_INCOMPLETE, ck.CKA_CLASS, "must be given")
     object_class = int.from_bytes(given[ck.CKA_CLASS], "little")
+    if object_class == ck.CKO_SECRET_KEY:
+        _ignore(given)
     key_type = 0
     if object_class in table.KEY_CLASSES:
         if ck.CKA_KEY_TYPE not in given:
@@ -165,6 +197,12 @@ def _rows(given: Attributes) -> dict[int, Attribute]:
     if not table.known(object_class, key_type):
         _refuse(ck.CKR_TEMPLATE_INCONSISTENT, ck.CKA_KEY_TYPE, "does not go with this CKA_CLASS")
     return table.rows_of(object_class, key_type)
+
+
+def _ignore(given: Attributes) -> None:
+    """Secret keys have no CKA_CHECK_VALUE here, it would tell of a sensitive value; a token that doesn't support it
+    ignores it in templates (section 4.11)."""
+    given.pop(ck.CKA_CHECK_VALUE, None)
 
 
 def _permit(given: Attributes, rows: dict[int, Attribute], forbidden: int, so: bool) -> None:
@@ -194,7 +232,10 @@ def _with_defaults(given: Attributes, rows: dict[int, Attribute]) -> Attributes:
         for use in table.USES:
             if use in rows:
                 complete[use] = TRUE if use in uses and not (public and use == ck.CKA_DERIVE) else FALSE
-    return {**complete, **given}
+    complete = {**complete, **given}
+    if complete.get(ck.CKA_ALWAYS_AUTHENTICATE) == TRUE and complete[ck.CKA_PRIVATE] == FALSE:
+        _refuse(ck.CKR_TEMPLATE_INCONSISTENT, ck.CKA_ALWAYS_AUTHENTICATE, "needs CKA_PRIVATE to be TRUE (section 4.10)")
+    return complete
 
 
 def finish(
@@ -203,9 +244,10 @@ def finish(
 ) -> Attributes:
     """The complete object: template, value and what only the token sets. ``origin`` is how the value came to be."""
     object_class = int.from_bytes(attributes[ck.CKA_CLASS], "little")
-    for number in (ck.CKA_VALUE_LEN, ck.CKA_PUBLIC_KEY_INFO, ck.CKA_MODULUS_BITS, ck.CKA_KEY_TYPE):
+    for number, rv in _CONTRADICTED.items():
         if attributes.get(number) and number in material and attributes[number] != material[number]:
-            _refuse(ck.CKR_TEMPLATE_INCONSISTENT, number, "contradicts the key's value")
+            wrapped = origin == "unwrap" and number == ck.CKA_VALUE_LEN
+            _refuse(ck.CKR_WRAPPED_KEY_LEN_RANGE if wrapped else rv, number, "contradicts the key's value")
     whole = {**attributes, **material, ck.CKA_UNIQUE_ID: str(uuid.uuid4()).encode()}
     if object_class not in table.KEY_CLASSES:
         return whole
@@ -236,6 +278,8 @@ def _remember_guard(whole: Attributes, origin: str, base: Key | None) -> None:
 
 def for_copy(item: Key, given: Attributes, so: bool) -> Attributes:
     """C_CopyObject: the whole copy, as private, sensitive and unextractable as its source or more."""
+    if item.key_class == ck.CKO_SECRET_KEY:
+        _ignore(given)
     if item.get(ck.CKA_COPYABLE) == FALSE:
         _refuse(ck.CKR_ACTION_PROHIBITED, ck.CKA_COPYABLE, "is FALSE")
     rows = _rows_of(item)
@@ -243,13 +287,22 @@ def for_copy(item: Key, given: Attributes, so: bool) -> Attributes:
         _changeable(item, rows, number, value, so, _COPY_ALSO)
     if item.flag(ck.CKA_PRIVATE) and given.get(ck.CKA_PRIVATE) == FALSE:
         _refuse(ck.CKR_TEMPLATE_INCONSISTENT, ck.CKA_PRIVATE, "is TRUE and stays so in a copy")
-    return {**item.attributes, **given, ck.CKA_UNIQUE_ID: str(uuid.uuid4()).encode()}
+    copy = {**item.attributes, **given, ck.CKA_UNIQUE_ID: str(uuid.uuid4()).encode()}
+    if ck.CKA_TRUSTED in copy and not so:  # only the SO makes trusted objects, by copying too
+        if given.get(ck.CKA_TRUSTED) == TRUE:
+            _refuse(ck.CKR_ATTRIBUTE_READ_ONLY, ck.CKA_TRUSTED, "may be set to CK_TRUE by the SO only")
+        copy[ck.CKA_TRUSTED] = FALSE
+    return copy
 
 
 def for_set(item: Key, given: Attributes, so: bool) -> Attributes:
     """C_SetAttributeValue: the changes, all permitted or none."""
+    if item.key_class == ck.CKO_SECRET_KEY:
+        _ignore(given)
     if item.get(ck.CKA_MODIFIABLE) == FALSE:
         _refuse(ck.CKR_ACTION_PROHIBITED, ck.CKA_MODIFIABLE, "is FALSE")
+    if item.key_class == ck.CKO_CERTIFICATE and item.flag(ck.CKA_TRUSTED):
+        _refuse(ck.CKR_ACTION_PROHIBITED, ck.CKA_TRUSTED, "is TRUE: a trusted certificate can't be modified")
     rows = _rows_of(item)
     for number, value in given.items():
         _changeable(item, rows, number, value, so, (ck.CKA_COPYABLE,))
