@@ -8,6 +8,7 @@
 #include <string.h>
 
 enum { MOST_ENTRIES = 256, DEEPEST = 2, MOST_PARAMETER = 1 << 20, LARGEST = 64 << 20 };
+enum { SESSION_CANCEL = 71 }; /* its place in the function list */
 
 static bool grow(struct adyton_call *call, size_t more)
 {
@@ -107,8 +108,10 @@ void adyton_put_query(struct adyton_call *call, const CK_ATTRIBUTE *rows, CK_ULO
         return;
     for (CK_ULONG i = 0; i < count; i++) {
         const CK_ATTRIBUTE *row = &rows[i];
-        adyton_put_u64(call, row->type);
-        if (row->pValue != NULL && nests(row->type) && row->ulValueLen % sizeof(CK_ATTRIBUTE) == 0) {
+        /* Within an array the types come back, and what the caller has there is to be ignored (section 5.7.5). */
+        CK_ATTRIBUTE_TYPE type = depth == 0 ? row->type : 0;
+        adyton_put_u64(call, type);
+        if (row->pValue != NULL && nests(type) && row->ulValueLen % sizeof(CK_ATTRIBUTE) == 0) {
             adyton_put_u8(call, 2);
             adyton_put_query(call, row->pValue, row->ulValueLen / sizeof(CK_ATTRIBUTE), depth + 1);
         } else {
@@ -136,6 +139,20 @@ void adyton_put_mechanism(struct adyton_call *call, const CK_MECHANISM *mechanis
         adyton_put_u64(call, mechanism->mechanism);
         adyton_put_bytes(call, mechanism->pParameter, mechanism->ulParameterLen);
     }
+}
+
+/* Errors end an operation, those that the engine never hears of included (section 5.8.2 and its like). */
+void adyton_operation_over(CK_SESSION_HANDLE session, CK_FLAGS kind)
+{
+    struct adyton_call call;
+    unsigned char const *answer;
+    size_t length;
+    if (adyton_begin(&call, SESSION_CANCEL) != CKR_OK)
+        return;
+    adyton_put_u64(&call, session);
+    adyton_put_u64(&call, kind);
+    (void)adyton_exchange(&call, &answer, &length);
+    adyton_end(&call);
 }
 
 static bool take(struct adyton_answer *answer, void *out, size_t length)
@@ -204,10 +221,14 @@ bool adyton_get_query(struct adyton_answer *answer, CK_ATTRIBUTE *rows, CK_ULONG
     if (depth > DEEPEST || !adyton_get_u64(answer, &said) || said != count)
         return false;
     for (CK_ULONG i = 0; i < count; i++) {
+        uint64_t type = rows[i].type;
         uint64_t length;
         unsigned char kind;
+        if (depth > 0 && !adyton_get_u64(answer, &type))
+            return false;
         if (!adyton_get_u64(answer, &length) || !adyton_get_u8(answer, &kind) || kind > 2)
             return false;
+        rows[i].type = type;
         if (kind == 1 && (rows[i].pValue == NULL || length > rows[i].ulValueLen || !take(answer, rows[i].pValue, length)))
             return false;
         if (kind == 2 && (rows[i].pValue == NULL || length > rows[i].ulValueLen ||

@@ -24,6 +24,8 @@ ADYTON_INTERNAL void adyton_put_query(struct adyton_call *call, const CK_ATTRIBU
 ADYTON_INTERNAL void adyton_put_mechanism(struct adyton_call *call, const CK_MECHANISM *mechanism);
 /* generated/params.c: true if the mechanism's parameter was put as a structure. */
 ADYTON_INTERNAL bool adyton_put_parameter(struct adyton_call *call, const CK_MECHANISM *mechanism);
+/* Cancels the operation of this CKF_ kind in the session. */
+ADYTON_INTERNAL void adyton_operation_over(CK_SESSION_HANDLE session, CK_FLAGS kind);
 
 ADYTON_INTERNAL bool adyton_get_u8(struct adyton_answer *answer, unsigned char *value);
 ADYTON_INTERNAL bool adyton_get_u64(struct adyton_answer *answer, uint64_t *value);

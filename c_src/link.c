@@ -21,7 +21,7 @@
 
 enum { HELLO = 0xFFFF, LINK = 0xFFFE, HEADER = 8, ANSWER_HEADER = 12, CONTROL_FRAME = 512, CONNECT_ATTEMPTS = 3 };
 enum { PROTOCOL_MAJOR = 1, PROTOCOL_MINOR = 0 };
-static const CK_ULONG GET_SLOT_LIST = 4;
+enum { GET_SLOT_LIST = 4, GET_SLOT_INFO = 5 };
 
 atomic_int adyton_passing[ADYTON_PASSING_COUNT] = {-1, -1, -1};
 
@@ -432,8 +432,10 @@ CK_RV adyton_exchange(struct adyton_call *call, unsigned char const **answer, si
 {
     if (call->failed)
         return CKR_HOST_MEMORY;
-    if (call->length > ADYTON_MAX_FRAME)
+    if (call->length > ADYTON_MAX_FRAME) {
+        call->failed = (int)CKR_ARGUMENTS_BAD;
         return CKR_ARGUMENTS_BAD;
+    }
     unsigned function = (unsigned)get_number(call->data + 4, 2);
     *answer = call->data + ANSWER_HEADER;
     *length = 0;
@@ -460,6 +462,11 @@ CK_RV adyton_exchange(struct adyton_call *call, unsigned char const **answer, si
         *length = 9;
         return CKR_OK;
     }
+    /* Two functions that may not answer CKR_DEVICE_REMOVED (sections 5.5.1 and 5.5.2). */
+    if (rv == CKR_DEVICE_REMOVED && function == GET_SLOT_LIST)
+        return CKR_FUNCTION_FAILED;
+    if (rv == CKR_DEVICE_REMOVED && function == GET_SLOT_INFO)
+        return CKR_DEVICE_ERROR;
     return rv;
 }
 

@@ -144,8 +144,15 @@ def _stub(name: str, position: int, pointer: Any) -> str:
         + ("    if (!call.failed) {\n" if checks else "")
         + "".join(f"    {'    ' if checks else ''}{put}\n" for put in puts) + ("    }\n" if checks else "")
         + "    rv = call.failed ? (CK_RV)call.failed : adyton_exchange(&call, &answer.at, &answer.left);\n"
-        + reads + "    adyton_end(&call);\n    return rv;\n}\n\n"
+        + _over(name) + reads + "    adyton_end(&call);\n    return rv;\n}\n\n"
     )
+
+
+def _over(name: str) -> str:
+    """What the library refuses by itself ends the operation as well as what the engine refuses (section 5.8.2)."""
+    kinds = directions.WITHIN.get(name, ())
+    kind = name.removeprefix("C_") if name in directions.BEGUN_BY else kinds[0] if len(kinds) == 1 else ""
+    return f"    if (call.failed)\n        adyton_operation_over(a0, CKF_{kind.upper()});\n" if kind else ""
 
 
 def entry(found: dict[str, Any]) -> str:

@@ -132,10 +132,11 @@ def _blob(value: bytes) -> bytes:
 
 
 def _answers(rows: list[Any]) -> bytes:
+    """Each row: length and value; before them, within an array of attributes, the type that the caller is told."""
     parts = [_Q.pack(len(rows))]
-    for length, value in rows:
+    for *told, length, value in rows:
         kind = 0 if value is None else 2 if isinstance(value, list) else 1
-        parts.append(_Q.pack(length) + bytes((kind,)))
+        parts.append(struct.pack(f"<{len(told)}QQB", *told, length, kind))
         parts.append(b"" if value is None else _answers(value) if kind == 2 else value)
     return b"".join(parts)
 

@@ -174,7 +174,7 @@ def test_no_engine_to_be_had_is_no_slots(tmp_path: Path, monkeypatch: pytest.Mon
         count = ffi.new("CK_ULONG*", 7)
         good(m.C_GetSlotList(0, NULL, count))
         assert count[0] == 0
-        assert name(m.C_GetSlotInfo(0, ffi.new("CK_SLOT_INFO*"))) in ("CKR_SLOT_ID_INVALID", "CKR_DEVICE_REMOVED")
+        assert name(m.C_GetSlotInfo(0, ffi.new("CK_SLOT_INFO*"))) == "CKR_DEVICE_ERROR"
     told = subprocess.run([sys.executable, "-m", "hsm.cli.main", "status"], capture_output=True, text=True)
     assert "chmod 700" in told.stdout and told.returncode == 1
 

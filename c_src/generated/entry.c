@@ -462,6 +462,8 @@ CK_RV C_Encrypt(unsigned long a0, unsigned char * a1, unsigned long a2, unsigned
         adyton_put_u64(&call, a3 == NULL ? ADYTON_NULL : *a4);
     }
     rv = call.failed ? (CK_RV)call.failed : adyton_exchange(&call, &answer.at, &answer.left);
+    if (call.failed)
+        adyton_operation_over(a0, CKF_ENCRYPT);
     if ((rv == CKR_OK || rv == CKR_BUFFER_TOO_SMALL) && answer.at != NULL && !(adyton_get_out(&answer, a3, a4)))
         rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
@@ -483,6 +485,8 @@ CK_RV C_EncryptUpdate(unsigned long a0, unsigned char * a1, unsigned long a2, un
         adyton_put_u64(&call, a3 == NULL ? ADYTON_NULL : *a4);
     }
     rv = call.failed ? (CK_RV)call.failed : adyton_exchange(&call, &answer.at, &answer.left);
+    if (call.failed)
+        adyton_operation_over(a0, CKF_ENCRYPT);
     if ((rv == CKR_OK || rv == CKR_BUFFER_TOO_SMALL) && answer.at != NULL && !(adyton_get_out(&answer, a3, a4)))
         rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
@@ -503,6 +507,8 @@ CK_RV C_EncryptFinal(unsigned long a0, unsigned char * a1, unsigned long * a2)
         adyton_put_u64(&call, a1 == NULL ? ADYTON_NULL : *a2);
     }
     rv = call.failed ? (CK_RV)call.failed : adyton_exchange(&call, &answer.at, &answer.left);
+    if (call.failed)
+        adyton_operation_over(a0, CKF_ENCRYPT);
     if ((rv == CKR_OK || rv == CKR_BUFFER_TOO_SMALL) && answer.at != NULL && !(adyton_get_out(&answer, a1, a2)))
         rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
@@ -539,6 +545,8 @@ CK_RV C_Decrypt(unsigned long a0, unsigned char * a1, unsigned long a2, unsigned
         adyton_put_u64(&call, a3 == NULL ? ADYTON_NULL : *a4);
     }
     rv = call.failed ? (CK_RV)call.failed : adyton_exchange(&call, &answer.at, &answer.left);
+    if (call.failed)
+        adyton_operation_over(a0, CKF_DECRYPT);
     if ((rv == CKR_OK || rv == CKR_BUFFER_TOO_SMALL) && answer.at != NULL && !(adyton_get_out(&answer, a3, a4)))
         rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
@@ -560,6 +568,8 @@ CK_RV C_DecryptUpdate(unsigned long a0, unsigned char * a1, unsigned long a2, un
         adyton_put_u64(&call, a3 == NULL ? ADYTON_NULL : *a4);
     }
     rv = call.failed ? (CK_RV)call.failed : adyton_exchange(&call, &answer.at, &answer.left);
+    if (call.failed)
+        adyton_operation_over(a0, CKF_DECRYPT);
     if ((rv == CKR_OK || rv == CKR_BUFFER_TOO_SMALL) && answer.at != NULL && !(adyton_get_out(&answer, a3, a4)))
         rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
@@ -580,6 +590,8 @@ CK_RV C_DecryptFinal(unsigned long a0, unsigned char * a1, unsigned long * a2)
         adyton_put_u64(&call, a1 == NULL ? ADYTON_NULL : *a2);
     }
     rv = call.failed ? (CK_RV)call.failed : adyton_exchange(&call, &answer.at, &answer.left);
+    if (call.failed)
+        adyton_operation_over(a0, CKF_DECRYPT);
     if ((rv == CKR_OK || rv == CKR_BUFFER_TOO_SMALL) && answer.at != NULL && !(adyton_get_out(&answer, a1, a2)))
         rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
@@ -615,6 +627,8 @@ CK_RV C_Digest(unsigned long a0, unsigned char * a1, unsigned long a2, unsigned 
         adyton_put_u64(&call, a3 == NULL ? ADYTON_NULL : *a4);
     }
     rv = call.failed ? (CK_RV)call.failed : adyton_exchange(&call, &answer.at, &answer.left);
+    if (call.failed)
+        adyton_operation_over(a0, CKF_DIGEST);
     if ((rv == CKR_OK || rv == CKR_BUFFER_TOO_SMALL) && answer.at != NULL && !(adyton_get_out(&answer, a3, a4)))
         rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
@@ -631,6 +645,8 @@ CK_RV C_DigestUpdate(unsigned long a0, unsigned char * a1, unsigned long a2)
     adyton_put_u64(&call, a0);
     adyton_put_bytes(&call, a1, a2);
     rv = call.failed ? (CK_RV)call.failed : adyton_exchange(&call, &answer.at, &answer.left);
+    if (call.failed)
+        adyton_operation_over(a0, CKF_DIGEST);
     adyton_end(&call);
     return rv;
 }
@@ -645,6 +661,8 @@ CK_RV C_DigestKey(unsigned long a0, unsigned long a1)
     adyton_put_u64(&call, a0);
     adyton_put_u64(&call, a1);
     rv = call.failed ? (CK_RV)call.failed : adyton_exchange(&call, &answer.at, &answer.left);
+    if (call.failed)
+        adyton_operation_over(a0, CKF_DIGEST);
     adyton_end(&call);
     return rv;
 }
@@ -663,6 +681,8 @@ CK_RV C_DigestFinal(unsigned long a0, unsigned char * a1, unsigned long * a2)
         adyton_put_u64(&call, a1 == NULL ? ADYTON_NULL : *a2);
     }
     rv = call.failed ? (CK_RV)call.failed : adyton_exchange(&call, &answer.at, &answer.left);
+    if (call.failed)
+        adyton_operation_over(a0, CKF_DIGEST);
     if ((rv == CKR_OK || rv == CKR_BUFFER_TOO_SMALL) && answer.at != NULL && !(adyton_get_out(&answer, a1, a2)))
         rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
@@ -699,6 +719,8 @@ CK_RV C_Sign(unsigned long a0, unsigned char * a1, unsigned long a2, unsigned ch
         adyton_put_u64(&call, a3 == NULL ? ADYTON_NULL : *a4);
     }
     rv = call.failed ? (CK_RV)call.failed : adyton_exchange(&call, &answer.at, &answer.left);
+    if (call.failed)
+        adyton_operation_over(a0, CKF_SIGN);
     if ((rv == CKR_OK || rv == CKR_BUFFER_TOO_SMALL) && answer.at != NULL && !(adyton_get_out(&answer, a3, a4)))
         rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
@@ -715,6 +737,8 @@ CK_RV C_SignUpdate(unsigned long a0, unsigned char * a1, unsigned long a2)
     adyton_put_u64(&call, a0);
     adyton_put_bytes(&call, a1, a2);
     rv = call.failed ? (CK_RV)call.failed : adyton_exchange(&call, &answer.at, &answer.left);
+    if (call.failed)
+        adyton_operation_over(a0, CKF_SIGN);
     adyton_end(&call);
     return rv;
 }
@@ -733,6 +757,8 @@ CK_RV C_SignFinal(unsigned long a0, unsigned char * a1, unsigned long * a2)
         adyton_put_u64(&call, a1 == NULL ? ADYTON_NULL : *a2);
     }
     rv = call.failed ? (CK_RV)call.failed : adyton_exchange(&call, &answer.at, &answer.left);
+    if (call.failed)
+        adyton_operation_over(a0, CKF_SIGN);
     if ((rv == CKR_OK || rv == CKR_BUFFER_TOO_SMALL) && answer.at != NULL && !(adyton_get_out(&answer, a1, a2)))
         rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
@@ -801,6 +827,8 @@ CK_RV C_Verify(unsigned long a0, unsigned char * a1, unsigned long a2, unsigned 
     adyton_put_bytes(&call, a1, a2);
     adyton_put_bytes(&call, a3, a4);
     rv = call.failed ? (CK_RV)call.failed : adyton_exchange(&call, &answer.at, &answer.left);
+    if (call.failed)
+        adyton_operation_over(a0, CKF_VERIFY);
     adyton_end(&call);
     return rv;
 }
@@ -815,6 +843,8 @@ CK_RV C_VerifyUpdate(unsigned long a0, unsigned char * a1, unsigned long a2)
     adyton_put_u64(&call, a0);
     adyton_put_bytes(&call, a1, a2);
     rv = call.failed ? (CK_RV)call.failed : adyton_exchange(&call, &answer.at, &answer.left);
+    if (call.failed)
+        adyton_operation_over(a0, CKF_VERIFY);
     adyton_end(&call);
     return rv;
 }
@@ -829,6 +859,8 @@ CK_RV C_VerifyFinal(unsigned long a0, unsigned char * a1, unsigned long a2)
     adyton_put_u64(&call, a0);
     adyton_put_bytes(&call, a1, a2);
     rv = call.failed ? (CK_RV)call.failed : adyton_exchange(&call, &answer.at, &answer.left);
+    if (call.failed)
+        adyton_operation_over(a0, CKF_VERIFY);
     adyton_end(&call);
     return rv;
 }
