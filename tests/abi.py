@@ -97,6 +97,24 @@ class Module:
     def login(self, session: int, pin: str, user: int = ck.CKU_USER) -> int:
         return int(self.C_Login(session, user, pin.encode(), len(pin)))
 
+    def state(self, session: int) -> int:
+        """The session's CKS_..."""
+        info = ffi.new("CK_SESSION_INFO*")
+        good(self.C_GetSessionInfo(session, info))
+        return int(info.state)
+
+    def token(self, slot: int = 0) -> Any:
+        info = self.keep(ffi.new("CK_TOKEN_INFO*"))
+        good(self.C_GetTokenInfo(slot, info))
+        return info
+
+    def copy(self, session: int, source: int, rows: Rows) -> tuple[int, int]:
+        made = ffi.new("CK_OBJECT_HANDLE*")
+        return int(self.C_CopyObject(session, source, *self.template(rows), made)), int(made[0])
+
+    def change(self, session: int, target: int, rows: Rows) -> int:
+        return int(self.C_SetAttributeValue(session, target, *self.template(rows)))
+
     def create(self, session: int, rows: Rows | list[tuple[int, Any]]) -> tuple[int, int]:
         made = ffi.new("CK_OBJECT_HANDLE*")
         return int(self.C_CreateObject(session, *self.template(rows), made)), int(made[0])

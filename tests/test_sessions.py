@@ -1,0 +1,588 @@
+"""Sessions, logins and PINs through the C ABI: who is logged in where, what a logout ends, what wrong PINs cost."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from abi import NULL, Module, ffi, good, initialised, name
+
+from hsm.throwaway import ThrowAway
+from pkcs11_shim import constants as ck
+
+DATA = {ck.CKA_CLASS: ck.CKO_DATA}
+P256 = bytes.fromhex("06082a8648ce3d030107")
+USER_BITS = (ck.CKF_USER_PIN_COUNT_LOW, ck.CKF_USER_PIN_FINAL_TRY, ck.CKF_USER_PIN_LOCKED)
+SO_BITS = (ck.CKF_SO_PIN_COUNT_LOW, ck.CKF_SO_PIN_FINAL_TRY, ck.CKF_SO_PIN_LOCKED)
+LABEL = b"again".ljust(32)
+
+
+@pytest.fixture
+def m(adyton_token: Any) -> Iterator[Module]:
+    with initialised(adyton_token.module) as module:
+        yield module
+
+
+def login(m: Module, s: int, token: Any, user: int = ck.CKU_USER) -> None:
+    good(m.login(s, token.pin if user == ck.CKU_USER else token.so_pin, user))
+
+
+def wrong(m: Module, s: int, times: int, user: int = ck.CKU_USER) -> None:
+    for _ in range(times):
+        assert name(m.login(s, "not the PIN", user)) == "CKR_PIN_INCORRECT"
+
+
+def told(m: Module, bits: tuple[int, int, int]) -> tuple[bool, bool, bool]:
+    flags = m.token().flags
+    return bool(flags & bits[0]), bool(flags & bits[1]), bool(flags & bits[2])
+
+
+def set_pin(m: Module, s: int, old: str, new: str) -> str:
+    return name(m.C_SetPIN(s, old.encode(), len(old), new.encode(), len(new)))
+
+
+def ec_key(m: Module, s: int, private: Any = None) -> int:
+    rv, _, key = m.pair(s, ck.CKM_EC_KEY_PAIR_GEN, {ck.CKA_EC_PARAMS: P256}, private or {})
+    good(rv)
+    return int(key)
+
+
+# -- who is logged in
+
+
+def test_login_is_of_the_application_and_new_sessions_inherit_it(m: Module, adyton_token: Any) -> None:
+    one, read_only = m.session(), m.session(read_write=False)
+    assert (m.state(one), m.state(read_only)) == (ck.CKS_RW_PUBLIC_SESSION, ck.CKS_RO_PUBLIC_SESSION)
+    login(m, read_only, adyton_token)
+    assert (m.state(one), m.state(read_only)) == (ck.CKS_RW_USER_FUNCTIONS, ck.CKS_RO_USER_FUNCTIONS)
+    assert m.state(m.session()) == ck.CKS_RW_USER_FUNCTIONS
+    good(m.C_Logout(one))
+    assert (m.state(one), m.state(read_only)) == (ck.CKS_RW_PUBLIC_SESSION, ck.CKS_RO_PUBLIC_SESSION)
+
+
+def test_the_last_session_closed_logs_out(m: Module, adyton_token: Any) -> None:
+    one, two = m.session(), m.session()
+    login(m, one, adyton_token)
+    good(m.C_CloseSession(one))
+    assert m.state(two) == ck.CKS_RW_USER_FUNCTIONS
+    good(m.C_CloseSession(two))
+    assert m.state(m.session()) == ck.CKS_RW_PUBLIC_SESSION
+
+
+def test_closing_all_sessions_logs_out(m: Module, adyton_token: Any) -> None:
+    s = m.session()
+    login(m, s, adyton_token)
+    good(m.C_CloseAllSessions(0))
+    assert name(m.C_GetSessionInfo(s, ffi.new("CK_SESSION_INFO*"))) == "CKR_SESSION_HANDLE_INVALID"
+    assert m.state(m.session()) == ck.CKS_RW_PUBLIC_SESSION
+
+
+def test_the_so_works_in_read_write_sessions_only(m: Module, adyton_token: Any) -> None:
+    s, read_only = m.session(), m.session(read_write=False)
+    assert name(m.login(s, adyton_token.so_pin, ck.CKU_SO)) == "CKR_SESSION_READ_ONLY_EXISTS"
+    good(m.C_CloseSession(read_only))
+    login(m, s, adyton_token, ck.CKU_SO)
+    assert m.state(s) == ck.CKS_RW_SO_FUNCTIONS
+    made = ffi.new("CK_SESSION_HANDLE*")
+    rv = m.C_OpenSession(0, ck.CKF_SERIAL_SESSION, NULL, NULL, made)
+    assert name(rv) == "CKR_SESSION_READ_WRITE_SO_EXISTS"
+    good(m.C_Logout(s))
+    good(m.C_OpenSession(0, ck.CKF_SERIAL_SESSION, NULL, NULL, made))
+
+
+def test_the_so_sees_no_private_object(m: Module, adyton_token: Any) -> None:
+    s = m.session()
+    login(m, s, adyton_token)
+    key = m.make(s, {**DATA, ck.CKA_TOKEN: True, ck.CKA_PRIVATE: True})
+    good(m.C_Logout(s))
+    login(m, s, adyton_token, ck.CKU_SO)
+    assert m.find(s, {}) == []
+    assert name(m.C_DestroyObject(s, key)) == "CKR_OBJECT_HANDLE_INVALID"
+
+
+def test_two_threads_log_in_together_and_one_is_told_so(m: Module, adyton_token: Any) -> None:
+    for _ in range(10):
+        sessions = [m.session(), m.session()]
+        answers: list[str] = []
+        both(*(lambda s=s, a=answers: a.append(name(m.login(s, adyton_token.pin))) for s in sessions))
+        assert sorted(answers) == ["CKR_OK", "CKR_USER_ALREADY_LOGGED_IN"]
+        good(m.C_CloseAllSessions(0))
+
+
+def both(*work: Callable[[], Any]) -> None:
+    threads = [threading.Thread(target=w) for w in work]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def test_login_user_by_name(m: Module, adyton_token: Any) -> None:
+    s, pin = m.session(), adyton_token.pin.encode()
+    good(m.C_LoginUser(s, ck.CKU_USER, pin, len(pin), b"user", 4))
+    good(m.C_Logout(s))
+    assert name(m.C_LoginUser(s, ck.CKU_USER, pin, len(pin), b"so", 2)) == "CKR_PIN_INCORRECT"
+    good(m.C_LoginUser(s, ck.CKU_USER, pin, len(pin), NULL, 0))
+
+
+def test_login_by_name_and_pin_in_one(m: Module, adyton_token: Any) -> None:
+    s = m.session()
+    good(m.login(s, f"user:{adyton_token.pin}"))
+    good(m.C_Logout(s))
+    assert name(m.login(s, f"so:{adyton_token.so_pin}")) == "CKR_PIN_INCORRECT"
+    good(m.login(s, f"so:{adyton_token.so_pin}", ck.CKU_SO))
+
+
+# -- what a logout ends
+
+
+def test_logout_voids_private_handles_for_ever_and_keeps_public_ones(m: Module, adyton_token: Any) -> None:
+    s = m.session()
+    login(m, s, adyton_token)
+    private = m.make(s, {**DATA, ck.CKA_TOKEN: True, ck.CKA_PRIVATE: True, ck.CKA_LABEL: b"p"})
+    public = m.make(s, {**DATA, ck.CKA_LABEL: b"q"})
+    good(m.C_Logout(s))
+    login(m, s, adyton_token)
+    size = ffi.new("CK_ULONG*")
+    assert name(m.C_GetObjectSize(s, private, size)) == "CKR_OBJECT_HANDLE_INVALID"
+    good(m.C_GetObjectSize(s, public, size))
+    assert len(m.find(s, {ck.CKA_LABEL: b"p"})) == 1
+
+
+def test_logout_destroys_private_session_objects(m: Module, adyton_token: Any) -> None:
+    s = m.session()
+    login(m, s, adyton_token)
+    m.aes(s, label=b"private")
+    m.make(s, {**DATA, ck.CKA_LABEL: b"public"})
+    good(m.C_Logout(s))
+    login(m, s, adyton_token)
+    assert m.find(s, {ck.CKA_LABEL: b"private"}) == []
+    assert len(m.find(s, {ck.CKA_LABEL: b"public"})) == 1
+
+
+def test_an_operation_with_a_private_key_does_not_go_on_under_a_later_login(m: Module, adyton_token: Any) -> None:
+    s = m.session()
+    login(m, s, adyton_token)
+    rv, _, key = m.pair(
+        s, ck.CKM_EC_KEY_PAIR_GEN, {ck.CKA_EC_PARAMS: P256, ck.CKA_TOKEN: True}, {ck.CKA_TOKEN: True}
+    )
+    good(rv)
+    good(m.C_SignInit(s, m.mechanism(ck.CKM_ECDSA_SHA256), key))
+    good(m.C_SignUpdate(s, b"part", 4))
+    good(m.C_Logout(s))
+    login(m, s, adyton_token)
+    assert name(m.C_SignUpdate(s, b"part", 4)) == "CKR_OPERATION_NOT_INITIALIZED"
+    key = m.find(s, {ck.CKA_CLASS: ck.CKO_PRIVATE_KEY})[0]
+    good(m.C_SignInit(s, m.mechanism(ck.CKM_ECDSA_SHA256), key))
+
+
+def test_a_new_init_after_a_logout_finds_nothing_active(m: Module, adyton_token: Any) -> None:
+    s = m.session()
+    login(m, s, adyton_token)
+    good(m.C_EncryptInit(s, m.mechanism(ck.CKM_AES_ECB), m.aes(s)))
+    good(m.C_Logout(s))
+    login(m, s, adyton_token)
+    good(m.C_EncryptInit(s, m.mechanism(ck.CKM_AES_ECB), m.aes(s)))
+
+
+def test_a_digest_outlives_a_logout(m: Module, adyton_token: Any) -> None:
+    s = m.session()
+    login(m, s, adyton_token)
+    good(m.C_DigestInit(s, m.mechanism(ck.CKM_SHA256)))
+    good(m.C_Logout(s))
+    good(m.C_DigestUpdate(s, b"x", 1))
+
+
+def test_session_objects_are_the_applications_and_die_with_their_session(m: Module) -> None:
+    one, two = m.session(), m.session()
+    item = m.make(one, {**DATA, ck.CKA_LABEL: b"mine"})
+    assert m.read(two, item, ck.CKA_LABEL) == b"mine"
+    good(m.C_CloseSession(one))
+    assert name(m.C_DestroyObject(two, item)) == "CKR_OBJECT_HANDLE_INVALID"
+    assert m.find(two, {ck.CKA_LABEL: b"mine"}) == []
+
+
+def test_a_key_destroyed_in_the_middle_ends_the_operation(m: Module, adyton_token: Any) -> None:
+    one, two = m.session(), m.session()
+    login(m, one, adyton_token)
+    key = m.aes(two)
+    good(m.C_EncryptInit(one, m.mechanism(ck.CKM_AES_ECB), key))
+    good(m.C_DestroyObject(two, key))
+    assert name(m.output(m.C_Encrypt, one, bytes(16), 16)[0]) == "CKR_OPERATION_NOT_INITIALIZED"
+
+
+# -- a login for each use of a key
+
+
+@pytest.fixture
+def guarded(m: Module, adyton_token: Any) -> tuple[int, int]:
+    """A session, the user logged in, and a key that asks for a login at each use."""
+    s = m.session()
+    login(m, s, adyton_token)
+    return s, ec_key(m, s, {ck.CKA_ALWAYS_AUTHENTICATE: True})
+
+
+def again(m: Module, s: int, pin: str) -> str:
+    return name(m.login(s, pin, ck.CKU_CONTEXT_SPECIFIC))
+
+
+def test_context_specific_login_needs_an_operation_that_asks(m: Module, adyton_token: Any, guarded: Any) -> None:
+    s, _ = guarded
+    assert again(m, s, adyton_token.pin) == "CKR_OPERATION_NOT_INITIALIZED"
+    good(m.C_SignInit(s, m.mechanism(ck.CKM_ECDSA), ec_key(m, s)))
+    assert again(m, s, adyton_token.pin) == "CKR_OPERATION_NOT_INITIALIZED"
+    good(m.output(m.C_Sign, s, bytes(32), 32)[0])
+
+
+def test_context_specific_login_is_good_for_one_operation_in_all_its_parts(
+    m: Module, adyton_token: Any, guarded: Any
+) -> None:
+    s, key = guarded
+    mechanism = m.mechanism(ck.CKM_ECDSA_SHA256)
+    good(m.C_SignInit(s, mechanism, key))
+    assert again(m, s, adyton_token.pin) == "CKR_OK"
+    for _ in range(2):
+        good(m.C_SignUpdate(s, b"part", 4))
+    good(m.output(m.C_SignFinal, s)[0])
+    good(m.C_SignInit(s, mechanism, key))
+    assert name(m.output(m.C_Sign, s, b"x", 1)[0]) == "CKR_USER_NOT_LOGGED_IN"
+    assert name(m.output(m.C_Sign, s, b"x", 1)[0]) == "CKR_OPERATION_NOT_INITIALIZED"
+
+
+def test_a_wrong_context_specific_pin_counts_and_leaves_the_operation(
+    m: Module, adyton_token: Any, guarded: Any
+) -> None:
+    s, key = guarded
+    good(m.C_SignInit(s, m.mechanism(ck.CKM_ECDSA), key))
+    assert again(m, s, "not the PIN") == "CKR_PIN_INCORRECT"
+    assert told(m, USER_BITS) == (True, False, False)
+    assert m.state(s) == ck.CKS_RW_USER_FUNCTIONS
+    assert again(m, s, f"user:{adyton_token.pin}") == "CKR_OK"
+    good(m.output(m.C_Sign, s, bytes(32), 32)[0])
+
+
+def test_wrong_context_specific_pins_lock_the_pin_and_log_out(m: Module, adyton_token: Any, guarded: Any) -> None:
+    s, key = guarded
+    good(m.C_SignInit(s, m.mechanism(ck.CKM_ECDSA), key))
+    assert {again(m, s, "not the PIN") for _ in range(9)} == {"CKR_PIN_INCORRECT"}
+    assert again(m, s, "not the PIN") == "CKR_PIN_LOCKED"
+    assert m.state(s) == ck.CKS_RW_PUBLIC_SESSION
+
+
+def test_a_key_that_asks_for_a_login_at_each_use_must_be_private(m: Module, adyton_token: Any) -> None:
+    s = m.session()
+    login(m, s, adyton_token)
+    rv, *_ = m.pair(
+        s, ck.CKM_EC_KEY_PAIR_GEN, {ck.CKA_EC_PARAMS: P256}, {ck.CKA_ALWAYS_AUTHENTICATE: True, ck.CKA_PRIVATE: False}
+    )
+    assert name(rv) == "CKR_TEMPLATE_INCONSISTENT"
+
+
+# -- PINs
+
+
+@pytest.mark.parametrize(("user", "bits"), [(ck.CKU_USER, USER_BITS), (ck.CKU_SO, SO_BITS)], ids=["user", "so"])
+def test_pin_flags_tell_the_truth_at_every_moment(
+    m: Module, adyton_token: Any, user: int, bits: tuple[int, int, int]
+) -> None:
+    s = m.session()
+    assert told(m, bits) == (False, False, False)
+    wrong(m, s, 1, user)
+    assert told(m, bits) == (True, False, False)
+    login(m, s, adyton_token, user)
+    assert told(m, bits) == (False, False, False)
+    good(m.C_Logout(s))
+    wrong(m, s, 8, user)
+    assert told(m, bits) == (True, False, False)
+    wrong(m, s, 1, user)
+    assert told(m, bits) == (True, True, False)
+    wrong(m, s, 1, user)
+    assert told(m, bits) == (True, False, True)
+    right = adyton_token.pin if user == ck.CKU_USER else adyton_token.so_pin
+    assert name(m.login(s, right, user)) == "CKR_PIN_LOCKED"
+
+
+def test_the_so_frees_a_locked_user_pin_and_no_key_is_lost(m: Module, adyton_token: Any) -> None:
+    s = m.session()
+    login(m, s, adyton_token)
+    m.aes(s, token=True, label=b"kept")
+    good(m.C_Logout(s))
+    wrong(m, s, 10)
+    login(m, s, adyton_token, ck.CKU_SO)
+    good(m.C_InitPIN(s, b"24682468", 8))
+    assert told(m, USER_BITS) == (False, False, False)
+    good(m.C_Logout(s))
+    good(m.login(s, "24682468"))
+    assert len(m.find(s, {ck.CKA_LABEL: b"kept"})) == 1
+
+
+def test_a_pin_that_can_be_nobodys_is_wrong_and_costs_no_try(m: Module, adyton_token: Any) -> None:
+    s = m.session()
+    for pin in ("", "1", "1" * 256):
+        assert name(m.login(s, pin)) == "CKR_PIN_INCORRECT"
+    assert told(m, USER_BITS) == (False, False, False)
+
+
+def test_ten_wrong_pins_lock_for_good_also_through_a_restart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADYTON_HOME", str(tmp_path / "pool"))
+    stop = [sys.executable, "-m", "hsm.cli.main", "stop"]
+    with initialised(ThrowAway().module) as m:
+        good(m.C_InitToken(0, b"12345678", 8, LABEL))
+        s = m.session()
+        wrong(m, s, 10, ck.CKU_SO)
+        subprocess.run(stop, check=True, env={**os.environ, "ADYTON_HOME": str(tmp_path / "pool")}, capture_output=True)
+        m.C_CloseSession(s)
+        assert told(m, SO_BITS) == (True, False, True)
+        assert name(m.login(m.session(), "12345678", ck.CKU_SO)) == "CKR_PIN_LOCKED"
+        good(m.C_CloseAllSessions(0))
+        assert name(m.C_InitToken(0, b"12345678", 8, LABEL)) == "CKR_PIN_LOCKED"
+    subprocess.run(stop, check=True, capture_output=True)
+
+
+def test_set_pin_in_every_state_of_a_session(m: Module, adyton_token: Any) -> None:
+    """Nobody logged in: the user's; logged in: one's own; never in a read-only session."""
+    s, read_only = m.session(), m.session(read_write=False)
+    assert set_pin(m, s, adyton_token.pin, "11112222") == "CKR_OK"
+    assert set_pin(m, read_only, "11112222", "33334444") == "CKR_SESSION_READ_ONLY"
+    good(m.login(s, "11112222"))
+    assert set_pin(m, read_only, "11112222", "33334444") == "CKR_SESSION_READ_ONLY"
+    assert set_pin(m, s, "11112222", "33334444") == "CKR_OK"
+    good(m.C_CloseSession(read_only))
+    good(m.C_Logout(s))
+    login(m, s, adyton_token, ck.CKU_SO)
+    assert set_pin(m, s, adyton_token.so_pin, "55556666") == "CKR_OK"
+    good(m.C_Logout(s))
+    good(m.login(s, "55556666", ck.CKU_SO))
+    good(m.C_Logout(s))
+    good(m.login(s, "33334444"))
+
+
+def test_a_wrong_old_pin_counts_as_one_at_login_does(m: Module, adyton_token: Any) -> None:
+    s = m.session()
+    assert set_pin(m, s, "not the PIN", "11112222") == "CKR_PIN_INCORRECT"
+    assert told(m, USER_BITS) == (True, False, False)
+    for _ in range(9):
+        set_pin(m, s, "not the PIN", "11112222")
+    assert set_pin(m, s, adyton_token.pin, "11112222") == "CKR_PIN_LOCKED"
+
+
+def test_a_user_without_a_pin(m: Module, adyton_token: Any) -> None:
+    pin = adyton_token.so_pin.encode()
+    good(m.C_InitToken(0, pin, len(pin), LABEL))
+    assert not m.token().flags & ck.CKF_USER_PIN_INITIALIZED
+    s = m.session()
+    assert name(m.login(s, "12345678")) == "CKR_USER_PIN_NOT_INITIALIZED"
+    assert set_pin(m, s, "12345678", "11112222") == "CKR_PIN_INCORRECT"
+    login(m, s, adyton_token, ck.CKU_SO)
+    good(m.C_InitPIN(s, b"12345678", 8))
+    assert m.token().flags & ck.CKF_USER_PIN_INITIALIZED
+
+
+# -- the token
+
+
+def test_initialising_again_checks_the_so_pin_and_destroys_everything_but_slot_and_serial(
+    m: Module, adyton_token: Any
+) -> None:
+    s = m.session()
+    login(m, s, adyton_token)
+    m.aes(s, token=True)
+    m.make(s, {**DATA, ck.CKA_TOKEN: True})
+    serial = bytes(ffi.buffer(m.token().serialNumber))
+    pin = adyton_token.so_pin.encode()
+    assert name(m.C_InitToken(0, pin, len(pin), LABEL)) == "CKR_SESSION_EXISTS"
+    good(m.C_CloseAllSessions(0))
+    assert name(m.C_InitToken(0, b"not the PIN", 11, LABEL)) == "CKR_PIN_INCORRECT"
+    assert told(m, SO_BITS) == (True, False, False)
+    good(m.C_InitToken(0, pin, len(pin), LABEL))
+    assert told(m, SO_BITS) == (False, False, False)
+    assert bytes(ffi.buffer(m.token().serialNumber)) == serial
+    assert bytes(ffi.buffer(m.token().label)) == LABEL
+    s = m.session()
+    login(m, s, adyton_token, ck.CKU_SO)
+    good(m.C_InitPIN(s, adyton_token.pin.encode(), len(adyton_token.pin)))
+    good(m.C_Logout(s))
+    login(m, s, adyton_token)
+    assert m.find(s, {}) == []
+
+
+def test_another_applications_session_keeps_the_token_from_being_initialised(m: Module, adyton_token: Any) -> None:
+    code = """
+import sys
+from abi import *
+m = Module(sys.argv[1]); good(m.C_Initialize(NULL)); m.session(); print(flush=True); sys.stdin.read()
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    other = subprocess.Popen(
+        [sys.executable, "-c", code, adyton_token.module], env=environment, stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert other.stdout is not None
+    other.stdout.readline()
+    pin = adyton_token.so_pin.encode()
+    assert m.token().ulSessionCount == 0
+    assert name(m.C_InitToken(0, pin, len(pin), LABEL)) == "CKR_SESSION_EXISTS"
+    other.communicate(b"")
+
+
+def test_texts_are_padded_with_blanks_and_ended_by_nothing(m: Module, adyton_token: Any) -> None:
+    slot, token = ffi.new("CK_SLOT_INFO*"), m.token()
+    good(m.C_GetSlotInfo(0, slot))
+    texts = [token.label, token.manufacturerID, token.model, token.serialNumber]
+    for text in (*texts, slot.slotDescription, slot.manufacturerID):
+        raw = bytes(ffi.buffer(text))
+        assert b"\0" not in raw and raw.decode().strip(" ")
+    assert bytes(ffi.buffer(token.label)).rstrip(b" ") == adyton_token.label.encode()
+    assert not token.flags & ck.CKF_CLOCK_ON_TOKEN
+    assert bytes(ffi.buffer(token.utcTime)) == b" " * 16
+    assert slot.flags == ck.CKF_TOKEN_PRESENT
+
+
+def test_slot_and_token_answer_before_any_list_and_the_counts_are_this_applications(adyton_token: Any) -> None:
+    with initialised(adyton_token.module) as m:
+        good(m.C_GetSlotInfo(0, ffi.new("CK_SLOT_INFO*")))
+        assert (m.token().ulSessionCount, m.token().ulRwSessionCount) == (0, 0)
+        m.session()
+        m.session(read_write=False)
+        assert (m.token().ulSessionCount, m.token().ulRwSessionCount) == (2, 1)
+        assert m.token().ulMaxSessionCount == m.token().ulMaxRwSessionCount == ck.CK_EFFECTIVELY_INFINITE
+        good(m.C_CloseAllSessions(0))
+        assert (m.token().ulSessionCount, m.token().ulRwSessionCount) == (0, 0)
+
+
+def test_every_mechanism_that_is_listed_has_its_information(m: Module) -> None:
+    count = ffi.new("CK_ULONG*")
+    good(m.C_GetMechanismList(0, NULL, count))
+    numbers = ffi.new("CK_MECHANISM_TYPE[]", count[0])
+    good(m.C_GetMechanismList(0, numbers, count))
+    assert len(set(numbers)) == count[0] > 60
+    for number in numbers:
+        info = ffi.new("CK_MECHANISM_INFO*")
+        good(m.C_GetMechanismInfo(0, number, info))
+        assert info.flags and info.ulMinKeySize <= info.ulMaxKeySize
+
+
+# -- cancelling
+
+
+def test_session_cancel_ends_what_is_named_and_nothing_else(m: Module, adyton_token: Any) -> None:
+    s = m.session()
+    login(m, s, adyton_token)
+    key = m.aes(s)
+    good(m.C_FindObjectsInit(s, NULL, 0))
+    good(m.C_DigestInit(s, m.mechanism(ck.CKM_SHA256)))
+    good(m.C_EncryptInit(s, m.mechanism(ck.CKM_AES_ECB), key))
+    good(m.C_SessionCancel(s, 0))
+    good(m.C_SessionCancel(s, ck.CKF_SIGN | ck.CKF_MESSAGE_ENCRYPT | ck.CKF_ENCRYPT | ck.CKF_FIND_OBJECTS))
+    assert name(m.C_FindObjectsFinal(s)) == "CKR_OPERATION_NOT_INITIALIZED"
+    assert name(m.output(m.C_Encrypt, s, bytes(16), 16)[0]) == "CKR_OPERATION_NOT_INITIALIZED"
+    good(m.output(m.C_DigestFinal, s)[0])
+
+
+@pytest.mark.parametrize("kind", ["Encrypt", "Decrypt", "Sign", "Verify", "Digest"])
+def test_init_without_a_mechanism_cancels_what_is_active_and_is_an_error_otherwise(
+    m: Module, adyton_token: Any, kind: str
+) -> None:
+    s = m.session()
+    login(m, s, adyton_token)
+    number = {"Digest": ck.CKM_SHA256, "Sign": ck.CKM_AES_CMAC, "Verify": ck.CKM_AES_CMAC}.get(kind, ck.CKM_AES_ECB)
+    keys = () if kind == "Digest" else (m.aes(s),)
+    init = getattr(m, f"C_{kind}Init")
+    assert name(init(s, NULL, *keys)) == "CKR_ARGUMENTS_BAD"
+    good(init(s, m.mechanism(number), *keys))
+    good(init(s, NULL, *keys))
+    out = (bytes(16), 16) if kind == "Verify" else (ffi.new("CK_BYTE[64]"), ffi.new("CK_ULONG*", 64))
+    assert name(getattr(m, f"C_{kind}Final")(s, *out)) == "CKR_OPERATION_NOT_INITIALIZED"
+    good(init(s, m.mechanism(number), *keys))
+
+
+# -- several threads
+
+
+def test_a_login_that_comes_too_late_logs_nobody_in(m: Module, adyton_token: Any) -> None:
+    """One thread logs in while another closes all sessions: the next session is a public one, or the login was its."""
+    for _ in range(30):
+        s = m.session()
+        answers: list[str] = []
+        both(
+            lambda s=s, a=answers: a.append(name(m.login(s, adyton_token.pin))), lambda: good(m.C_CloseAllSessions(0))
+        )
+        assert answers[0] in ("CKR_OK", "CKR_SESSION_CLOSED", "CKR_SESSION_HANDLE_INVALID")
+        assert m.state(m.session()) == ck.CKS_RW_PUBLIC_SESSION
+        good(m.C_CloseAllSessions(0))
+
+
+def test_what_threads_leave_behind_keeps_no_token_busy(m: Module, adyton_token: Any) -> None:
+    """Sessions opened, closed and used by several threads at once are counted right, and leave no object behind."""
+    keep = m.session()
+    login(m, keep, adyton_token)
+    answers: set[str] = set()
+
+    def work() -> None:
+        for _ in range(40):
+            s = m.session()
+            other = threading.Thread(target=lambda s=s: m.C_CloseSession(s))
+            other.start()
+            made = ffi.new("CK_OBJECT_HANDLE*")
+            answers.add(name(m.C_CreateObject(s, *m.template({**DATA, ck.CKA_PRIVATE: True}), made)))
+            other.join()
+
+    both(*[work] * 4)
+    assert answers <= {"CKR_OK", "CKR_SESSION_CLOSED", "CKR_SESSION_HANDLE_INVALID"}
+    assert m.find(keep, {}) == []
+    good(m.C_CloseAllSessions(0))
+    pin = adyton_token.so_pin.encode()
+    good(m.C_InitToken(0, pin, len(pin), LABEL))
+
+
+def test_logins_and_logouts_amid_searches_and_uses(m: Module, adyton_token: Any) -> None:
+    """Private objects are made, found and used while another thread logs out and in: precise codes, no fault."""
+    keep = m.session()
+    login(m, keep, adyton_token)
+    stop = threading.Event()
+    answers: set[str] = set()
+
+    def use() -> None:
+        s = m.session()
+        while not stop.is_set():
+            rv, key = m.generate(s, ck.CKM_AES_KEY_GEN, {ck.CKA_VALUE_LEN: 16})
+            answers.add(name(rv))
+            answers.add(name(m.use("Encrypt", s, m.mechanism(ck.CKM_AES_ECB), key, bytes(16))[0]))
+            m.find(s, {ck.CKA_CLASS: ck.CKO_SECRET_KEY})
+
+    threads = [threading.Thread(target=use) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for _ in range(40):
+        good(m.C_Logout(keep))
+        login(m, keep, adyton_token)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    assert answers <= {
+        "CKR_OK", "CKR_USER_NOT_LOGGED_IN", "CKR_KEY_HANDLE_INVALID", "CKR_OPERATION_NOT_INITIALIZED",
+        "CKR_KEY_FUNCTION_NOT_PERMITTED",
+    }
+    good(m.C_Logout(keep))
+    login(m, keep, adyton_token)
+    assert m.find(keep, {}) == []
+
+
+def test_two_threads_in_one_session(m: Module, adyton_token: Any) -> None:
+    s = m.session()
+    login(m, s, adyton_token)
+    key = m.aes(s)
+    answers: set[str] = set()
+
+    def work() -> None:
+        for _ in range(100):
+            answers.add(name(m.use("Encrypt", s, m.mechanism(ck.CKM_AES_ECB), key, bytes(16))[0]))
+
+    both(work, work)
+    assert answers <= {"CKR_OK", "CKR_OPERATION_ACTIVE", "CKR_OPERATION_NOT_INITIALIZED"}
