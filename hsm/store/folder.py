@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import fcntl
 import os
-import shutil
 import sqlite3
 import stat
-import tempfile
 import time
-from urllib.parse import quote
 
 KEY_BYTES = 32
 FILES = ("pool.db", "device.key", "counters")
@@ -143,6 +140,10 @@ def _connect(path: str, *, uri: bool = False) -> sqlite3.Connection:
 
 def _read(path: str) -> sqlite3.Connection:
     """SQLite can't replay its log on a read-only disk: what a killed engine left there is replayed in a copy."""
+    import shutil
+    import tempfile
+    from urllib.parse import quote
+
     log = path + "-wal"
     if not (os.path.exists(log) and os.path.getsize(log)):
         return _connect(f"file:{quote(path)}?immutable=1", uri=True)

@@ -28,12 +28,12 @@ class Damaged(Exception):
 
 def derive(key: bytes, *place: bytes | int) -> bytes:
     """HKDF-Expand (RFC 5869) from a uniform key; ``place`` parts are length-prefixed, so none runs into the next."""
-    return HKDFExpand(SHA256(), KEY_BYTES, b"".join(_part(part) for part in place)).derive(key)
+    return HKDFExpand(SHA256(), KEY_BYTES, b"".join(map(_part, place))).derive(key)
 
 
 def _part(part: bytes | int) -> bytes:
     raw = part.to_bytes(8, "little") if isinstance(part, int) else part
-    return struct.pack("<I", len(raw)) + raw
+    return len(raw).to_bytes(4, "little") + raw
 
 
 def seal(key: bytes, data: bytes, aad: bytes) -> bytes:
@@ -48,19 +48,22 @@ def unseal(key: bytes, sealed: bytes, aad: bytes) -> bytes:
         raise Damaged from None
 
 
+_ATTRIBUTE = struct.Struct("<QI")
+
+
 def pack(attributes: dict[int, bytes]) -> bytes:
     """The canonical encoding of attributes: ascending by number."""
-    return b"".join(struct.pack("<QI", n, len(attributes[n])) + attributes[n] for n in sorted(attributes))
+    return b"".join([_ATTRIBUTE.pack(n, len(attributes[n])) + attributes[n] for n in sorted(attributes)])
 
 
 def unpack(data: bytes) -> dict[int, bytes]:
     found = {}
-    at = 0
-    while at < len(data):
-        number, length = struct.unpack_from("<QI", data, at)
-        at += 12
-        found[number] = data[at : at + length]
-        at += length
+    at, size = 0, len(data)
+    while at < size:
+        number, length = _ATTRIBUTE.unpack_from(data, at)
+        end = at + 12 + length
+        found[number] = data[at + 12 : end]
+        at = end
     return found
 
 

@@ -8,7 +8,6 @@ swapped is noticed by the heads (hsm/store/heads.py) and said in the log.
 from __future__ import annotations
 
 import os
-import secrets
 import sqlite3
 import sys
 import threading
@@ -31,6 +30,7 @@ _FAILURES = {
     sqlite3.SQLITE_NOMEM: (ck.CKR_DEVICE_MEMORY, "the engine is out of memory: nothing was changed"),
 }
 _FAILED = (ck.CKR_DEVICE_ERROR, "the store can't be read or written: nothing was changed")
+_AT_A_TIME = 256
 Head = TypeVar("Head", PoolHead, PartitionHead)
 
 
@@ -57,7 +57,7 @@ class Store:
     def _open(self, home: str | None) -> None:
         version = schema.version(self._database)
         if home is None:
-            self.device_key = secrets.token_bytes(sealing.KEY_BYTES)
+            self.device_key = os.urandom(sealing.KEY_BYTES)
         else:
             if self._read_only and version < len(schema.UPGRADES):
                 raise Unusable(f"{home} is read-only, and holds no pool of this version: none can be made there")
@@ -153,9 +153,7 @@ class Store:
         """The objects that lie wholly under the device key, or with the partition's key the others, in the order they
         were made. One that does not open is said and left out."""
         serial = self.heads[slot].serial
-        select = f"""SELECT object_id, generation, public, secret FROM objects
-                     WHERE slot = ? AND secret IS {'NOT' if partition_key else ''} NULL ORDER BY object_id"""
-        for object_id, generation, public, secret in self._rows(select, slot):
+        for object_id, generation, public, secret in self._objects(slot, sealed=partition_key is not None):
             try:
                 place = (serial, object_id, generation)
                 told = self._unseal_public(place, public, secret is not None)
@@ -163,10 +161,19 @@ class Store:
                 if partition_key is not None:
                     key = sealing.derive(partition_key, b"secret", *place)
                     attributes.update(sealing.unpack(sealing.unseal(key, secret, told)))
-            except (sealing.Damaged, OverflowError):
+            except (sealing.Damaged, OverflowError, TypeError):
                 self.note(slot, f"object {object_id} is damaged and left out")
                 continue
             yield object_id, attributes
+
+    def _objects(self, slot: int, *, sealed: bool) -> Iterator[tuple[Any, ...]]:
+        """Their rows, some at a time: neither is the store held while they are unsealed, nor are all here twice."""
+        select = f"""SELECT object_id, generation, public, secret FROM objects WHERE slot = ? AND object_id > ?
+                     AND secret IS {'NOT' if sealed else ''} NULL ORDER BY object_id LIMIT {_AT_A_TIME}"""
+        last: object = -1
+        while rows := self._rows(select, slot, last):
+            yield from rows
+            last = rows[-1][0]
 
     def _unseal_public(self, place: tuple[bytes, int, int], public: bytes, has_secret: bool) -> bytes:
         """The public part says by its AAD whether there is a secret one, so none can be taken away."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -91,7 +91,7 @@ class Transaction:
     def create_partition(self, record: dict[str, str]) -> int:
         slot = self.pool_head.next_slot
         self.pool_head.next_slot += 1
-        self.heads[slot] = PartitionHead(slot, secrets.token_hex(8).upper().encode())
+        self.heads[slot] = PartitionHead(slot, os.urandom(8).hex().upper().encode())
         self._touched.add(slot)
         self.audit({**record, "slot": str(slot)})
         return slot
@@ -158,8 +158,8 @@ class Transaction:
         same = (label, attributes.get(ck.CKA_PUBLIC_KEY_INFO, b""))
         known = self._names.get(same) if same[1] else None
         if known is None:
-            name = label if _AZURE_NAME.fullmatch(label) else b"p11-" + secrets.token_hex(16).encode()
-            known = self._names[same] = (name, secrets.token_hex(16).encode())
+            name = label if _AZURE_NAME.fullmatch(label) else b"p11-" + os.urandom(16).hex().encode()
+            known = self._names[same] = (name, os.urandom(16).hex().encode())
         return b"/".join(known)
 
     def _leave(self, slot: int, object_id: int) -> object:
