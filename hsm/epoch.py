@@ -34,3 +34,7 @@ class Epoch:
         with self._lock:
             self._now += 1
             _NUMBER.pack_into(self._page, 0, self._now)
+
+    def close(self) -> None:
+        self._page.close()
+        os.close(self.handle)

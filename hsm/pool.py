@@ -28,14 +28,14 @@ class Pool:
         self.lock = threading.RLock()
         self.applications: set[Application] = set()
         self.departed: deque[Application] = deque(maxlen=16)
-        self.epoch = Epoch()
         self.pin_cost = Cost.cheap() if cheap_pin and in_memory else Cost()
         self._claim = folder.claim(home)
+        self.epoch = Epoch()
         try:
             self.store = Store(None if in_memory else home)
             self.by_slot = {slot: Partition(self, slot) for slot in self.store.heads}
         except BaseException:
-            os.close(self._claim)
+            self._leave()
             raise
 
     def slots(self) -> list[int]:
@@ -62,6 +62,10 @@ class Pool:
 
     def close(self) -> None:
         self.store.close()
+        self._leave()
+
+    def _leave(self) -> None:
+        self.epoch.close()
         os.close(self._claim)
 
 

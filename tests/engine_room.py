@@ -6,7 +6,9 @@ For tests of what the store keeps: cheap PINs, and a child that kills itself at 
 from __future__ import annotations
 
 import os
+import select
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -205,8 +207,9 @@ class DiskPool:
     """``python``: what runs the engine instead of this interpreter (a script that may change the engine first)."""
 
     def __init__(self, home: Path, before: str = "") -> None:
+        home.mkdir(mode=0o700, exist_ok=True)
+        home.chmod(0o700)
         self.home = home
-        home.mkdir(mode=0o700)
         if before:
             script, wrapper = home / "engine.py", home / "python"
             script.write_text(
@@ -250,9 +253,9 @@ def end(pid: int, number: int) -> None:
             if b"--home" not in command.read():
                 return
         signal.pidfd_send_signal(handle, number)
-        import select
-
-        assert select.select([handle], [], [], 20)[0], "the engine does not end"
+        ended = select.poll()
+        ended.register(handle, select.POLLIN)
+        assert ended.poll(20_000), "the engine does not end"
     except (ProcessLookupError, FileNotFoundError):
         pass
     finally:
@@ -264,8 +267,6 @@ CHEAP = "from hsm.access import credentials\ncredentials.Cost.__new__.__defaults
 
 def serve(home: Path, *more: str) -> subprocess.Popen[str]:
     """An engine started by hand on a socket of its own, as ``adyton serve`` and systemd start one."""
-    import socket
-
     listening = socket.socket(socket.AF_UNIX)
     listening.bind(str(home / f"socket-{time.monotonic_ns()}"))
     listening.listen(8)

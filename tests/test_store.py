@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine_room import NO, SO, USER, Room, cheap_pins, crashes_at, refused, serve
+from engine_room import CHEAP, NO, SO, USER, DiskPool, Room, cheap_pins, crashes_at, refused, serve
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -266,6 +269,26 @@ def test_no_engine_starts_on_damage_without_words(home: Path) -> None:
     engine = serve(home)
     words = engine.communicate(timeout=30)[1]
     assert engine.returncode == 1 and "put its backup back" in words and "Traceback" not in words
+
+
+def test_damage_is_in_the_log_and_in_status(home: Path) -> None:
+    pool = DiskPool(home, CHEAP)
+    number = rows(home, "objects")[0][1]
+    edit(home, "UPDATE objects SET public = zeroblob(100) WHERE object_id = ?", number)
+    environment = {**os.environ, "ADYTON_HOME": str(home)}
+    command = [sys.executable, "-m", "hsm.cli.main"]
+    try:
+        subprocess.run([*command, "partition", "list"], env=environment, check=True, capture_output=True)
+        told = subprocess.run([*command, "status", "--json"], env=environment, capture_output=True, text=True)
+        engine = json.loads(told.stdout)["engine"]
+        assert json.loads(told.stdout)["partitions"][0]["damaged"] == 2
+        assert any(f"object {number} is damaged" in words for words in engine["damage"])
+        assert any("behind the engine's back" in words for words in engine["damage"])
+        shown = subprocess.run([*command, "status"], env=environment, capture_output=True, text=True).stdout
+        assert f"damage   partition 0: object {number} is damaged and left out" in shown
+        assert f"object {number} is damaged" in pool.log()
+    finally:
+        pool.stop()
 
 
 def test_a_store_of_a_later_version_is_refused_with_words(home: Path) -> None:

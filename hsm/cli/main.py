@@ -44,9 +44,12 @@ def _status(given: Arguments) -> int:
     text = (
         f"pool     {where.path} (from {where.source}, {kept})\n"
         f"module   {MODULE}, version {__version__}\n"
-        f"engine   pid {told['pid']}, version {told['version']}, {told['applications']} connections\n\n"
+        f"engine   pid {told['pid']}, version {told['version']}, {told['applications']} connections\n"
     )
-    return show(given, data, text + table(data["partitions"], COLUMNS))
+    if told["write_protected"]:
+        text += "disk     read-only: tokens are write-protected\n"
+    text += "".join(f"damage   {words}\n" for words in told["damage"])
+    return show(given, data, text + "\n" + table(data["partitions"], COLUMNS))
 
 
 def _explain(given: Arguments) -> int:

@@ -41,9 +41,14 @@ def _describe(partition: Partition) -> dict[str, Any]:
 def _status(listener: Listener, app: Application, request: dict[str, Any]) -> dict[str, Any]:
     pool = listener.pool
     partitions = [_describe(pool.by_slot[slot]) for slot in pool.slots()]
+    damage = [
+        f"{'the pool' if slot is None else f'partition {slot}'}: {words}"
+        for slot, sentences in list(pool.store.damage.items()) for words in sentences
+    ]
     return {
         "home": pool.home, "pid": os.getpid(), "version": __version__, "in_memory": pool.in_memory,
-        "applications": listener.clients, "partitions": partitions,
+        "applications": listener.clients, "partitions": partitions, "damage": damage,
+        "write_protected": pool.store.write_protected,
     }
 
 
