@@ -98,7 +98,7 @@ def test_the_start_is_light_and_soon(tmp_path: Path, monkeypatch: pytest.MonkeyP
             assert count[0] == 1
             memory = resident(pool.engines()[-1])
             pool.stop()
-            assert m.C_GetSlotList(0, NULL, count) == ck.CKR_DEVICE_REMOVED
+            assert m.C_GetSlotList(0, NULL, count) == ck.CKR_FUNCTION_FAILED  # once: the engine is gone
     new, soon = took[0] * 1000, min(took[1:]) * 1000
     print(f"\nfirst answer in {soon:.0f} ms (a new pool: {new:.0f} ms), {memory:.0f} MB idle")
     modules = set((pool.home / "modules").read_text().split())

@@ -90,7 +90,7 @@ def _explain(listener: Listener, app: Application, request: dict[str, Any]) -> d
 
 
 def _stop(listener: Listener, app: Application, request: dict[str, Any]) -> dict[str, Any]:
-    listener.stop()
+    listener.stopping = True  # the listener leaves once this is answered
     return {"pid": os.getpid()}
 
 

@@ -133,6 +133,8 @@ class Listener:
                 from hsm.server import admin
 
                 _send(connection, admin.answer(self, app, bytes(payload)))
+                if self.stopping:
+                    self.stop()
             else:
                 raise codec.Malformed("not a frame for the control connection")
 
