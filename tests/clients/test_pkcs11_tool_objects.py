@@ -143,7 +143,8 @@ def test_certificate(adyton_token: Any, tmp_path: Path) -> None:
     tool(adyton_token, "--write-object", pem, "--type", "cert", "--id", "0a", "--label", "leaf")
     certificate = x509.load_pem_x509_certificate(Path(pem).read_bytes())
     said = tool(adyton_token, "-O", "--type", "cert", login=False)
-    assert "subject:    DN: O=Adyton, CN=leaf" in said and f"serial:     {certificate.serial_number:X}" in said
+    serial = certificate.serial_number.to_bytes((certificate.serial_number.bit_length() + 7) // 8, "big").hex().upper()
+    assert "subject:    DN: O=Adyton, CN=leaf" in said and f"serial:     {serial}" in said
     for chosen in (["--id", "0a"], ["--label", "leaf"], ["--subject", certificate.subject.public_bytes().hex()]):
         tool(adyton_token, "--read-object", "--type", "cert", *chosen, "-o", der, login=False)
         assert x509.load_der_x509_certificate(Path(der).read_bytes()) == certificate
