@@ -7,15 +7,23 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { MOST_ENTRIES = 256, DEEPEST = 2, MOST_PARAMETER = 1 << 20, LARGEST = 64 << 20 };
-enum { SESSION_CANCEL = 71 }; /* its place in the function list */
+enum { MOST_ENTRIES = 256, DEEPEST = 2, ENTRY = sizeof(CK_ATTRIBUTE) };
+enum row_kind { NOTHING, BYTES, ROWS };
+enum mechanism_kind { NO_MECHANISM, NO_PARAMETER, RAW_PARAMETER };
 
-static bool grow(struct adyton_call *call, size_t more)
+void adyton_refuse(struct adyton_call *call, CK_RV why)
 {
-    if (call->failed)
+    if (call->failed == CKR_OK)
+        call->failed = why;
+}
+
+/* Room for `more` bytes in the request; what the old buffer held is wiped. */
+static bool grow(struct adyton_call *call, size_t more, CK_RV too_long)
+{
+    if (call->failed != CKR_OK)
         return false;
-    if (more > (size_t)LARGEST - call->length) {
-        call->failed = (int)CKR_DATA_LEN_RANGE;
+    if (more > (size_t)ADYTON_MOST_REQUEST - call->length) {
+        call->failed = too_long;
         return false;
     }
     if (call->length + more <= call->capacity)
@@ -23,7 +31,7 @@ static bool grow(struct adyton_call *call, size_t more)
     size_t capacity = (call->length + more) * 2;
     unsigned char *data = malloc(capacity);
     if (data == NULL) {
-        call->failed = (int)CKR_HOST_MEMORY;
+        call->failed = CKR_HOST_MEMORY;
         return false;
     }
     memcpy(data, call->data, call->length);
@@ -35,34 +43,55 @@ static bool grow(struct adyton_call *call, size_t more)
     return true;
 }
 
-void adyton_put_raw(struct adyton_call *call, const void *bytes, CK_ULONG length)
+static void append(struct adyton_call *call, const void *bytes, size_t length, CK_RV too_long)
 {
-    if (length == 0 || !grow(call, length))
+    if (length == 0 || !grow(call, length, too_long))
         return;
     memcpy(call->data + call->length, bytes, length);
     call->length += length;
 }
 
+void adyton_put_raw(struct adyton_call *call, const void *bytes, size_t length)
+{
+    append(call, bytes, length, CKR_ARGUMENTS_BAD);
+}
+
 void adyton_put_u8(struct adyton_call *call, unsigned char value)
 {
-    adyton_put_raw(call, &value, 1);
+    append(call, &value, 1, CKR_ARGUMENTS_BAD);
 }
 
 void adyton_put_u64(struct adyton_call *call, uint64_t value)
 {
-    adyton_put_raw(call, &value, sizeof value);
+    append(call, &value, sizeof value, CKR_ARGUMENTS_BAD);
 }
 
-void adyton_put_bytes(struct adyton_call *call, const void *bytes, CK_ULONG length)
+void adyton_put_room(struct adyton_call *call, const void *out, const CK_ULONG *room)
+{
+    if (out == NULL)
+        adyton_put_u64(call, ADYTON_NULL);
+    else
+        adyton_put_u64(call, *room == ADYTON_NULL ? ADYTON_NULL - 1 : *room);
+}
+
+void adyton_put_bytes(struct adyton_call *call, const void *bytes, CK_ULONG length, CK_RV too_long)
 {
     if (bytes == NULL) {
-        if (length != 0 && !call->failed)
-            call->failed = (int)CKR_ARGUMENTS_BAD;
+        if (length != 0)
+            adyton_refuse(call, CKR_ARGUMENTS_BAD);
         adyton_put_u64(call, ADYTON_NULL);
         return;
     }
     adyton_put_u64(call, length);
-    adyton_put_raw(call, bytes, length);
+    append(call, bytes, length, too_long);
+}
+
+bool adyton_put_count(struct adyton_call *call, const void *rows, CK_ULONG count)
+{
+    if ((rows == NULL && count != 0) || count > MOST_ENTRIES)
+        adyton_refuse(call, CKR_ARGUMENTS_BAD);
+    adyton_put_u64(call, count);
+    return call->failed == CKR_OK;
 }
 
 static bool nests(CK_ATTRIBUTE_TYPE type)
@@ -70,92 +99,98 @@ static bool nests(CK_ATTRIBUTE_TYPE type)
     return type == CKA_WRAP_TEMPLATE || type == CKA_UNWRAP_TEMPLATE || type == CKA_DERIVE_TEMPLATE;
 }
 
-static bool rows_fit(struct adyton_call *call, const CK_ATTRIBUTE *rows, CK_ULONG count, int depth)
+static void put_rows(struct adyton_call *call, const CK_ATTRIBUTE *rows, CK_ULONG count, int depth);
+
+static void put_row(struct adyton_call *call, const CK_ATTRIBUTE *row, int depth)
 {
-    if ((rows == NULL && count != 0) || count > MOST_ENTRIES || depth > DEEPEST) {
-        if (!call->failed)
-            call->failed = (int)CKR_ARGUMENTS_BAD;
-        return false;
+    adyton_put_u64(call, row->type);
+    if (row->pValue == NULL) {
+        if (row->ulValueLen != 0)
+            adyton_refuse(call, CKR_ATTRIBUTE_VALUE_INVALID);
+        adyton_put_u8(call, NOTHING);
+    } else if ((row->type & CKF_ARRAY_ATTRIBUTE) != 0 && row->type != CKA_ALLOWED_MECHANISMS && !nests(row->type)) {
+        /* An array of what we don't know, perhaps of addresses; the engine doesn't know the type either. */
+        adyton_put_u8(call, BYTES);
+        adyton_put_bytes(call, row->pValue, 0, CKR_ATTRIBUTE_VALUE_INVALID);
+    } else if (nests(row->type)) {
+        /* A length that is no whole number of attributes: those bytes would be addresses of this process. */
+        if (row->ulValueLen % ENTRY != 0 || row->ulValueLen / ENTRY > MOST_ENTRIES || depth == DEEPEST)
+            adyton_refuse(call, CKR_ATTRIBUTE_VALUE_INVALID);
+        else
+            put_rows(call, row->pValue, row->ulValueLen / ENTRY, depth + 1);
+    } else {
+        adyton_put_u8(call, BYTES);
+        adyton_put_bytes(call, row->pValue, row->ulValueLen, CKR_ATTRIBUTE_VALUE_INVALID);
     }
-    adyton_put_u64(call, count);
-    return true;
 }
 
-void adyton_put_template(struct adyton_call *call, const CK_ATTRIBUTE *rows, CK_ULONG count, int depth)
+static void put_rows(struct adyton_call *call, const CK_ATTRIBUTE *rows, CK_ULONG count, int depth)
 {
-    if (!rows_fit(call, rows, count, depth))
+    if (depth > 0)
+        adyton_put_u8(call, ROWS);
+    if (!adyton_put_count(call, rows, count))
+        return;
+    for (CK_ULONG i = 0; i < count && call->failed == CKR_OK; i++)
+        put_row(call, &rows[i], depth);
+}
+
+void adyton_put_template(struct adyton_call *call, const CK_ATTRIBUTE *rows, CK_ULONG count)
+{
+    put_rows(call, rows, count, 0);
+}
+
+/* What an earlier call could not tell is no room, though as a number it is the largest. */
+static CK_ULONG room_of(const CK_ATTRIBUTE *row)
+{
+    return row->ulValueLen == CK_UNAVAILABLE_INFORMATION ? 0 : row->ulValueLen;
+}
+
+/* Types and the room for their values. What lies in an array of attributes is not looked at: section 5.7.5 has the
+ * types there ignored, so that nothing tells which of its values are arrays again. */
+void adyton_put_query(struct adyton_call *call, const CK_ATTRIBUTE *rows, CK_ULONG count)
+{
+    if (!adyton_put_count(call, rows, count))
         return;
     for (CK_ULONG i = 0; i < count; i++) {
-        const CK_ATTRIBUTE *row = &rows[i];
-        adyton_put_u64(call, row->type);
-        if (row->pValue == NULL) {
-            if (row->ulValueLen != 0 && !call->failed)
-                call->failed = (int)CKR_ATTRIBUTE_VALUE_INVALID;
-            adyton_put_u8(call, 0);
-        } else if (nests(row->type) && row->ulValueLen % sizeof(CK_ATTRIBUTE) == 0) {
-            adyton_put_u8(call, 2);
-            adyton_put_template(call, row->pValue, row->ulValueLen / sizeof(CK_ATTRIBUTE), depth + 1);
-        } else {
-            adyton_put_u8(call, 1);
-            adyton_put_bytes(call, row->pValue, row->ulValueLen);
-        }
+        adyton_put_u64(call, rows[i].type);
+        adyton_put_u8(call, rows[i].pValue != NULL);
+        adyton_put_u64(call, room_of(&rows[i]));
     }
 }
 
-void adyton_put_query(struct adyton_call *call, const CK_ATTRIBUTE *rows, CK_ULONG count, int depth)
-{
-    if (!rows_fit(call, rows, count, depth))
-        return;
-    for (CK_ULONG i = 0; i < count; i++) {
-        const CK_ATTRIBUTE *row = &rows[i];
-        /* Within an array the types come back, and what the caller has there is to be ignored (section 5.7.5). */
-        CK_ATTRIBUTE_TYPE type = depth == 0 ? row->type : 0;
-        adyton_put_u64(call, type);
-        if (row->pValue != NULL && nests(type) && row->ulValueLen % sizeof(CK_ATTRIBUTE) == 0) {
-            adyton_put_u8(call, 2);
-            adyton_put_query(call, row->pValue, row->ulValueLen / sizeof(CK_ATTRIBUTE), depth + 1);
-        } else {
-            adyton_put_u8(call, row->pValue != NULL);
-            adyton_put_u64(call, row->ulValueLen);
-        }
-    }
-}
-
+/* A parameter travels if the table of parameters knows its form. Of any other only its being there is told: bytes of
+ * unknown form may be addresses of this process. */
 void adyton_put_mechanism(struct adyton_call *call, const CK_MECHANISM *mechanism)
 {
     if (mechanism == NULL) {
-        adyton_put_u8(call, 0);
+        adyton_put_u8(call, NO_MECHANISM);
         adyton_put_u64(call, 0);
-    } else if (mechanism->pParameter == NULL) {
-        if (mechanism->ulParameterLen != 0 && !call->failed)
-            call->failed = (int)CKR_MECHANISM_PARAM_INVALID;
-        adyton_put_u8(call, 1);
-        adyton_put_u64(call, mechanism->mechanism);
-    } else if (mechanism->ulParameterLen > MOST_PARAMETER) {
-        if (!call->failed)
-            call->failed = (int)CKR_MECHANISM_PARAM_INVALID;
-    } else if (!adyton_put_parameter(call, mechanism)) {
-        adyton_put_u8(call, 2);
-        adyton_put_u64(call, mechanism->mechanism);
-        adyton_put_bytes(call, mechanism->pParameter, mechanism->ulParameterLen);
-    }
-}
-
-/* Errors end an operation, those that the engine never hears of included (section 5.8.2 and its like). */
-void adyton_operation_over(CK_SESSION_HANDLE session, CK_FLAGS kind)
-{
-    struct adyton_call call;
-    unsigned char const *answer;
-    size_t length;
-    if (adyton_begin(&call, SESSION_CANCEL) != CKR_OK)
         return;
-    adyton_put_u64(&call, session);
-    adyton_put_u64(&call, kind);
-    (void)adyton_exchange(&call, &answer, &length);
-    adyton_end(&call);
+    }
+    if (mechanism->pParameter == NULL || mechanism->ulParameterLen == 0) {
+        if (mechanism->ulParameterLen != 0)
+            adyton_refuse(call, CKR_MECHANISM_PARAM_INVALID);
+        adyton_put_u8(call, NO_PARAMETER);
+        adyton_put_u64(call, mechanism->mechanism);
+        return;
+    }
+    CK_RV before = call->failed;
+    adyton_put_parameter(call, mechanism);
+    if (before == CKR_OK && call->failed != CKR_OK && call->failed != CKR_HOST_MEMORY)
+        call->failed = CKR_MECHANISM_PARAM_INVALID; /* whatever a pointer or a length inside was wrong for */
 }
 
-static bool take(struct adyton_answer *answer, void *out, size_t length)
+void adyton_put_raw_parameter(struct adyton_call *call, const CK_MECHANISM *mechanism, CK_ULONG length)
+{
+    adyton_put_u8(call, RAW_PARAMETER);
+    adyton_put_u64(call, mechanism->mechanism);
+    adyton_put_bytes(call, mechanism->pParameter, length, CKR_MECHANISM_PARAM_INVALID);
+}
+
+/* ---- answers ---- */
+
+/* `out` NULL passes over the bytes. */
+static bool take(struct adyton_answer *answer, void *out, uint64_t length)
 {
     if (length > answer->left)
         return false;
@@ -166,26 +201,39 @@ static bool take(struct adyton_answer *answer, void *out, size_t length)
     return true;
 }
 
-bool adyton_get_u8(struct adyton_answer *answer, unsigned char *value)
-{
-    return take(answer, value, 1);
-}
-
-bool adyton_get_u64(struct adyton_answer *answer, uint64_t *value)
+static bool take_u8(struct adyton_answer *answer, unsigned char *value)
 {
     return take(answer, value, sizeof *value);
 }
 
-bool adyton_get_out(struct adyton_answer *answer, CK_BYTE *out, CK_ULONG *length)
+bool adyton_get_u64(struct adyton_answer *answer, CK_ULONG *value)
+{
+    return take(answer, value, sizeof *value);
+}
+
+/* A length, and items of `size` if the caller gave room for them and it was enough. */
+static bool get_items(struct adyton_answer *answer, void *out, CK_ULONG *count, size_t size)
 {
     uint64_t said;
     unsigned char present;
-    if (!adyton_get_u64(answer, &said) || !adyton_get_u8(answer, &present))
+    if (!adyton_get_u64(answer, &said) || !take_u8(answer, &present) || present > 1)
         return false;
-    if (present && (out == NULL || said > *length || !take(answer, out, said)))
+    if (present && (out == NULL || said > *count || said > answer->left / size))
         return false;
-    *length = said;
-    return true;
+    if (!present && out != NULL && said != 0 && answer->rv == CKR_OK)
+        return false; /* no bytes, and yet no word of too little room */
+    *count = said;
+    return !present || take(answer, out, said * size);
+}
+
+bool adyton_get_out(struct adyton_answer *answer, CK_BYTE *out, CK_ULONG *length)
+{
+    return get_items(answer, out, length, sizeof *out);
+}
+
+bool adyton_get_ulongs(struct adyton_answer *answer, CK_ULONG *out, CK_ULONG *count)
+{
+    return get_items(answer, out, count, sizeof *out);
 }
 
 bool adyton_get_exact(struct adyton_answer *answer, void *out, CK_ULONG length)
@@ -194,47 +242,62 @@ bool adyton_get_exact(struct adyton_answer *answer, void *out, CK_ULONG length)
     return adyton_get_u64(answer, &said) && said == length && take(answer, out, length);
 }
 
-bool adyton_get_ulongs(struct adyton_answer *answer, CK_ULONG *out, CK_ULONG *count)
-{
-    uint64_t said;
-    unsigned char present;
-    if (!adyton_get_u64(answer, &said) || !adyton_get_u8(answer, &present))
-        return false;
-    if (present && (out == NULL || said > *count || !take(answer, out, said * sizeof *out)))
-        return false;
-    *count = said;
-    return true;
-}
-
 bool adyton_get_found(struct adyton_answer *answer, CK_ULONG *out, CK_ULONG most, CK_ULONG *count)
 {
     uint64_t said;
-    if (!adyton_get_u64(answer, &said) || said > most || !take(answer, out, said * sizeof *out))
+    if (!adyton_get_u64(answer, &said) || said > most || said > answer->left / sizeof *out)
         return false;
     *count = said;
+    return take(answer, out, said * sizeof *out);
+}
+
+/* The rows of an attribute array, into the caller's rows (NULL: there is no room, they are passed over). Each type is
+ * set; a value without a pointer is asked for its size; one without room makes the call CKR_BUFFER_TOO_SMALL. */
+static bool get_rows(struct adyton_answer *answer, CK_ATTRIBUTE *rows, uint64_t count, int depth)
+{
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t type;
+        uint64_t length;
+        unsigned char kind;
+        if (!adyton_get_u64(answer, &type) || !adyton_get_u64(answer, &length) || !take_u8(answer, &kind))
+            return false;
+        CK_ATTRIBUTE *row = rows == NULL ? NULL : &rows[i];
+        bool asked = row != NULL && row->pValue != NULL;
+        bool fits = asked && length <= room_of(row);
+        void *into = fits ? row->pValue : NULL;
+        if (row != NULL) {
+            row->type = type;
+            row->ulValueLen = asked && !fits ? CK_UNAVAILABLE_INFORMATION : length;
+        }
+        if (asked && !fits && answer->rv == CKR_OK)
+            answer->rv = CKR_BUFFER_TOO_SMALL;
+        if (kind == ROWS && length % ENTRY == 0 && depth < DEEPEST) {
+            if (!get_rows(answer, into, length / ENTRY, depth + 1))
+                return false;
+        } else if (kind != BYTES || !take(answer, into, length)) {
+            return false;
+        }
+    }
     return true;
 }
 
-bool adyton_get_query(struct adyton_answer *answer, CK_ATTRIBUTE *rows, CK_ULONG count, int depth)
+bool adyton_get_query(struct adyton_answer *answer, CK_ATTRIBUTE *rows, CK_ULONG count)
 {
     uint64_t said;
-    if (depth > DEEPEST || !adyton_get_u64(answer, &said) || said != count)
+    if (!adyton_get_u64(answer, &said) || said != count)
         return false;
     for (CK_ULONG i = 0; i < count; i++) {
-        uint64_t type = rows[i].type;
         uint64_t length;
         unsigned char kind;
-        if (depth > 0 && !adyton_get_u64(answer, &type))
+        if (!adyton_get_u64(answer, &length) || !take_u8(answer, &kind) || kind > ROWS)
             return false;
-        if (!adyton_get_u64(answer, &length) || !adyton_get_u8(answer, &kind) || kind > 2)
-            return false;
-        rows[i].type = type;
-        if (kind == 1 && (rows[i].pValue == NULL || length > rows[i].ulValueLen || !take(answer, rows[i].pValue, length)))
-            return false;
-        if (kind == 2 && (rows[i].pValue == NULL || length > rows[i].ulValueLen ||
-                          !adyton_get_query(answer, rows[i].pValue, length / sizeof(CK_ATTRIBUTE), depth + 1)))
+        if (kind != NOTHING && (rows[i].pValue == NULL || length > room_of(&rows[i])))
             return false;
         rows[i].ulValueLen = length;
+        if (kind == BYTES && !take(answer, rows[i].pValue, length))
+            return false;
+        if (kind == ROWS && (length % ENTRY != 0 || !get_rows(answer, rows[i].pValue, length / ENTRY, 1)))
+            return false;
     }
     return true;
 }

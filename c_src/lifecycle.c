@@ -14,6 +14,7 @@ struct adyton_state adyton_state = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
     .link_free = PTHREAD_COND_INITIALIZER,
     .control = {.fd = -1},
+    .links = {[0 ... ADYTON_LINKS - 1] = {.socket = {.fd = -1}}},
 };
 
 static pthread_once_t fork_handler_once = PTHREAD_ONCE_INIT;
@@ -56,9 +57,6 @@ CK_RV C_Initialize(void *pInitArgs)
     if (atomic_load(&adyton_state.initialised)) {
         rv = CKR_CRYPTOKI_ALREADY_INITIALIZED;
     } else {
-        for (int i = 0; i < ADYTON_LINKS; i++)
-            if (!adyton_state.links[i].busy)
-                adyton_state.links[i].socket.fd = -1;
         adyton_state.spawn_failed_at = 0;
         adyton_state.pid = getpid();
         atomic_store(&adyton_state.initialised, true);
@@ -73,6 +71,8 @@ CK_RV C_Finalize(void *pReserved)
         return CKR_ARGUMENTS_BAD;
     if (!atomic_load(&adyton_state.initialised))
         return CKR_CRYPTOKI_NOT_INITIALIZED;
+    int cancellation; /* a thread cancelled at a close() would keep the lock for ever */
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancellation);
     (void)pthread_mutex_lock(&adyton_state.lock);
     CK_RV rv = CKR_CRYPTOKI_NOT_INITIALIZED;
     if (atomic_exchange(&adyton_state.initialised, false)) {
@@ -82,6 +82,7 @@ CK_RV C_Finalize(void *pReserved)
     }
     (void)pthread_cond_broadcast(&adyton_state.link_free);
     (void)pthread_mutex_unlock(&adyton_state.lock);
+    (void)pthread_setcancelstate(cancellation, NULL);
     return rv;
 }
 

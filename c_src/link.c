@@ -4,8 +4,8 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -41,12 +41,24 @@ static uint64_t get_number(const unsigned char *at, int size)
 
 /* ---- sockets ---- */
 
+/* A host that has closed its standard descriptors would have a socket of ours there, and print into it. */
+static int above_standard(int fd)
+{
+    if (fd > STDERR_FILENO)
+        return fd;
+    int moved = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (moved >= 0)
+        (void)close(fd);
+    return moved >= 0 ? moved : fd;
+}
+
+/* On success `fd` is the socket's, and may have got another number. */
 static bool remember(struct adyton_socket *socket, int fd)
 {
     struct stat status;
     if (fstat(fd, &status) != 0)
         return false;
-    *socket = (struct adyton_socket){fd, status.st_dev, status.st_ino};
+    *socket = (struct adyton_socket){above_standard(fd), status.st_dev, status.st_ino};
     return true;
 }
 
@@ -67,7 +79,6 @@ static void close_socket(struct adyton_socket *socket)
 
 void adyton_drop_engine(void)
 {
-    adyton_state.epoch++;
     adyton_grants_forget();
     close_socket(&adyton_state.control);
     for (int i = 0; i < ADYTON_LINKS; i++) {
@@ -85,7 +96,6 @@ void adyton_drop_engine(void)
 
 void adyton_forget_parent(void)
 {
-    bool used = adyton_state.pid != 0;
     atomic_store(&adyton_state.initialised, false);
     adyton_state.pid = 0;
     for (int i = 0; i < ADYTON_PASSING_COUNT; i++) {
@@ -93,14 +103,12 @@ void adyton_forget_parent(void)
         if (fd >= 0)
             (void)close(fd);
     }
-    if (used)
-        close_socket(&adyton_state.control);
-    for (int i = 0; i < ADYTON_LINKS && used; i++) {
+    close_socket(&adyton_state.control);
+    for (int i = 0; i < ADYTON_LINKS; i++) {
         close_socket(&adyton_state.links[i].socket);
         adyton_state.links[i].busy = false;
         adyton_state.links[i].stale = false;
     }
-    adyton_state.epoch++;
     adyton_wait_reset();
     adyton_grants_forget_parent();
     (void)pthread_mutex_init(&adyton_state.lock, NULL);
@@ -138,6 +146,23 @@ static bool send_all(int fd, unsigned char *data, size_t length)
 
 /* ---- the control connection: hello, and links ---- */
 
+/* Keeps the first descriptor that ever came, in *passed; closes all others. */
+static void take_descriptors(struct msghdr *message, int *passed)
+{
+    for (struct cmsghdr *item = CMSG_FIRSTHDR(message); item != NULL; item = CMSG_NXTHDR(message, item)) {
+        if (item->cmsg_level != SOL_SOCKET || item->cmsg_type != SCM_RIGHTS)
+            continue;
+        for (size_t at = 0; CMSG_LEN(at + sizeof(int)) <= item->cmsg_len; at += sizeof(int)) {
+            int fd;
+            memcpy(&fd, CMSG_DATA(item) + at, sizeof fd);
+            if (*passed < 0)
+                *passed = fd;
+            else
+                (void)close(fd);
+        }
+    }
+}
+
 /* One message with a time limit; *passed takes the descriptor that came with it (-1 for none). */
 static ssize_t receive_within(int fd, unsigned char *data, size_t room, int64_t deadline, int *passed)
 {
@@ -159,10 +184,8 @@ static ssize_t receive_within(int fd, unsigned char *data, size_t room, int64_t 
         ssize_t received = recvmsg(fd, &message, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
         if (received < 0 && (errno == EINTR || errno == EAGAIN))
             continue;
-        struct cmsghdr *item = received < 0 ? NULL : CMSG_FIRSTHDR(&message);
-        if (item != NULL && item->cmsg_level == SOL_SOCKET && item->cmsg_type == SCM_RIGHTS &&
-            item->cmsg_len == CMSG_LEN(sizeof(int)) && *passed < 0)
-            memcpy(passed, CMSG_DATA(item), sizeof(int));
+        if (received >= 0)
+            take_descriptors(&message, passed);
         return received;
     }
 }
@@ -302,16 +325,18 @@ static CK_RV take_idle_or_new(int *taken)
     return rv == CKR_HOST_MEMORY && busy > 0 ? CKR_OK : rv; /* wait for one of those we have */
 }
 
-static CK_RV take_link(int *taken)
+/* *unknown: this process had no engine before, and found none. */
+static CK_RV take_link(int *taken, bool *unknown)
 {
     CK_RV rv = CKR_OK;
     *taken = -1;
+    *unknown = false;
     (void)pthread_mutex_lock(&adyton_state.lock);
     while (rv == CKR_OK && *taken < 0) {
         if (!atomic_load(&adyton_state.initialised))
             rv = CKR_CRYPTOKI_NOT_INITIALIZED;
-        else if (adyton_state.control.fd < 0)
-            rv = connect_engine();
+        else if (adyton_state.control.fd < 0 && (rv = connect_engine()) != CKR_OK)
+            *unknown = true;
         if (rv == CKR_OK)
             rv = take_idle_or_new(taken);
         if (rv == CKR_OK && *taken < 0)
@@ -373,7 +398,7 @@ static enum outcome receive_answer(struct adyton_call *call, int fd, unsigned fu
         if (!sized && have >= 4) {
             sized = true;
             whole = 4 + (size_t)get_number(call->data, 4);
-            if (whole < ANSWER_HEADER || whole > ADYTON_MAX_FRAME || have > whole)
+            if (whole < ANSWER_HEADER || whole > ADYTON_MOST_ANSWER || have > whole)
                 return MALFORMED;
             if (!make_room(call, whole, have))
                 return NO_ROOM;
@@ -394,10 +419,11 @@ static bool send_call(struct adyton_call *call, int fd, struct adyton_ahead *ahe
     return ahead->length > 0 ? send_pieces(fd, pieces, 3) : send_all(fd, call->data, call->length);
 }
 
-static CK_RV exchange(struct adyton_call *call, unsigned function, struct adyton_ahead *ahead, size_t *length)
+static CK_RV exchange(struct adyton_call *call, unsigned function, struct adyton_ahead *ahead, size_t *length,
+                      bool *unknown)
 {
     int index;
-    CK_RV rv = take_link(&index);
+    CK_RV rv = take_link(&index, unknown);
     if (rv != CKR_OK)
         return rv;
     /* Nobody else touches a busy link's descriptor but to shut it down. */
@@ -417,25 +443,20 @@ static CK_RV exchange(struct adyton_call *call, unsigned function, struct adyton
     }
 }
 
-CK_RV adyton_begin(struct adyton_call *call, unsigned function)
+bool adyton_begin(struct adyton_call *call, unsigned function)
 {
     call->data = call->inline_buffer;
     call->capacity = sizeof call->inline_buffer;
     call->length = HEADER;
-    call->link = -1;
-    call->failed = 0;
+    call->failed = CKR_OK;
     put_number(call->data + 4, function, 4);
-    return atomic_load(&adyton_state.initialised) ? CKR_OK : CKR_CRYPTOKI_NOT_INITIALIZED;
+    return atomic_load(&adyton_state.initialised);
 }
 
 CK_RV adyton_exchange(struct adyton_call *call, unsigned char const **answer, size_t *length)
 {
-    if (call->failed)
-        return CKR_HOST_MEMORY;
-    if (call->length > ADYTON_MAX_FRAME) {
-        call->failed = (int)CKR_ARGUMENTS_BAD;
-        return CKR_ARGUMENTS_BAD;
-    }
+    if (call->failed != CKR_OK)
+        return call->failed;
     unsigned function = (unsigned)get_number(call->data + 4, 2);
     *answer = call->data + ANSWER_HEADER;
     *length = 0;
@@ -445,8 +466,8 @@ CK_RV adyton_exchange(struct adyton_call *call, unsigned char const **answer, si
     size_t whole = 0;
     int cancellation; /* a thread cancelled within would keep its link for ever */
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancellation);
-    bool had_engine = adyton_state.control.fd >= 0;
-    CK_RV rv = exchange(call, function, &ahead, &whole);
+    bool unknown;
+    CK_RV rv = exchange(call, function, &ahead, &whole, &unknown);
     (void)pthread_setcancelstate(cancellation, NULL);
     *answer = call->data + ANSWER_HEADER;
     if (rv == CKR_OK) {
@@ -456,7 +477,7 @@ CK_RV adyton_exchange(struct adyton_call *call, unsigned char const **answer, si
         adyton_grants_after(function, &ahead, rv == CKR_OK && (*length < 9 || call->data[ANSWER_HEADER + 8] != 0));
         return rv;
     }
-    if (rv == CKR_DEVICE_REMOVED && function == GET_SLOT_LIST && !had_engine) {
+    if (rv == CKR_DEVICE_REMOVED && function == GET_SLOT_LIST && unknown) {
         /* No engine to be had: a library without slots, not a broken one. Programs go on with their other modules. */
         memset(call->data + ANSWER_HEADER, 0, 9); /* a count of none, and no array */
         *length = 9;

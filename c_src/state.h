@@ -23,7 +23,6 @@
 
 enum {
     ADYTON_LINKS = 16,                 /* connections that carry calls, per process */
-    ADYTON_MAX_FRAME = 64 * 1024 * 1024,
     ADYTON_DEADLINE_MS = 30 * 1000,    /* for hello and link answers; calls themselves may take as long as they like */
 };
 
@@ -45,7 +44,6 @@ struct adyton_state {
     pthread_cond_t link_free;
     atomic_bool initialised;
     pid_t pid;              /* who called C_Initialize */
-    unsigned epoch;         /* counts engines: a failure on an old one must not hurt its successor */
     struct adyton_socket control;
     struct adyton_link links[ADYTON_LINKS];
     int64_t spawn_failed_at; /* monotonic milliseconds, 0 never: an engine that can't start isn't tried at every call */

@@ -17,7 +17,9 @@ ROOT = Path(__file__).resolve().parent.parent
 LIBRARY = Path(__file__).resolve().parent / "adyton-pkcs11.so"
 FLAGS = (
     "-std=gnu11 -O2 -g1 -fPIC -shared -fvisibility=hidden -fstack-protector-strong -pthread "
-    "-Wall -Wextra -Werror -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-soname,adyton-pkcs11.so"
+    "-Wall -Wextra -Wconversion -Wshadow -Werror -Wl,-z,defs -Wl,-z,relro -Wl,-z,now -Wl,-soname,adyton-pkcs11.so "
+    # Our tables name our functions, also in a host that is linked with another module's.
+    "-Wl,-Bsymbolic-functions"
 ).split()
 FORTIFY = ["-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=2"]
 SANITIZE = "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer".split()

@@ -107,6 +107,34 @@ ROWS: dict[str, tuple[str, ...]] = {
     "C_GetSessionValidationFlags": ("u64", "u64", "ulong_out"),
 }
 
+# Functions that end their session's operation whatever they answer, save a size query or too small a buffer (section
+# 5.2): a call that the library refuses by itself has the engine end it too.
+ENDS: dict[str, tuple[str, ...]] = {
+    **{f"C_Encrypt{step}": ("CKF_ENCRYPT",) for step in ("", "Update", "Final")},
+    **{f"C_Decrypt{step}": ("CKF_DECRYPT",) for step in ("", "Update", "Final")},
+    **{f"C_Digest{step}": ("CKF_DIGEST",) for step in ("", "Update", "Final")},
+    **{f"C_Sign{step}": ("CKF_SIGN",) for step in ("", "Update", "Final")},
+    **{f"C_Verify{step}": ("CKF_VERIFY",) for step in ("", "Update", "Final")},
+    "C_SignRecover": ("CKF_SIGN_RECOVER",),
+    "C_VerifyRecover": ("CKF_VERIFY_RECOVER",),
+    "C_DigestEncryptUpdate": ("CKF_DIGEST", "CKF_ENCRYPT"),
+    "C_DecryptDigestUpdate": ("CKF_DECRYPT", "CKF_DIGEST"),
+    "C_SignEncryptUpdate": ("CKF_SIGN", "CKF_ENCRYPT"),
+    "C_DecryptVerifyUpdate": ("CKF_DECRYPT", "CKF_VERIFY"),
+}
+
+# What data longer than one message carries is answered with, by the list of return values of each function.
+_PLAIN = ("C_Encrypt", "C_EncryptUpdate", "C_Sign", "C_SignUpdate", "C_Verify", "C_VerifyUpdate", "C_SignRecover",
+          "C_DigestEncryptUpdate", "C_SignEncryptUpdate")
+_CIPHER = ("C_Decrypt", "C_DecryptUpdate", "C_DecryptDigestUpdate", "C_DecryptVerifyUpdate")
+TOO_LONG: dict[str, str] = {
+    **dict.fromkeys(_PLAIN, "CKR_DATA_LEN_RANGE"),
+    **dict.fromkeys(_CIPHER, "CKR_ENCRYPTED_DATA_LEN_RANGE"),
+    "C_InitPIN": "CKR_PIN_LEN_RANGE",
+    "C_SetPIN": "CKR_PIN_LEN_RANGE",
+    "C_UnwrapKey": "CKR_WRAPPED_KEY_LEN_RANGE",
+}
+
 
 def row(name: str) -> tuple[str, ...]:
     """The kinds of a function's arguments; the message, encapsulation and asynchronous calls carry their session."""

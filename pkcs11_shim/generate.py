@@ -14,7 +14,7 @@ from typing import Any
 import cffi
 
 from pkcs11_shim import directions, generate_codec
-from pkcs11_shim.parameters import MECHANISMS, STRUCTURES
+from pkcs11_shim.parameters import MECHANISMS, RAW, STRUCTURES, Field
 
 ROOT = Path(__file__).resolve().parent.parent
 BANNER = "/* Written by tools/generate from pkcs11.h and the tables of pkcs11_shim; not by hand. */\n"
@@ -69,95 +69,109 @@ def functions(ffi: Any) -> dict[str, Any]:
     return found
 
 
-def _argument(ctype: Any, name: str) -> str:
-    callback = ctype.kind == "function" or (ctype.kind == "pointer" and ctype.item.kind == "function")
-    return f"{'CK_NOTIFY' if callback else ctype.cname} {name}"
+# What an argument is called, by its declared type, where the row does not name it.
+_WORDS = {
+    "CK_SESSION_HANDLE": "session", "CK_SLOT_ID": "slot", "CK_OBJECT_HANDLE": "object", "CK_FLAGS": "flags",
+    "CK_USER_TYPE": "user", "CK_MECHANISM_TYPE": "type", "CK_MECHANISM *": "mechanism", "CK_ATTRIBUTE *": "rows",
+    "CK_NOTIFY": "notify", "void *": "pointer", "CK_OBJECT_HANDLE *": "objects", "CK_SESSION_HANDLE *": "opened",
+    "CK_SLOT_ID *": "slots", "CK_MECHANISM_TYPE *": "types", "CK_UTF8CHAR *": "text", "CK_BYTE *": "bytes",
+    "CK_ULONG": "length", "CK_ULONG *": "size", "CK_BBOOL": "flag",
+}
+_ROLES = {
+    "out": ("out", "room"), "fixedout": ("out", "length"), "ulongs": ("", "room"), "found": ("", "most", "count"),
+    "template": ("rows", "count"), "query": ("rows", "count"), "struct_out": ("info",), "label": ("label",),
+}
+_TELLING = {"out": ("CKR_BUFFER_TOO_SMALL",), "ulongs": ("CKR_BUFFER_TOO_SMALL",),
+            "query": ("CKR_BUFFER_TOO_SMALL", "CKR_ATTRIBUTE_SENSITIVE", "CKR_ATTRIBUTE_TYPE_INVALID")}
 
 
-def _stub(name: str, position: int, pointer: Any) -> str:
+def _arguments(name: str, kinds: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Type and name of each argument of a C function, the type as pkcs11.h writes it."""
+    header = (ROOT / "c_src/pkcs11.h").read_text()
+    declared = re.search(rf"^CK_RV {name}\((.*)\);$", header, re.M)
+    if declared is None:
+        raise Disagreement(f"{name} is not declared on one line")
+    types = declared[1].split(", ")
+    roles = [role for kind in kinds for role in _ROLES.get(kind, ("",) * len(directions.KINDS[kind]))]
+    words = [role or _WORDS.get(ctype, "value") for ctype, role in
+             zip(types, roles + [""] * (len(types) - len(roles)), strict=True)]
+    seen: dict[str, int] = {}
+    unique = []
+    for word in words:
+        seen[word] = seen.get(word, 0) + 1
+        unique.append(word if seen[word] == 1 else f"{word}{seen[word]}")
+    return list(zip(types, unique, strict=True))
+
+
+def _steps(name: str, kind: str, a: list[str]) -> tuple[str, str, str]:
+    """What one argument needs: a condition to refuse, how it is put, how its answer is got; each may be empty."""
+    too_long = directions.TOO_LONG.get(name, "CKR_ARGUMENTS_BAD")
+    forms = {
+        "u64": ("", "put_u64(&call, {0})", ""),
+        "bytes": ("", f"put_bytes(&call, {{0}}, {{1}}, {too_long})", ""),
+        "label": ("{0} == NULL", "put_raw(&call, {0}, 32)", ""),
+        "out": ("{1} == NULL", "put_room(&call, {0}, {1})", "get_out(&answer, {0}, {1})"),
+        "ulongs": ("{1} == NULL", "put_room(&call, {0}, {1})", "get_ulongs(&answer, {0}, {1})"),
+        "fixedout": ("({0} == NULL && {1} != 0)", "put_u64(&call, {1})", "get_exact(&answer, {0}, {1})"),
+        "found": ("{2} == NULL || ({0} == NULL && {1} != 0)", "put_u64(&call, {1})",
+                  "get_found(&answer, {0}, {1}, {2})"),
+        "ulong_out": ("{0} == NULL", "", "get_u64(&answer, {0})"),
+        "struct_out": ("{0} == NULL", "", "get_exact(&answer, {0}, sizeof *{0})"),
+        "template": ("", "put_template(&call, {0}, {1})", ""),
+        "query": ("", "put_query(&call, {0}, {1})", "get_query(&answer, {0}, {1})"),
+        "mechanism": ("", "put_mechanism(&call, {0})", ""),
+        "reserved": ("{0} != NULL", "", ""),
+        "ignored": ("", "", ""),
+        "rest": ("", "", ""),
+    }
+    check, put, get = (form.format(*a) for form in forms[kind])
+    return check, put and f"adyton_{put};", get and f"adyton_{get}"
+
+
+def _stub(name: str, position: int) -> str:
     """One C function: check pointers, put, exchange, get."""
     kinds = directions.row(name)
-    args = [f"a{i}" for i in range(len(pointer.args))]
-    signature = ", ".join(_argument(t, n) for t, n in zip(pointer.args, args, strict=True))
-    checks: list[str] = []
-    puts: list[str] = []
-    gets: list[str] = []
-    late: set[str] = set(args)
+    arguments = _arguments(name, kinds)
+    names = [n for _, n in arguments]
+    steps = []
+    unused = list(names)
     at = 0
     for kind in kinds:
-        width = len(directions.KINDS[kind])
-        a = args[at : at + width]
-        at += width
-        late -= set(a)
-        if kind in ("ignored",):
-            late |= set(a)
-        elif kind == "reserved":
-            checks.append(f"{a[0]} != NULL")
-        elif kind == "u64":
-            puts.append(f"adyton_put_u64(&call, {a[0]});")
-        elif kind == "bytes":
-            puts.append(f"adyton_put_bytes(&call, {a[0]}, {a[1]});")
-        elif kind == "label":
-            checks.append(f"{a[0]} == NULL")
-            puts.append(f"adyton_put_raw(&call, {a[0]}, 32);")
-        elif kind in ("out", "ulongs"):
-            checks.append(f"{a[1]} == NULL")
-            puts.append(f"adyton_put_u64(&call, {a[0]} == NULL ? ADYTON_NULL : *{a[1]});")
-            gets.append(f"adyton_get_{kind}(&answer, {a[0]}, {a[1]})")
-        elif kind == "fixedout":
-            checks.append(f"({a[0]} == NULL && {a[1]} != 0)")
-            puts.append(f"adyton_put_u64(&call, {a[1]});")
-            gets.append(f"adyton_get_exact(&answer, {a[0]}, {a[1]})")
-        elif kind == "found":
-            checks.append(f"{a[2]} == NULL || ({a[0]} == NULL && {a[1]} != 0)")
-            puts.append(f"adyton_put_u64(&call, {a[1]});")
-            gets.append(f"adyton_get_found(&answer, {a[0]}, {a[1]}, {a[2]})")
-        elif kind == "ulong_out":
-            checks.append(f"{a[0]} == NULL")
-            gets.append(f"adyton_get_u64(&answer, (uint64_t *){a[0]})")
-        elif kind == "struct_out":
-            checks.append(f"{a[0]} == NULL")
-            gets.append(f"adyton_get_exact(&answer, {a[0]}, sizeof *{a[0]})")
-        elif kind in ("template", "query"):
-            puts.append(f"adyton_put_{kind}(&call, {a[0]}, {a[1]}, 0);")
-            if kind == "query":
-                gets.append(f"adyton_get_query(&answer, {a[0]}, {a[1]}, 0)")
-        elif kind == "mechanism":
-            puts.append(f"adyton_put_mechanism(&call, {a[0]});")
-    unused = "".join(f"    (void){n};\n" for n in args if n in late)
-    guard = "".join(f"    if ({check})\n        return CKR_ARGUMENTS_BAD;\n" for check in checks)
-    reads = ""
+        mine = names[at : at + len(directions.KINDS[kind])]
+        at += len(mine)
+        steps.append(_steps(name, kind, mine))
+        if kind != "ignored":
+            unused = [n for n in unused if n not in mine]
+    checks = [check for check, _, _ in steps if check]
+    puts = [put for _, put, _ in steps if put]
+    gets = [get for _, _, get in steps if get]
+    lines = [f"(void){n};" for n in unused]
+    lines += ["struct adyton_call call;", "struct adyton_answer answer = {NULL, 0, CKR_OK};",
+              f"if (!adyton_begin(&call, {position}))", "    return CKR_CRYPTOKI_NOT_INITIALIZED;"]
+    if checks:
+        lines += [f"if ({' || '.join(checks)}) {{", "    adyton_refuse(&call, CKR_ARGUMENTS_BAD);"]
+        lines += ["} else {", *(f"    {put}" for put in puts), "}"] if puts else ["}"]
+    else:
+        lines += puts
+    lines.append("answer.rv = adyton_exchange(&call, &answer.at, &answer.left);")
     if gets:
-        told = "rv == CKR_OK"
-        if "out" in kinds or "ulongs" in kinds:
-            told += " || rv == CKR_BUFFER_TOO_SMALL"
-        if "query" in kinds:
-            told += (" || rv == CKR_BUFFER_TOO_SMALL || rv == CKR_ATTRIBUTE_SENSITIVE ||"
-                     " rv == CKR_ATTRIBUTE_TYPE_INVALID")
-        condition = " &&\n          ".join(gets)
-        reads = (f"    if (({told}) && answer.at != NULL && !({condition}))\n        rv = CKR_DEVICE_ERROR;\n")
-    return (
-        f"CK_RV {name}({signature})\n{{\n{unused}"
-        "    struct adyton_call call;\n    struct adyton_answer answer = {NULL, 0};\n"
-        f"    CK_RV rv = adyton_begin(&call, {position});\n    if (rv != CKR_OK)\n        return rv;\n"
-        + guard.replace("        return CKR_ARGUMENTS_BAD;", "        call.failed = (int)CKR_ARGUMENTS_BAD;")
-        + ("    if (!call.failed) {\n" if checks else "")
-        + "".join(f"    {'    ' if checks else ''}{put}\n" for put in puts) + ("    }\n" if checks else "")
-        + "    rv = call.failed ? (CK_RV)call.failed : adyton_exchange(&call, &answer.at, &answer.left);\n"
-        + _over(name) + reads + "    adyton_end(&call);\n    return rv;\n}\n\n"
-    )
-
-
-def _over(name: str) -> str:
-    """What the library refuses by itself ends the operation as well as what the engine refuses (section 5.8.2)."""
-    kinds = directions.WITHIN.get(name, ())
-    kind = name.removeprefix("C_") if name in directions.BEGUN_BY else kinds[0] if len(kinds) == 1 else ""
-    return f"    if (call.failed)\n        adyton_operation_over(a0, CKF_{kind.upper()});\n" if kind else ""
+        telling = ["CKR_OK", *dict.fromkeys(code for kind in kinds for code in _TELLING.get(kind, ()))]
+        told = " || ".join(f"answer.rv == {code}" for code in telling)
+        told = f"({told})" if len(telling) > 1 else told
+        lines += [f"if ({told} &&", f"    !({' && '.join(gets)} && answer.left == 0))",
+                  "    answer.rv = CKR_DEVICE_ERROR;"]
+    if name in directions.ENDS:
+        flags = " | ".join(directions.ENDS[name])
+        lines += ["if (call.failed != CKR_OK)", f"    (void)C_SessionCancel({names[0]}, {flags});"]
+    lines += ["adyton_end(&call);", "return answer.rv;"]
+    signature = ", ".join(f"{t}{n}" if t.endswith("*") else f"{t} {n}" for t, n in arguments)
+    body = "".join(f"    {line}\n" for line in lines)
+    return f"CK_RV {name}({signature})\n{{\n{body}}}\n\n"
 
 
 def entry(found: dict[str, Any]) -> str:
     head = BANNER + '#include "flatten.h"\n\n'
-    stubs = [_stub(n, i, t) for i, (n, t) in enumerate(found.items()) if directions.row(n) != directions.LOCAL]
+    stubs = [_stub(name, i) for i, name in enumerate(found) if directions.row(name) != directions.LOCAL]
     return head + "".join(stubs)
 
 
@@ -188,42 +202,62 @@ def _operations(names: list[str]) -> str:
     return f"const struct adyton_function adyton_functions[ADYTON_FUNCTIONS] = {{\n{''.join(lines)}}};\n"
 
 
-def parameters(ffi: Any) -> str:
-    """C that puts each structure of the table, with the sizes and offsets that both sides rely on asserted."""
-    out = [BANNER + '#include <stddef.h>\n\n#include "flatten.h"\n\n']
-    for name, fields in sorted(STRUCTURES.items(), key=lambda row: any(f[0] == "nested" for f in row[1])):
-        layout = dict(ffi.typeof(name).fields)
-        covered = {field for _, field, _ in fields} | {other for kind, _, other in fields if kind == "bytes"}
-        if covered != set(layout):
-            raise Disagreement(f"{name}: the table covers {sorted(covered)}, the structure has {sorted(layout)}")
-        out.append(f'_Static_assert(sizeof({name}) == {ffi.sizeof(name)}, "{name}");\n')
-        for field, place in layout.items():
-            out.append(f'_Static_assert(offsetof({name}, {field}) == {place.offset}, "{name}.{field}");\n')
-        puts = []
-        for kind, field, other in fields:
-            if kind == "u64":
-                puts.append(f"    adyton_put_u64(call, p->{field});\n")
-            elif kind == "bytes":
-                puts.append(f"    adyton_put_bytes(call, p->{field}, p->{other});\n")
-            elif kind == "inline":
-                puts.append(f"    adyton_put_bytes(call, p->{field}, sizeof p->{field});\n")
-            else:
-                puts.append(
-                    f"    if (p->{field} == NULL) {{\n        if (!call->failed)\n"
-                    f"            call->failed = (int)CKR_MECHANISM_PARAM_INVALID;\n        return;\n    }}\n"
-                    f"    put_{other}(call, p->{field});\n"
-                )
-        out.append(f"\nstatic void put_{name}(struct adyton_call *call, const {name} *p)\n{{\n{''.join(puts)}}}\n\n")
-    out.append("bool adyton_put_parameter(struct adyton_call *call, const CK_MECHANISM *mechanism)\n{\n")
-    out.append("    switch (mechanism->mechanism) {\n")
-    for structure in STRUCTURES:
-        cases = "".join(f"    case {m}:\n" for m, s in MECHANISMS.items() if s == structure)
+def _put_field(field: Field) -> str:
+    """C that puts one field of the structure at ``p``."""
+    at, count = f"p->{field.name}", f"p->{field.length}"
+    if field.kind == "u64":
+        return f"    adyton_put_u64(call, {at});\n"
+    if field.kind == "bytes":
+        return f"    adyton_put_bytes(call, {at}, {count}, CKR_MECHANISM_PARAM_INVALID);\n"
+    if field.kind == "inline":
+        return f"    adyton_put_bytes(call, {at}, sizeof {at}, CKR_MECHANISM_PARAM_INVALID);\n"
+    if field.kind == "embedded":
+        return f"    put_{field.structure}(call, &{at});\n"
+    refuse = "adyton_refuse(call, CKR_MECHANISM_PARAM_INVALID);"
+    if field.kind == "absent":
+        return f"    if ({count} != 0)\n        {refuse}\n"
+    if field.kind == "nested":
+        return f"    if ({at} == NULL)\n        {refuse}\n    else\n        put_{field.structure}(call, {at});\n"
+    loop = f"for (CK_ULONG i = 0; i < {count} && call->failed == CKR_OK; i++)"
+    return (f"    if (adyton_put_count(call, {at}, {count}))\n        {loop}\n"
+            f"            put_{field.structure}(call, &{at}[i]);\n")
+
+
+def _put_structure(ffi: Any, name: str) -> str:
+    """C that puts one structure, with the size and the offsets that both sides rely on asserted."""
+    fields = STRUCTURES[name]
+    layout = dict(ffi.typeof(name).fields)
+    covered = {field.name for field in fields} | {field.length for field in fields if field.length}
+    if covered != set(layout):
+        raise Disagreement(f"{name}: the table covers {sorted(covered)}, the structure has {sorted(layout)}")
+    out = [f'_Static_assert(sizeof({name}) == {ffi.sizeof(name)}, "{name}");\n']
+    for field, place in layout.items():
+        out.append(f'_Static_assert(offsetof({name}, {field}) == {place.offset}, "{name}.{field}");\n')
+    body = "".join(map(_put_field, fields))
+    return "".join(out) + f"\nstatic void put_{name}(struct adyton_call *call, const {name} *p)\n{{\n{body}}}\n\n"
+
+
+def parameters(ffi: Any, values: dict[str, int]) -> str:
+    """C that puts the parameter of every mechanism of the table, and only those."""
+    out = [BANNER + '#include <stddef.h>\n\n#include "flatten.h"\n\nenum { STRUCTURE = 3 };\n\n']
+    out += [_put_structure(ffi, name) for name in STRUCTURES]
+    out.append("void adyton_put_parameter(struct adyton_call *call, const CK_MECHANISM *mechanism)\n{\n")
+    out.append("    const void *parameter = mechanism->pParameter;\n    switch (mechanism->mechanism) {\n")
+    for form in dict.fromkeys(MECHANISMS.values()):
+        out += [f"    case {mechanism}:\n" for mechanism, its in MECHANISMS.items() if its == form]
+        if form == RAW:
+            out.append("        adyton_put_raw_parameter(call, mechanism, mechanism->ulParameterLen);\n")
+            out.append("        return;\n")
+            continue
         out.append(
-            f"{cases}        if (mechanism->ulParameterLen != sizeof({structure}))\n            return false;\n"
-            "        adyton_put_u8(call, 3);\n        adyton_put_u64(call, mechanism->mechanism);\n"
-            f"        put_{structure}(call, mechanism->pParameter);\n        return true;\n"
+            f"        if (mechanism->ulParameterLen != sizeof({form})) {{\n"
+            "            adyton_refuse(call, CKR_MECHANISM_PARAM_INVALID);\n            return;\n        }\n"
+            "        adyton_put_u8(call, STRUCTURE);\n        adyton_put_u64(call, mechanism->mechanism);\n"
+            f"        put_{form}(call, parameter);\n        return;\n"
         )
-    out.append("    default:\n        return false;\n    }\n}\n")
+    out.append("    default:\n        adyton_put_raw_parameter(call, mechanism, 0);\n    }\n}\n")
+    if unknown := set(MECHANISMS) - set(values):
+        raise Disagreement(f"no such mechanisms: {sorted(unknown)}")
     return "".join(out)
 
 
@@ -236,11 +270,11 @@ def everything() -> dict[str, str]:
     """Path below the root -> text, for every generated file."""
     ffi, values = declarations()
     found = functions(ffi)
-    numbers = {values[mechanism]: structure for mechanism, structure in MECHANISMS.items()}
+    numbers = {values[mechanism]: form for mechanism, form in MECHANISMS.items() if form != RAW}
     return {
         "c_src/generated/entry.c": entry(found),
         "c_src/generated/tables.c": tables(ffi),
-        "c_src/generated/params.c": parameters(ffi),
+        "c_src/generated/params.c": parameters(ffi, values),
         "pkcs11_shim/constants.py": constants(values),
         "hsm/server/codec.py": generate_codec.text(list(found), numbers),
     }

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 NULL = 0xFFFFFFFFFFFFFFFF
 MOST_ENTRIES = 256
 DEEPEST = 2
+SIZE_OF_CK_ATTRIBUTE = 24
 _Q = struct.Struct("<Q")
 
 
@@ -78,23 +79,19 @@ def _template(data: memoryview, at: int, depth: int = 0) -> tuple[list[Any], int
     return rows, at
 
 
-def _query(data: memoryview, at: int, depth: int = 0) -> tuple[list[Any], int]:
+def _query(data: memoryview, at: int) -> tuple[list[Any], int]:
+    """Types, and the room for their values: None where only the length is asked for."""
     count, at = _u64(data, at)
-    if count > MOST_ENTRIES or depth > DEEPEST:
+    if count > MOST_ENTRIES:
         raise Malformed("query too large")
     rows: list[Any] = []
     for _ in range(count):
         attribute, at = _u64(data, at)
         kind, at = _kind(data, at)
-        room: Any = None
-        if kind in (0, 1):
-            size, at = _u64(data, at)
-            room = size if kind else None
-        elif kind == 2:
-            room, at = _query(data, at, depth + 1)
-        else:
+        size, at = _u64(data, at)
+        if kind > 1:
             raise Malformed("query kind")
-        rows.append((attribute, room))
+        rows.append((attribute, size if kind else None))
     return rows, at
 
 
@@ -115,6 +112,17 @@ def _mechanism(data: memoryview, at: int) -> tuple[Mech | None, int]:
     return Mech(number, parameter), at
 
 
+def _many(data: memoryview, at: int, reader: Callable[[memoryview, int], tuple[Any, int]]) -> tuple[list[Any], int]:
+    count, at = _u64(data, at)
+    if count > MOST_ENTRIES:
+        raise Malformed("array too large")
+    found: list[Any] = []
+    for _ in range(count):
+        item, at = reader(data, at)
+        found.append(item)
+    return found, at
+
+
 def _sized(length: int, data: bytes | None) -> bytes:
     return _Q.pack(length) + (b"\\x00" if data is None else b"\\x01" + data)
 
@@ -132,12 +140,23 @@ def _blob(value: bytes) -> bytes:
 
 
 def _answers(rows: list[Any]) -> bytes:
-    """Each row: length and value; before them, within an array of attributes, the type that the caller is told."""
+    """(length, value) each: None, bytes, or the (type, value) rows of an attribute array."""
     parts = [_Q.pack(len(rows))]
-    for *told, length, value in rows:
-        kind = 0 if value is None else 2 if isinstance(value, list) else 1
-        parts.append(struct.pack(f"<{len(told)}QQB", *told, length, kind))
-        parts.append(b"" if value is None else _answers(value) if kind == 2 else value)
+    for length, value in rows:
+        if isinstance(value, list):
+            parts.append(_Q.pack(length) + b"\\x02" + _array(value))
+        else:
+            parts.append(_Q.pack(length) + (b"\\x00" if value is None else b"\\x01" + value))
+    return b"".join(parts)
+
+
+def _array(rows: list[Any]) -> bytes:
+    parts = []
+    for attribute, value in rows:
+        if isinstance(value, list):
+            parts.append(_Q.pack(attribute) + _Q.pack(SIZE_OF_CK_ATTRIBUTE * len(value)) + b"\\x02" + _array(value))
+        else:
+            parts.append(_Q.pack(attribute) + _Q.pack(len(value)) + b"\\x01" + value)
     return b"".join(parts)
 
 
@@ -150,15 +169,21 @@ WRITERS = {"out": ("_sized({0}, {1})", 2), "fixedout": ("_blob({0})", 1), "ulong
            "query": ("_answers({0})", 1)}
 
 
+_TYPES = {"u64": "int", "bytes": "bytes | None", "inline": "bytes", "rows": "list[Any]"}
+
+
 def _structure(name: str) -> str:
-    types = {"u64": "int", "bytes": "bytes | None", "inline": "bytes", "nested": "Any"}
-    fields = STRUCTURES[name]
-    lines = [f"class {name}(NamedTuple):"] + [f"    {field}: {types[kind]}" for kind, field, _ in fields]
+    fields = [field for field in STRUCTURES[name] if field.kind != "absent"]
+    lines = [f"class {name}(NamedTuple):"]
+    lines += [f"    {field.name}: {_TYPES.get(field.kind, field.structure)}" for field in fields]
     lines += ["", "", f"def _read_{name}(data: memoryview, at: int) -> tuple[{name}, int]:"]
-    for position, (kind, _field, other) in enumerate(fields):
-        reader = {"u64": "_u64", "bytes": "_bytes", "inline": "_bytes", "nested": f"_read_{other}"}[kind]
+    for position, field in enumerate(fields):
+        if field.kind == "rows":
+            lines.append(f"    v{position}, at = _many(data, at, _read_{field.structure})")
+            continue
+        reader = {"u64": "_u64", "bytes": "_bytes", "inline": "_bytes"}.get(field.kind, f"_read_{field.structure}")
         lines.append(f"    v{position}, at = {reader}(data, at)")
-        if kind == "inline":
+        if field.kind == "inline":
             lines.append(f"    if v{position} is None:\n        raise Malformed(\"missing\")")
     names = ", ".join(f"v{position}" for position in range(len(fields)))
     return "\n".join([*lines, f"    return {name}({names}), at", "", ""])
@@ -196,8 +221,7 @@ def _encoder(name: str, kinds: tuple[str, ...]) -> str:
 
 def text(names: list[str], numbers: dict[int, str]) -> str:
     """The whole module, for functions in table order and mechanism number -> structure name."""
-    inner = sorted(STRUCTURES, key=lambda s: any(kind == "nested" for kind, _, _ in STRUCTURES[s]))
-    out = [HEADER, *[_structure(name) + "\n" for name in inner]]
+    out = [HEADER, *[_structure(name) + "\n" for name in STRUCTURES]]
     rows = "".join(f"    {number:#x}: _read_{name},\n" for number, name in sorted(numbers.items()))
     out.append(f"PARAMETERS: dict[int, Callable[[memoryview, int], tuple[Any, int]]] = {{\n{rows}}}\n\n\n")
     for name in names:

@@ -60,7 +60,7 @@ def C_GetAttributeValue(app: Application, handle: int, target: int, query: Templ
             answers.append((ck.CK_UNAVAILABLE_INFORMATION, None))
             continue
         if templates.is_template(attribute):
-            rv, answer = _nested(templates.unpack(value), capacity)
+            rv, answer = _nested(value, capacity)
         else:
             rv, answer = _filled(value, capacity)
         worst = worst or rv
@@ -71,28 +71,26 @@ def C_GetAttributeValue(app: Application, handle: int, target: int, query: Templ
 def _filled(value: bytes, capacity: Any) -> tuple[int, tuple[int, Any]]:
     if capacity is None:
         return ck.CKR_OK, (len(value), None)
-    if isinstance(capacity, list) or capacity < len(value):
+    if capacity < len(value):
         return ck.CKR_BUFFER_TOO_SMALL, (ck.CK_UNAVAILABLE_INFORMATION, None)
     return ck.CKR_OK, (len(value), value)
 
 
-def _nested(rows: dict[int, bytes], capacity: Any) -> tuple[int, tuple[int, Any]]:
-    """A template kept in an attribute: the caller's array first says how many rows, then takes types and values. A
-    template within it has no room to say its own rows in: its type and length are all that is told."""
+def _nested(packed: bytes, capacity: Any) -> tuple[int, tuple[int, Any]]:
+    """An attribute array: its size in the caller's terms, then all its rows. Whether the room of each row's value is
+    enough is known where the caller's array is, in the library."""
+    rows = _array(packed)
     size = len(rows) * templates.SIZE_OF_CK_ATTRIBUTE
     if capacity is None:
         return ck.CKR_OK, (size, None)
-    if not isinstance(capacity, list) or len(capacity) < len(rows):
+    if capacity < size:
         return ck.CKR_BUFFER_TOO_SMALL, (ck.CK_UNAVAILABLE_INFORMATION, None)
-    worst, answers = ck.CKR_OK, []
-    for (number, value), (_, room) in zip(rows.items(), capacity, strict=False):
-        if templates.is_template(number):
-            rv, told = _nested(templates.unpack(value), room)
-        else:
-            rv, told = _filled(value, room)
-        worst = worst or rv
-        answers.append((number, *told))
-    return worst, (size, answers)
+    return ck.CKR_OK, (size, rows)
+
+
+def _array(packed: bytes) -> list[Any]:
+    rows = templates.unpack(packed).items()
+    return [(number, _array(value) if templates.is_template(number) else value) for number, value in rows]
 
 
 def C_SetAttributeValue(app: Application, handle: int, target: int, template: Template) -> tuple[int]:

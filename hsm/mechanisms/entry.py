@@ -12,8 +12,8 @@ Function = Callable[..., Any]
 
 
 def no_parameter(parameter: Any) -> None:
-    """The check of mechanisms that take no parameter; an empty one is none."""
-    if parameter:
+    """The check of mechanisms that take no parameter. b"": there was one, of which the library sent no byte."""
+    if parameter is not None:
         raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "this mechanism takes no parameter")
 
 

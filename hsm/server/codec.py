@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 NULL = 0xFFFFFFFFFFFFFFFF
 MOST_ENTRIES = 256
 DEEPEST = 2
+SIZE_OF_CK_ATTRIBUTE = 24
 _Q = struct.Struct("<Q")
 
 
@@ -71,23 +72,19 @@ def _template(data: memoryview, at: int, depth: int = 0) -> tuple[list[Any], int
     return rows, at
 
 
-def _query(data: memoryview, at: int, depth: int = 0) -> tuple[list[Any], int]:
+def _query(data: memoryview, at: int) -> tuple[list[Any], int]:
+    """Types, and the room for their values: None where only the length is asked for."""
     count, at = _u64(data, at)
-    if count > MOST_ENTRIES or depth > DEEPEST:
+    if count > MOST_ENTRIES:
         raise Malformed("query too large")
     rows: list[Any] = []
     for _ in range(count):
         attribute, at = _u64(data, at)
         kind, at = _kind(data, at)
-        room: Any = None
-        if kind in (0, 1):
-            size, at = _u64(data, at)
-            room = size if kind else None
-        elif kind == 2:
-            room, at = _query(data, at, depth + 1)
-        else:
+        size, at = _u64(data, at)
+        if kind > 1:
             raise Malformed("query kind")
-        rows.append((attribute, room))
+        rows.append((attribute, size if kind else None))
     return rows, at
 
 
@@ -108,6 +105,17 @@ def _mechanism(data: memoryview, at: int) -> tuple[Mech | None, int]:
     return Mech(number, parameter), at
 
 
+def _many(data: memoryview, at: int, reader: Callable[[memoryview, int], tuple[Any, int]]) -> tuple[list[Any], int]:
+    count, at = _u64(data, at)
+    if count > MOST_ENTRIES:
+        raise Malformed("array too large")
+    found: list[Any] = []
+    for _ in range(count):
+        item, at = reader(data, at)
+        found.append(item)
+    return found, at
+
+
 def _sized(length: int, data: bytes | None) -> bytes:
     return _Q.pack(length) + (b"\x00" if data is None else b"\x01" + data)
 
@@ -125,12 +133,23 @@ def _blob(value: bytes) -> bytes:
 
 
 def _answers(rows: list[Any]) -> bytes:
-    """Each row: length and value; before them, within an array of attributes, the type that the caller is told."""
+    """(length, value) each: None, bytes, or the (type, value) rows of an attribute array."""
     parts = [_Q.pack(len(rows))]
-    for *told, length, value in rows:
-        kind = 0 if value is None else 2 if isinstance(value, list) else 1
-        parts.append(struct.pack(f"<{len(told)}QQB", *told, length, kind))
-        parts.append(b"" if value is None else _answers(value) if kind == 2 else value)
+    for length, value in rows:
+        if isinstance(value, list):
+            parts.append(_Q.pack(length) + b"\x02" + _array(value))
+        else:
+            parts.append(_Q.pack(length) + (b"\x00" if value is None else b"\x01" + value))
+    return b"".join(parts)
+
+
+def _array(rows: list[Any]) -> bytes:
+    parts = []
+    for attribute, value in rows:
+        if isinstance(value, list):
+            parts.append(_Q.pack(attribute) + _Q.pack(SIZE_OF_CK_ATTRIBUTE * len(value)) + b"\x02" + _array(value))
+        else:
+            parts.append(_Q.pack(attribute) + _Q.pack(len(value)) + b"\x01" + value)
     return b"".join(parts)
 
 
@@ -149,6 +168,32 @@ def _read_CK_GCM_PARAMS(data: memoryview, at: int) -> tuple[CK_GCM_PARAMS, int]:
     return CK_GCM_PARAMS(v0, v1, v2, v3), at
 
 
+class CK_CCM_PARAMS(NamedTuple):
+    ulDataLen: int
+    pNonce: bytes | None
+    pAAD: bytes | None
+    ulMACLen: int
+
+
+def _read_CK_CCM_PARAMS(data: memoryview, at: int) -> tuple[CK_CCM_PARAMS, int]:
+    v0, at = _u64(data, at)
+    v1, at = _bytes(data, at)
+    v2, at = _bytes(data, at)
+    v3, at = _u64(data, at)
+    return CK_CCM_PARAMS(v0, v1, v2, v3), at
+
+
+class CK_SALSA20_CHACHA20_POLY1305_PARAMS(NamedTuple):
+    pNonce: bytes | None
+    pAAD: bytes | None
+
+
+def _read_CK_SALSA20_CHACHA20_POLY1305_PARAMS(data: memoryview, at: int) -> tuple[CK_SALSA20_CHACHA20_POLY1305_PARAMS, int]:
+    v0, at = _bytes(data, at)
+    v1, at = _bytes(data, at)
+    return CK_SALSA20_CHACHA20_POLY1305_PARAMS(v0, v1), at
+
+
 class CK_AES_CTR_PARAMS(NamedTuple):
     ulCounterBits: int
     cb: bytes
@@ -160,6 +205,28 @@ def _read_CK_AES_CTR_PARAMS(data: memoryview, at: int) -> tuple[CK_AES_CTR_PARAM
     if v1 is None:
         raise Malformed("missing")
     return CK_AES_CTR_PARAMS(v0, v1), at
+
+
+class CK_AES_CBC_ENCRYPT_DATA_PARAMS(NamedTuple):
+    iv: bytes
+    pData: bytes | None
+
+
+def _read_CK_AES_CBC_ENCRYPT_DATA_PARAMS(data: memoryview, at: int) -> tuple[CK_AES_CBC_ENCRYPT_DATA_PARAMS, int]:
+    v0, at = _bytes(data, at)
+    if v0 is None:
+        raise Malformed("missing")
+    v1, at = _bytes(data, at)
+    return CK_AES_CBC_ENCRYPT_DATA_PARAMS(v0, v1), at
+
+
+class CK_KEY_DERIVATION_STRING_DATA(NamedTuple):
+    pData: bytes | None
+
+
+def _read_CK_KEY_DERIVATION_STRING_DATA(data: memoryview, at: int) -> tuple[CK_KEY_DERIVATION_STRING_DATA, int]:
+    v0, at = _bytes(data, at)
+    return CK_KEY_DERIVATION_STRING_DATA(v0), at
 
 
 class CK_RSA_PKCS_OAEP_PARAMS(NamedTuple):
@@ -190,6 +257,17 @@ def _read_CK_RSA_PKCS_PSS_PARAMS(data: memoryview, at: int) -> tuple[CK_RSA_PKCS
     return CK_RSA_PKCS_PSS_PARAMS(v0, v1, v2), at
 
 
+class CK_RSA_AES_KEY_WRAP_PARAMS(NamedTuple):
+    ulAESKeyBits: int
+    pOAEPParams: CK_RSA_PKCS_OAEP_PARAMS
+
+
+def _read_CK_RSA_AES_KEY_WRAP_PARAMS(data: memoryview, at: int) -> tuple[CK_RSA_AES_KEY_WRAP_PARAMS, int]:
+    v0, at = _u64(data, at)
+    v1, at = _read_CK_RSA_PKCS_OAEP_PARAMS(data, at)
+    return CK_RSA_AES_KEY_WRAP_PARAMS(v0, v1), at
+
+
 class CK_ECDH1_DERIVE_PARAMS(NamedTuple):
     kdf: int
     pSharedData: bytes | None
@@ -203,6 +281,53 @@ def _read_CK_ECDH1_DERIVE_PARAMS(data: memoryview, at: int) -> tuple[CK_ECDH1_DE
     return CK_ECDH1_DERIVE_PARAMS(v0, v1, v2), at
 
 
+class CK_ECDH_AES_KEY_WRAP_PARAMS(NamedTuple):
+    ulAESKeyBits: int
+    kdf: int
+    pSharedData: bytes | None
+
+
+def _read_CK_ECDH_AES_KEY_WRAP_PARAMS(data: memoryview, at: int) -> tuple[CK_ECDH_AES_KEY_WRAP_PARAMS, int]:
+    v0, at = _u64(data, at)
+    v1, at = _u64(data, at)
+    v2, at = _bytes(data, at)
+    return CK_ECDH_AES_KEY_WRAP_PARAMS(v0, v1, v2), at
+
+
+class CK_ECMQV_DERIVE_PARAMS(NamedTuple):
+    kdf: int
+    pSharedData: bytes | None
+    pPublicData: bytes | None
+    ulPrivateDataLen: int
+    hPrivateData: int
+    pPublicData2: bytes | None
+    publicKey: int
+
+
+def _read_CK_ECMQV_DERIVE_PARAMS(data: memoryview, at: int) -> tuple[CK_ECMQV_DERIVE_PARAMS, int]:
+    v0, at = _u64(data, at)
+    v1, at = _bytes(data, at)
+    v2, at = _bytes(data, at)
+    v3, at = _u64(data, at)
+    v4, at = _u64(data, at)
+    v5, at = _bytes(data, at)
+    v6, at = _u64(data, at)
+    return CK_ECMQV_DERIVE_PARAMS(v0, v1, v2, v3, v4, v5, v6), at
+
+
+class CK_X9_42_DH1_DERIVE_PARAMS(NamedTuple):
+    kdf: int
+    pOtherInfo: bytes | None
+    pPublicData: bytes | None
+
+
+def _read_CK_X9_42_DH1_DERIVE_PARAMS(data: memoryview, at: int) -> tuple[CK_X9_42_DH1_DERIVE_PARAMS, int]:
+    v0, at = _u64(data, at)
+    v1, at = _bytes(data, at)
+    v2, at = _bytes(data, at)
+    return CK_X9_42_DH1_DERIVE_PARAMS(v0, v1, v2), at
+
+
 class CK_EDDSA_PARAMS(NamedTuple):
     phFlag: int
     pContextData: bytes | None
@@ -214,21 +339,173 @@ def _read_CK_EDDSA_PARAMS(data: memoryview, at: int) -> tuple[CK_EDDSA_PARAMS, i
     return CK_EDDSA_PARAMS(v0, v1), at
 
 
-class CK_RSA_AES_KEY_WRAP_PARAMS(NamedTuple):
-    ulAESKeyBits: int
-    pOAEPParams: Any
+class CK_SIGN_ADDITIONAL_CONTEXT(NamedTuple):
+    hedgeVariant: int
+    pContext: bytes | None
 
 
-def _read_CK_RSA_AES_KEY_WRAP_PARAMS(data: memoryview, at: int) -> tuple[CK_RSA_AES_KEY_WRAP_PARAMS, int]:
+def _read_CK_SIGN_ADDITIONAL_CONTEXT(data: memoryview, at: int) -> tuple[CK_SIGN_ADDITIONAL_CONTEXT, int]:
     v0, at = _u64(data, at)
-    v1, at = _read_CK_RSA_PKCS_OAEP_PARAMS(data, at)
-    return CK_RSA_AES_KEY_WRAP_PARAMS(v0, v1), at
+    v1, at = _bytes(data, at)
+    return CK_SIGN_ADDITIONAL_CONTEXT(v0, v1), at
+
+
+class CK_HASH_SIGN_ADDITIONAL_CONTEXT(NamedTuple):
+    hedgeVariant: int
+    pContext: bytes | None
+    hash: int
+
+
+def _read_CK_HASH_SIGN_ADDITIONAL_CONTEXT(data: memoryview, at: int) -> tuple[CK_HASH_SIGN_ADDITIONAL_CONTEXT, int]:
+    v0, at = _u64(data, at)
+    v1, at = _bytes(data, at)
+    v2, at = _u64(data, at)
+    return CK_HASH_SIGN_ADDITIONAL_CONTEXT(v0, v1, v2), at
+
+
+class CK_PKCS5_PBKD2_PARAMS2(NamedTuple):
+    saltSource: int
+    pSaltSourceData: bytes | None
+    iterations: int
+    prf: int
+    pPrfData: bytes | None
+    pPassword: bytes | None
+
+
+def _read_CK_PKCS5_PBKD2_PARAMS2(data: memoryview, at: int) -> tuple[CK_PKCS5_PBKD2_PARAMS2, int]:
+    v0, at = _u64(data, at)
+    v1, at = _bytes(data, at)
+    v2, at = _u64(data, at)
+    v3, at = _u64(data, at)
+    v4, at = _bytes(data, at)
+    v5, at = _bytes(data, at)
+    return CK_PKCS5_PBKD2_PARAMS2(v0, v1, v2, v3, v4, v5), at
+
+
+class CK_HKDF_PARAMS(NamedTuple):
+    bExtract: int
+    bExpand: int
+    prfHashMechanism: int
+    ulSaltType: int
+    pSalt: bytes | None
+    hSaltKey: int
+    pInfo: bytes | None
+
+
+def _read_CK_HKDF_PARAMS(data: memoryview, at: int) -> tuple[CK_HKDF_PARAMS, int]:
+    v0, at = _u64(data, at)
+    v1, at = _u64(data, at)
+    v2, at = _u64(data, at)
+    v3, at = _u64(data, at)
+    v4, at = _bytes(data, at)
+    v5, at = _u64(data, at)
+    v6, at = _bytes(data, at)
+    return CK_HKDF_PARAMS(v0, v1, v2, v3, v4, v5, v6), at
+
+
+class CK_PRF_DATA_PARAM(NamedTuple):
+    type: int
+    pValue: bytes | None
+
+
+def _read_CK_PRF_DATA_PARAM(data: memoryview, at: int) -> tuple[CK_PRF_DATA_PARAM, int]:
+    v0, at = _u64(data, at)
+    v1, at = _bytes(data, at)
+    return CK_PRF_DATA_PARAM(v0, v1), at
+
+
+class CK_SP800_108_KDF_PARAMS(NamedTuple):
+    prfType: int
+    pDataParams: list[Any]
+
+
+def _read_CK_SP800_108_KDF_PARAMS(data: memoryview, at: int) -> tuple[CK_SP800_108_KDF_PARAMS, int]:
+    v0, at = _u64(data, at)
+    v1, at = _many(data, at, _read_CK_PRF_DATA_PARAM)
+    return CK_SP800_108_KDF_PARAMS(v0, v1), at
+
+
+class CK_SP800_108_FEEDBACK_KDF_PARAMS(NamedTuple):
+    prfType: int
+    pDataParams: list[Any]
+    pIV: bytes | None
+
+
+def _read_CK_SP800_108_FEEDBACK_KDF_PARAMS(data: memoryview, at: int) -> tuple[CK_SP800_108_FEEDBACK_KDF_PARAMS, int]:
+    v0, at = _u64(data, at)
+    v1, at = _many(data, at, _read_CK_PRF_DATA_PARAM)
+    v2, at = _bytes(data, at)
+    return CK_SP800_108_FEEDBACK_KDF_PARAMS(v0, v1, v2), at
+
+
+class CK_SSL3_RANDOM_DATA(NamedTuple):
+    pClientRandom: bytes | None
+    pServerRandom: bytes | None
+
+
+def _read_CK_SSL3_RANDOM_DATA(data: memoryview, at: int) -> tuple[CK_SSL3_RANDOM_DATA, int]:
+    v0, at = _bytes(data, at)
+    v1, at = _bytes(data, at)
+    return CK_SSL3_RANDOM_DATA(v0, v1), at
+
+
+class CK_TLS_KDF_PARAMS(NamedTuple):
+    prfMechanism: int
+    pLabel: bytes | None
+    RandomInfo: CK_SSL3_RANDOM_DATA
+    pContextData: bytes | None
+
+
+def _read_CK_TLS_KDF_PARAMS(data: memoryview, at: int) -> tuple[CK_TLS_KDF_PARAMS, int]:
+    v0, at = _u64(data, at)
+    v1, at = _bytes(data, at)
+    v2, at = _read_CK_SSL3_RANDOM_DATA(data, at)
+    v3, at = _bytes(data, at)
+    return CK_TLS_KDF_PARAMS(v0, v1, v2, v3), at
+
+
+class CK_TLS_MAC_PARAMS(NamedTuple):
+    prfHashMechanism: int
+    ulMacLength: int
+    ulServerOrClient: int
+
+
+def _read_CK_TLS_MAC_PARAMS(data: memoryview, at: int) -> tuple[CK_TLS_MAC_PARAMS, int]:
+    v0, at = _u64(data, at)
+    v1, at = _u64(data, at)
+    v2, at = _u64(data, at)
+    return CK_TLS_MAC_PARAMS(v0, v1, v2), at
 
 
 PARAMETERS: dict[int, Callable[[memoryview, int], tuple[Any, int]]] = {
     0x9: _read_CK_RSA_PKCS_OAEP_PARAMS,
     0xd: _read_CK_RSA_PKCS_PSS_PARAMS,
     0xe: _read_CK_RSA_PKCS_PSS_PARAMS,
+    0x1d: _read_CK_SIGN_ADDITIONAL_CONTEXT,
+    0x1f: _read_CK_HASH_SIGN_ADDITIONAL_CONTEXT,
+    0x23: _read_CK_SIGN_ADDITIONAL_CONTEXT,
+    0x24: _read_CK_SIGN_ADDITIONAL_CONTEXT,
+    0x25: _read_CK_SIGN_ADDITIONAL_CONTEXT,
+    0x26: _read_CK_SIGN_ADDITIONAL_CONTEXT,
+    0x27: _read_CK_SIGN_ADDITIONAL_CONTEXT,
+    0x28: _read_CK_SIGN_ADDITIONAL_CONTEXT,
+    0x29: _read_CK_SIGN_ADDITIONAL_CONTEXT,
+    0x2a: _read_CK_SIGN_ADDITIONAL_CONTEXT,
+    0x2b: _read_CK_SIGN_ADDITIONAL_CONTEXT,
+    0x2c: _read_CK_SIGN_ADDITIONAL_CONTEXT,
+    0x2e: _read_CK_SIGN_ADDITIONAL_CONTEXT,
+    0x31: _read_CK_X9_42_DH1_DERIVE_PARAMS,
+    0x34: _read_CK_HASH_SIGN_ADDITIONAL_CONTEXT,
+    0x36: _read_CK_SIGN_ADDITIONAL_CONTEXT,
+    0x37: _read_CK_SIGN_ADDITIONAL_CONTEXT,
+    0x38: _read_CK_SIGN_ADDITIONAL_CONTEXT,
+    0x39: _read_CK_SIGN_ADDITIONAL_CONTEXT,
+    0x3a: _read_CK_SIGN_ADDITIONAL_CONTEXT,
+    0x3b: _read_CK_SIGN_ADDITIONAL_CONTEXT,
+    0x3c: _read_CK_SIGN_ADDITIONAL_CONTEXT,
+    0x3d: _read_CK_SIGN_ADDITIONAL_CONTEXT,
+    0x3e: _read_CK_SIGN_ADDITIONAL_CONTEXT,
+    0x3f: _read_CK_SIGN_ADDITIONAL_CONTEXT,
     0x43: _read_CK_RSA_PKCS_PSS_PARAMS,
     0x44: _read_CK_RSA_PKCS_PSS_PARAMS,
     0x45: _read_CK_RSA_PKCS_PSS_PARAMS,
@@ -237,12 +514,32 @@ PARAMETERS: dict[int, Callable[[memoryview, int], tuple[Any, int]]] = {
     0x64: _read_CK_RSA_PKCS_PSS_PARAMS,
     0x65: _read_CK_RSA_PKCS_PSS_PARAMS,
     0x67: _read_CK_RSA_PKCS_PSS_PARAMS,
+    0x362: _read_CK_KEY_DERIVATION_STRING_DATA,
+    0x363: _read_CK_KEY_DERIVATION_STRING_DATA,
+    0x364: _read_CK_KEY_DERIVATION_STRING_DATA,
+    0x3ac: _read_CK_SP800_108_KDF_PARAMS,
+    0x3ad: _read_CK_SP800_108_FEEDBACK_KDF_PARAMS,
+    0x3ae: _read_CK_SP800_108_KDF_PARAMS,
+    0x3b0: _read_CK_PKCS5_PBKD2_PARAMS2,
+    0x3d8: _read_CK_TLS_MAC_PARAMS,
+    0x3d9: _read_CK_TLS_KDF_PARAMS,
+    0x3e4: _read_CK_TLS_MAC_PARAMS,
+    0x3e5: _read_CK_TLS_KDF_PARAMS,
     0x1050: _read_CK_ECDH1_DERIVE_PARAMS,
     0x1051: _read_CK_ECDH1_DERIVE_PARAMS,
+    0x1052: _read_CK_ECMQV_DERIVE_PARAMS,
+    0x1053: _read_CK_ECDH_AES_KEY_WRAP_PARAMS,
     0x1054: _read_CK_RSA_AES_KEY_WRAP_PARAMS,
     0x1057: _read_CK_EDDSA_PARAMS,
     0x1086: _read_CK_AES_CTR_PARAMS,
     0x1087: _read_CK_GCM_PARAMS,
+    0x1088: _read_CK_CCM_PARAMS,
+    0x1104: _read_CK_KEY_DERIVATION_STRING_DATA,
+    0x1105: _read_CK_AES_CBC_ENCRYPT_DATA_PARAMS,
+    0x4021: _read_CK_SALSA20_CHACHA20_POLY1305_PARAMS,
+    0x4022: _read_CK_SALSA20_CHACHA20_POLY1305_PARAMS,
+    0x402a: _read_CK_HKDF_PARAMS,
+    0x402b: _read_CK_HKDF_PARAMS,
 }
 
 
