@@ -154,12 +154,14 @@ def _stub(name: str, position: int) -> str:
     else:
         lines += puts
     lines.append("answer.rv = adyton_exchange(&call, &answer.at, &answer.left);")
-    if gets:
+    if kinds[-1] == "rest":  # an engine that took less than the arguments can't have done it
+        lines.append("if (answer.rv == CKR_OK)")
+    else:
         telling = ["CKR_OK", *dict.fromkeys(code for kind in kinds for code in _TELLING.get(kind, ()))]
         told = " || ".join(f"answer.rv == {code}" for code in telling)
-        told = f"({told})" if len(telling) > 1 else told
-        lines += [f"if ({told} &&", f"    !({' && '.join(gets)} && answer.left == 0))",
-                  "    answer.rv = CKR_DEVICE_ERROR;"]
+        whole = " && ".join([*gets, "answer.left == 0"])
+        lines += [f"if (({told}) &&", f"    !({whole}))"] if gets else ["if (answer.rv == CKR_OK && answer.left != 0)"]
+    lines.append("    answer.rv = CKR_DEVICE_ERROR;")
     if name in directions.ENDS:
         flags = " | ".join(directions.ENDS[name])
         lines += ["if (call.failed != CKR_OK)", f"    (void)C_SessionCancel({names[0]}, {flags});"]

@@ -33,7 +33,7 @@ CK_RV C_GetSlotInfo(CK_SLOT_ID slot, CK_SLOT_INFO *info)
         adyton_put_u64(&call, slot);
     }
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
-    if (answer.rv == CKR_OK &&
+    if ((answer.rv == CKR_OK) &&
         !(adyton_get_exact(&answer, info, sizeof *info) && answer.left == 0))
         answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
@@ -52,7 +52,7 @@ CK_RV C_GetTokenInfo(CK_SLOT_ID slot, CK_TOKEN_INFO *info)
         adyton_put_u64(&call, slot);
     }
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
-    if (answer.rv == CKR_OK &&
+    if ((answer.rv == CKR_OK) &&
         !(adyton_get_exact(&answer, info, sizeof *info) && answer.left == 0))
         answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
@@ -92,7 +92,7 @@ CK_RV C_GetMechanismInfo(CK_SLOT_ID slot, CK_MECHANISM_TYPE type, CK_MECHANISM_I
         adyton_put_u64(&call, type);
     }
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
-    if (answer.rv == CKR_OK &&
+    if ((answer.rv == CKR_OK) &&
         !(adyton_get_exact(&answer, info, sizeof *info) && answer.left == 0))
         answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
@@ -113,6 +113,8 @@ CK_RV C_InitToken(CK_SLOT_ID slot, CK_UTF8CHAR *text, CK_ULONG length, CK_UTF8CH
         adyton_put_raw(&call, label, 32);
     }
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK && answer.left != 0)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -126,6 +128,8 @@ CK_RV C_InitPIN(CK_SESSION_HANDLE session, CK_UTF8CHAR *text, CK_ULONG length)
     adyton_put_u64(&call, session);
     adyton_put_bytes(&call, text, length, CKR_PIN_LEN_RANGE);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK && answer.left != 0)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -140,6 +144,8 @@ CK_RV C_SetPIN(CK_SESSION_HANDLE session, CK_UTF8CHAR *text, CK_ULONG length, CK
     adyton_put_bytes(&call, text, length, CKR_PIN_LEN_RANGE);
     adyton_put_bytes(&call, text2, length2, CKR_PIN_LEN_RANGE);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK && answer.left != 0)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -159,7 +165,7 @@ CK_RV C_OpenSession(CK_SLOT_ID slot, CK_FLAGS flags, void *pointer, CK_NOTIFY no
         adyton_put_u64(&call, flags);
     }
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
-    if (answer.rv == CKR_OK &&
+    if ((answer.rv == CKR_OK) &&
         !(adyton_get_u64(&answer, opened) && answer.left == 0))
         answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
@@ -174,6 +180,8 @@ CK_RV C_CloseSession(CK_SESSION_HANDLE session)
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK && answer.left != 0)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -186,6 +194,8 @@ CK_RV C_CloseAllSessions(CK_SLOT_ID slot)
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, slot);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK && answer.left != 0)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -202,7 +212,7 @@ CK_RV C_GetSessionInfo(CK_SESSION_HANDLE session, CK_SESSION_INFO *info)
         adyton_put_u64(&call, session);
     }
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
-    if (answer.rv == CKR_OK &&
+    if ((answer.rv == CKR_OK) &&
         !(adyton_get_exact(&answer, info, sizeof *info) && answer.left == 0))
         answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
@@ -240,6 +250,8 @@ CK_RV C_SetOperationState(CK_SESSION_HANDLE session, CK_BYTE *bytes, CK_ULONG le
     adyton_put_u64(&call, object);
     adyton_put_u64(&call, object2);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK && answer.left != 0)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -254,6 +266,8 @@ CK_RV C_Login(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR *text, C
     adyton_put_u64(&call, user);
     adyton_put_bytes(&call, text, length, CKR_ARGUMENTS_BAD);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK && answer.left != 0)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -266,6 +280,8 @@ CK_RV C_Logout(CK_SESSION_HANDLE session)
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK && answer.left != 0)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -283,7 +299,7 @@ CK_RV C_CreateObject(CK_SESSION_HANDLE session, CK_ATTRIBUTE *rows, CK_ULONG cou
         adyton_put_template(&call, rows, count);
     }
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
-    if (answer.rv == CKR_OK &&
+    if ((answer.rv == CKR_OK) &&
         !(adyton_get_u64(&answer, objects) && answer.left == 0))
         answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
@@ -304,7 +320,7 @@ CK_RV C_CopyObject(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ATTRIB
         adyton_put_template(&call, rows, count);
     }
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
-    if (answer.rv == CKR_OK &&
+    if ((answer.rv == CKR_OK) &&
         !(adyton_get_u64(&answer, objects) && answer.left == 0))
         answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
@@ -320,6 +336,8 @@ CK_RV C_DestroyObject(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object)
     adyton_put_u64(&call, session);
     adyton_put_u64(&call, object);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK && answer.left != 0)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -337,7 +355,7 @@ CK_RV C_GetObjectSize(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK_ULO
         adyton_put_u64(&call, object);
     }
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
-    if (answer.rv == CKR_OK &&
+    if ((answer.rv == CKR_OK) &&
         !(adyton_get_u64(&answer, size) && answer.left == 0))
         answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
@@ -371,6 +389,8 @@ CK_RV C_SetAttributeValue(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object, CK
     adyton_put_u64(&call, object);
     adyton_put_template(&call, rows, count);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK && answer.left != 0)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -384,6 +404,8 @@ CK_RV C_FindObjectsInit(CK_SESSION_HANDLE session, CK_ATTRIBUTE *rows, CK_ULONG 
     adyton_put_u64(&call, session);
     adyton_put_template(&call, rows, count);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK && answer.left != 0)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -401,7 +423,7 @@ CK_RV C_FindObjects(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE *objects, CK_ULO
         adyton_put_u64(&call, most);
     }
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
-    if (answer.rv == CKR_OK &&
+    if ((answer.rv == CKR_OK) &&
         !(adyton_get_found(&answer, objects, most, count) && answer.left == 0))
         answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
@@ -416,6 +438,8 @@ CK_RV C_FindObjectsFinal(CK_SESSION_HANDLE session)
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK && answer.left != 0)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -430,6 +454,8 @@ CK_RV C_EncryptInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJEC
     adyton_put_mechanism(&call, mechanism);
     adyton_put_u64(&call, object);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK && answer.left != 0)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -512,6 +538,8 @@ CK_RV C_DecryptInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJEC
     adyton_put_mechanism(&call, mechanism);
     adyton_put_u64(&call, object);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK && answer.left != 0)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -593,6 +621,8 @@ CK_RV C_DigestInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism)
     adyton_put_u64(&call, session);
     adyton_put_mechanism(&call, mechanism);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK && answer.left != 0)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -629,6 +659,8 @@ CK_RV C_DigestUpdate(CK_SESSION_HANDLE session, CK_BYTE *bytes, CK_ULONG length)
     adyton_put_u64(&call, session);
     adyton_put_bytes(&call, bytes, length, CKR_ARGUMENTS_BAD);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK && answer.left != 0)
+        answer.rv = CKR_DEVICE_ERROR;
     if (call.failed != CKR_OK)
         (void)C_SessionCancel(session, CKF_DIGEST);
     adyton_end(&call);
@@ -644,6 +676,8 @@ CK_RV C_DigestKey(CK_SESSION_HANDLE session, CK_OBJECT_HANDLE object)
     adyton_put_u64(&call, session);
     adyton_put_u64(&call, object);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK && answer.left != 0)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -680,6 +714,8 @@ CK_RV C_SignInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_H
     adyton_put_mechanism(&call, mechanism);
     adyton_put_u64(&call, object);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK && answer.left != 0)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -716,6 +752,8 @@ CK_RV C_SignUpdate(CK_SESSION_HANDLE session, CK_BYTE *bytes, CK_ULONG length)
     adyton_put_u64(&call, session);
     adyton_put_bytes(&call, bytes, length, CKR_DATA_LEN_RANGE);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK && answer.left != 0)
+        answer.rv = CKR_DEVICE_ERROR;
     if (call.failed != CKR_OK)
         (void)C_SessionCancel(session, CKF_SIGN);
     adyton_end(&call);
@@ -754,6 +792,8 @@ CK_RV C_SignRecoverInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_O
     adyton_put_mechanism(&call, mechanism);
     adyton_put_u64(&call, object);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK && answer.left != 0)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -791,6 +831,8 @@ CK_RV C_VerifyInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT
     adyton_put_mechanism(&call, mechanism);
     adyton_put_u64(&call, object);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK && answer.left != 0)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -805,6 +847,8 @@ CK_RV C_Verify(CK_SESSION_HANDLE session, CK_BYTE *bytes, CK_ULONG length, CK_BY
     adyton_put_bytes(&call, bytes, length, CKR_DATA_LEN_RANGE);
     adyton_put_bytes(&call, bytes2, length2, CKR_DATA_LEN_RANGE);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK && answer.left != 0)
+        answer.rv = CKR_DEVICE_ERROR;
     if (call.failed != CKR_OK)
         (void)C_SessionCancel(session, CKF_VERIFY);
     adyton_end(&call);
@@ -820,6 +864,8 @@ CK_RV C_VerifyUpdate(CK_SESSION_HANDLE session, CK_BYTE *bytes, CK_ULONG length)
     adyton_put_u64(&call, session);
     adyton_put_bytes(&call, bytes, length, CKR_DATA_LEN_RANGE);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK && answer.left != 0)
+        answer.rv = CKR_DEVICE_ERROR;
     if (call.failed != CKR_OK)
         (void)C_SessionCancel(session, CKF_VERIFY);
     adyton_end(&call);
@@ -835,6 +881,8 @@ CK_RV C_VerifyFinal(CK_SESSION_HANDLE session, CK_BYTE *bytes, CK_ULONG length)
     adyton_put_u64(&call, session);
     adyton_put_bytes(&call, bytes, length, CKR_ARGUMENTS_BAD);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK && answer.left != 0)
+        answer.rv = CKR_DEVICE_ERROR;
     if (call.failed != CKR_OK)
         (void)C_SessionCancel(session, CKF_VERIFY);
     adyton_end(&call);
@@ -851,6 +899,8 @@ CK_RV C_VerifyRecoverInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK
     adyton_put_mechanism(&call, mechanism);
     adyton_put_u64(&call, object);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK && answer.left != 0)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -984,7 +1034,7 @@ CK_RV C_GenerateKey(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_ATTRI
         adyton_put_template(&call, rows, count);
     }
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
-    if (answer.rv == CKR_OK &&
+    if ((answer.rv == CKR_OK) &&
         !(adyton_get_u64(&answer, objects) && answer.left == 0))
         answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
@@ -1006,7 +1056,7 @@ CK_RV C_GenerateKeyPair(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_A
         adyton_put_template(&call, rows2, count2);
     }
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
-    if (answer.rv == CKR_OK &&
+    if ((answer.rv == CKR_OK) &&
         !(adyton_get_u64(&answer, objects) && adyton_get_u64(&answer, objects2) && answer.left == 0))
         answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
@@ -1052,7 +1102,7 @@ CK_RV C_UnwrapKey(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_
         adyton_put_template(&call, rows, count);
     }
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
-    if (answer.rv == CKR_OK &&
+    if ((answer.rv == CKR_OK) &&
         !(adyton_get_u64(&answer, objects) && answer.left == 0))
         answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
@@ -1074,7 +1124,7 @@ CK_RV C_DeriveKey(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_
         adyton_put_template(&call, rows, count);
     }
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
-    if (answer.rv == CKR_OK &&
+    if ((answer.rv == CKR_OK) &&
         !(adyton_get_u64(&answer, objects) && answer.left == 0))
         answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
@@ -1090,6 +1140,8 @@ CK_RV C_SeedRandom(CK_SESSION_HANDLE session, CK_BYTE *bytes, CK_ULONG length)
     adyton_put_u64(&call, session);
     adyton_put_bytes(&call, bytes, length, CKR_ARGUMENTS_BAD);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK && answer.left != 0)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1107,7 +1159,7 @@ CK_RV C_GenerateRandom(CK_SESSION_HANDLE session, CK_BYTE *out, CK_ULONG length)
         adyton_put_u64(&call, length);
     }
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
-    if (answer.rv == CKR_OK &&
+    if ((answer.rv == CKR_OK) &&
         !(adyton_get_exact(&answer, out, length) && answer.left == 0))
         answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
@@ -1122,6 +1174,8 @@ CK_RV C_GetFunctionStatus(CK_SESSION_HANDLE session)
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK && answer.left != 0)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1134,6 +1188,8 @@ CK_RV C_CancelFunction(CK_SESSION_HANDLE session)
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK && answer.left != 0)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1150,7 +1206,7 @@ CK_RV C_WaitForSlotEvent(CK_FLAGS flags, CK_SLOT_ID *slots, void *pointer)
         adyton_put_u64(&call, flags);
     }
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
-    if (answer.rv == CKR_OK &&
+    if ((answer.rv == CKR_OK) &&
         !(adyton_get_u64(&answer, slots) && answer.left == 0))
         answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
@@ -1168,6 +1224,8 @@ CK_RV C_LoginUser(CK_SESSION_HANDLE session, CK_USER_TYPE user, CK_UTF8CHAR *tex
     adyton_put_bytes(&call, text, length, CKR_ARGUMENTS_BAD);
     adyton_put_bytes(&call, text2, length2, CKR_ARGUMENTS_BAD);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK && answer.left != 0)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1181,6 +1239,8 @@ CK_RV C_SessionCancel(CK_SESSION_HANDLE session, CK_FLAGS flags)
     adyton_put_u64(&call, session);
     adyton_put_u64(&call, flags);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK && answer.left != 0)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1195,6 +1255,8 @@ CK_RV C_MessageEncryptInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, C
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1215,6 +1277,8 @@ CK_RV C_EncryptMessage(CK_SESSION_HANDLE session, void *pointer, CK_ULONG length
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1231,6 +1295,8 @@ CK_RV C_EncryptMessageBegin(CK_SESSION_HANDLE session, void *pointer, CK_ULONG l
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1250,6 +1316,8 @@ CK_RV C_EncryptMessageNext(CK_SESSION_HANDLE session, void *pointer, CK_ULONG le
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1262,6 +1330,8 @@ CK_RV C_MessageEncryptFinal(CK_SESSION_HANDLE session)
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1276,6 +1346,8 @@ CK_RV C_MessageDecryptInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, C
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1296,6 +1368,8 @@ CK_RV C_DecryptMessage(CK_SESSION_HANDLE session, void *pointer, CK_ULONG length
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1312,6 +1386,8 @@ CK_RV C_DecryptMessageBegin(CK_SESSION_HANDLE session, void *pointer, CK_ULONG l
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1331,6 +1407,8 @@ CK_RV C_DecryptMessageNext(CK_SESSION_HANDLE session, void *pointer, CK_ULONG le
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1343,6 +1421,8 @@ CK_RV C_MessageDecryptFinal(CK_SESSION_HANDLE session)
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1357,6 +1437,8 @@ CK_RV C_MessageSignInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_O
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1375,6 +1457,8 @@ CK_RV C_SignMessage(CK_SESSION_HANDLE session, void *pointer, CK_ULONG length, C
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1389,6 +1473,8 @@ CK_RV C_SignMessageBegin(CK_SESSION_HANDLE session, void *pointer, CK_ULONG leng
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1407,6 +1493,8 @@ CK_RV C_SignMessageNext(CK_SESSION_HANDLE session, void *pointer, CK_ULONG lengt
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1419,6 +1507,8 @@ CK_RV C_MessageSignFinal(CK_SESSION_HANDLE session)
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1433,6 +1523,8 @@ CK_RV C_MessageVerifyInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1451,6 +1543,8 @@ CK_RV C_VerifyMessage(CK_SESSION_HANDLE session, void *pointer, CK_ULONG length,
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1465,6 +1559,8 @@ CK_RV C_VerifyMessageBegin(CK_SESSION_HANDLE session, void *pointer, CK_ULONG le
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1483,6 +1579,8 @@ CK_RV C_VerifyMessageNext(CK_SESSION_HANDLE session, void *pointer, CK_ULONG len
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1495,6 +1593,8 @@ CK_RV C_MessageVerifyFinal(CK_SESSION_HANDLE session)
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1514,6 +1614,8 @@ CK_RV C_EncapsulateKey(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OB
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1533,6 +1635,8 @@ CK_RV C_DecapsulateKey(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OB
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1549,6 +1653,8 @@ CK_RV C_VerifySignatureInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, 
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1563,6 +1669,8 @@ CK_RV C_VerifySignature(CK_SESSION_HANDLE session, CK_BYTE *bytes, CK_ULONG leng
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1577,6 +1685,8 @@ CK_RV C_VerifySignatureUpdate(CK_SESSION_HANDLE session, CK_BYTE *bytes, CK_ULON
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1589,6 +1699,8 @@ CK_RV C_VerifySignatureFinal(CK_SESSION_HANDLE session)
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1606,7 +1718,7 @@ CK_RV C_GetSessionValidationFlags(CK_SESSION_HANDLE session, CK_SESSION_VALIDATI
         adyton_put_u64(&call, value);
     }
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
-    if (answer.rv == CKR_OK &&
+    if ((answer.rv == CKR_OK) &&
         !(adyton_get_u64(&answer, value2) && answer.left == 0))
         answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
@@ -1623,6 +1735,8 @@ CK_RV C_AsyncComplete(CK_SESSION_HANDLE session, CK_UTF8CHAR *text, CK_ASYNC_DAT
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1637,6 +1751,8 @@ CK_RV C_AsyncGetID(CK_SESSION_HANDLE session, CK_UTF8CHAR *text, CK_ULONG *size)
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1653,6 +1769,8 @@ CK_RV C_AsyncJoin(CK_SESSION_HANDLE session, CK_UTF8CHAR *text, CK_ULONG length,
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1672,6 +1790,8 @@ CK_RV C_WrapKeyAuthenticated(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism,
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
@@ -1693,6 +1813,8 @@ CK_RV C_UnwrapKeyAuthenticated(CK_SESSION_HANDLE session, CK_MECHANISM *mechanis
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
+    if (answer.rv == CKR_OK)
+        answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
