@@ -98,7 +98,7 @@ class Listener:
         except (OSError, EOFError, codec.Malformed):
             pass
         finally:
-            for link in links:
+            for link in list(links):
                 _shut(link)
             connection.close()
             with self.pool.lock:
@@ -128,7 +128,7 @@ class Listener:
                 links.append(ours)
                 _send_with(connection, struct.pack("<Q", ck.CKR_OK), theirs.fileno())
                 theirs.close()
-                threading.Thread(target=self._link, args=(ours, app), daemon=True).start()
+                threading.Thread(target=self._link, args=(ours, app, links), daemon=True).start()
             elif function == ADMIN:
                 from hsm.server import admin
 
@@ -138,8 +138,8 @@ class Listener:
             else:
                 raise codec.Malformed("not a frame for the control connection")
 
-    def _link(self, connection: socket.socket, app: Application) -> None:
-        """One link's calls."""
+    def _link(self, connection: socket.socket, app: Application, links: list[socket.socket]) -> None:
+        """One link's calls. A link that has ended makes place for another."""
         waiting = Waiting(self)
         try:
             while True:
@@ -155,6 +155,7 @@ class Listener:
         except (OSError, EOFError, codec.Malformed):
             pass
         finally:
+            links.remove(connection)
             _shut(connection)
 
 
