@@ -7,24 +7,28 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sanitized
 from abi import NULL, Module, ffi, good, initialised, logged_in, name
+from fake_engine import FakeEngine
 
+from hsm.server import codec
 from hsm.throwaway import ThrowAway
 from pkcs11_shim import constants as ck
 
 TESTS = str(Path(__file__).resolve().parent)
 
 
-def program(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Another process running ``code``, with the driver in reach."""
+def program(code: str, before: tuple[str, ...] = (), **environment: str) -> subprocess.CompletedProcess[str]:
+    """Another process running ``code``, with the driver in reach; ``before``: a command that starts it."""
     head = "import os, sys\nfrom abi import *\nfrom pkcs11_shim import constants as ck\n"
     head += "m = Module(os.environ['ADYTON_MODULE'])\n"
     return subprocess.run(
-        [sys.executable, "-c", head + textwrap.dedent(code)], capture_output=True, text=True, timeout=60,
+        [*before, sys.executable, "-c", head + textwrap.dedent(code)], capture_output=True, text=True, timeout=60,
         env={**os.environ, "PYTHONPATH": TESTS, **environment},
     )
 
@@ -147,6 +151,17 @@ def test_unload_and_load_again(adyton_token: Any) -> None:
             library = ctypes.CDLL(None, handle=handle)
             assert library.C_Initialize(None) == 0 and library.C_Finalize(None) == 0
             _ctypes.dlclose(handle)
+            child = os.fork()
+            if child == 0: os._exit(0)
+            assert os.waitpid(child, 0)[1] == 0
+        handle = _ctypes.dlopen(os.environ["ADYTON_MODULE"], 2)
+        library = ctypes.CDLL(None, handle=handle)
+        assert library.C_Initialize(None) == 0
+        assert library.C_GetSlotList(0, None, ctypes.byref(ctypes.c_ulong())) == 0
+        _ctypes.dlclose(handle)  # with connections open
+        child = os.fork()
+        if child == 0: os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
     """)
 
 
@@ -191,3 +206,164 @@ def test_another_process_sees_changes_at_once_and_no_sessions(adyton_token: Any)
             good(m.C_DestroyObject(t, m.find(t, {ck.CKA_LABEL: b"shared"})[0]))
         """)
         assert m.find(s, {ck.CKA_LABEL: b"shared"}) == []
+
+
+def test_standard_descriptors_that_a_host_has_closed_stay_closed(adyton_token: Any) -> None:
+    """A socket of ours there would get what the host prints."""
+    succeeds("""
+        for fd in (0, 1, 2): os.close(fd)
+        good(m.C_Initialize(NULL)); m.session()
+        for fd in (0, 1, 2):
+            try: os.fstat(fd)
+            except OSError: continue
+            os._exit(1)
+        os._exit(0)
+    """)
+
+
+def test_a_daemon_that_closes_our_descriptors_and_uses_their_numbers(adyton_token: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    succeeds("""
+        good(m.C_Initialize(NULL)); s = m.session(); info = ffi.new("CK_SESSION_INFO*")
+        os.closerange(3, 200)
+        files = [os.open(os.environ["FILE"], os.O_RDWR) for _ in range(20)]
+        assert name(m.C_GetSessionInfo(s, info)) == "CKR_DEVICE_REMOVED"
+        assert name(m.C_GetSessionInfo(s, info)) == "CKR_SESSION_HANDLE_INVALID"
+        good(m.C_GetSessionInfo(m.session(), info)); good(m.C_Finalize(NULL))
+        for file in files: assert os.fstat(file).st_size == 0
+    """, FILE=str(tmp_path / "file"))
+
+
+def test_a_host_without_free_descriptors(adyton_token: Any) -> None:
+    """Nothing to connect with is no engine, until there is; with one connection, all threads go over it."""
+    succeeds("""
+        import resource, threading
+        resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+        def fill():
+            held = []
+            try:
+                while True: held.append(os.open("/dev/null", os.O_RDONLY))
+            except OSError: return held
+        good(m.C_Initialize(NULL)); slot = ffi.new("CK_SLOT_INFO*")
+        held = fill()
+        assert name(m.C_GetSlotInfo(0, slot)) == "CKR_DEVICE_REMOVED"
+        for fd in held: os.close(fd)
+        s = m.session()
+        held = fill()
+        bad = []
+        def work():
+            for _ in range(200):
+                rv = m.C_GetSlotInfo(0, ffi.new("CK_SLOT_INFO*"))
+                if rv: bad.append(name(rv))
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for t in threads: t.start()
+        for t in threads: t.join()
+        assert bad == [], bad
+        good(m.C_GetSessionInfo(s, ffi.new("CK_SESSION_INFO*")))
+    """)
+
+
+def test_a_host_that_has_changed_its_root_and_user(adyton_token: Any, tmp_path: Path) -> None:
+    """Links come over the first connection: more of them need neither the path nor the permission."""
+    code = textwrap.dedent("""
+        import threading
+        good(m.C_Initialize(NULL)); s = m.session(); good(m.login(s, os.environ["ADYTON_PIN"])); key = m.aes(s)
+        os.chroot(os.environ["ROOT"])
+        if os.environ["REALLY"]: os.setgroups([]); os.setgid(65534); os.setuid(65534)
+        bad = []
+        def work():
+            for _ in range(50):
+                rv = m.C_GetSessionInfo(s, ffi.new("CK_SESSION_INFO*"))
+                if rv: bad.append(name(rv))
+        threads = [threading.Thread(target=work) for _ in range(6)]
+        for t in threads: t.start()
+        for t in threads: t.join()
+        assert bad == [], bad
+        rv, out = m.use("Encrypt", s, m.mechanism(ck.CKM_AES_CBC, bytes(16)), key, bytes(16)); good(rv)
+    """)
+    really = os.geteuid() == 0
+    done = program(
+        code, before=() if really else ("unshare", "--user", "--map-root-user"), ROOT=str(tmp_path),
+        REALLY="1" if really else "",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_first_call_from_a_thread_with_a_small_stack(tmp_path: Path) -> None:
+    """It starts the engine, within 64 KiB."""
+    home = str(tmp_path / "pool")
+    try:
+        succeeds("""
+            import threading
+            threading.stack_size(64 * 1024)
+            good(m.C_Initialize(NULL)); count = ffi.new("CK_ULONG*")
+            told = []
+            thread = threading.Thread(target=lambda: told.append(m.C_GetSlotList(0, NULL, count)))
+            thread.start(); thread.join()
+            assert told == [0] and count[0] == 1
+        """, ADYTON_HOME=home, ADYTON_MODULE=ThrowAway().module)
+    finally:
+        stop = [sys.executable, "-m", "hsm.cli.main", "stop"]
+        subprocess.run(stop, env={**os.environ, "ADYTON_HOME": home}, check=True)
+
+
+def test_finalize_wakes_who_is_inside_a_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o700)
+    inside, forever = threading.Event(), threading.Event()
+
+    def never(function: int, payload: bytes) -> tuple[bytes, bool]:
+        inside.set()
+        forever.wait(60)
+        return b"", False
+
+    engine = FakeEngine(tmp_path, never)
+    monkeypatch.setenv("ADYTON_HOME", str(tmp_path))
+    with initialised(ThrowAway().module) as m:
+        told: list[str] = []
+        caller = threading.Thread(target=lambda: told.append(name(m.C_GetSlotInfo(0, ffi.new("CK_SLOT_INFO*")))))
+        caller.start()
+        assert inside.wait(30)
+        good(m.C_Finalize(NULL))
+        caller.join(30)
+        assert told == ["CKR_CRYPTOKI_NOT_INITIALIZED"]
+    forever.set()
+    engine.close()
+
+
+def test_signals_neither_break_a_call_nor_kill_the_host(adyton_token: Any) -> None:
+    """Interrupted waits go on; writing to an engine that has gone raises no SIGPIPE."""
+    succeeds("""
+        import signal
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        seen = []
+        signal.signal(signal.SIGALRM, lambda *_: seen.append(1)); signal.siginterrupt(signal.SIGALRM, True)
+        good(m.C_Initialize(NULL)); s = m.session(); random = ffi.new("CK_BYTE[]", 4 << 20)
+        signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
+        for _ in range(30): good(m.C_GenerateRandom(s, random, 4 << 20))
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        assert len(seen) > 10
+        os.kill(int(open(os.environ["ADYTON_HOME"] + "/engine.log").read().split()[2]), signal.SIGKILL)
+        rv = 0
+        while rv == 0: rv = m.C_GenerateRandom(s, random, 16)
+        assert name(rv) == "CKR_DEVICE_REMOVED"
+    """)
+
+
+def test_threads_cancelled_inside_calls_take_nothing_with_them(adyton_token: Any, tmp_path: Path) -> None:
+    built = sanitized.program("cancelled.c", tmp_path, sanitize=False)
+    done = subprocess.run([built, adyton_token.module], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, f"{done.returncode}: {done.stdout}{done.stderr}"
+
+
+def test_a_host_linked_with_another_module(adyton_token: Any, tmp_path: Path) -> None:
+    """Its functions have our names, and are before ours in the host's scope."""
+    other = tmp_path / "other.so"
+    text = "".join(f"unsigned long {name}(void) {{ return 5; }}\n" for name in codec.NAMES)
+    (tmp_path / "other.c").write_text(text)
+    subprocess.run(["cc", "-shared", "-fPIC", str(tmp_path / "other.c"), "-o", str(other)], check=True)
+    succeeds("""
+        mine = ffi.new("CK_FUNCTION_LIST**"); good(m.C_GetFunctionList(mine))
+        good(mine[0].C_Initialize(NULL)); good(mine[0].C_GetInfo(ffi.new("CK_INFO*")))
+        count = ffi.new("CK_ULONG*"); good(mine[0].C_GetSlotList(0, NULL, count)); assert count[0] == 1
+        good(mine[0].C_Finalize(NULL))
+    """, LD_PRELOAD=str(other))

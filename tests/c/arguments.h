@@ -85,7 +85,7 @@ static void *some_bytes(struct arena *a, word *length)
         *length = one_in(a, 2) ? 0 : number(a);
         return NULL;
     }
-    *length = one_in(a, 6) ? absurd(a) : below(a, 200);
+    *length = one_in(a, 6) ? absurd(a) : below(a, one_in(a, 8) ? VALUE : 200);
     return a->values[below(a, ROWS)];
 }
 
