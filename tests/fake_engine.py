@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import array
+import fcntl
 import os
 import random
 import socket
@@ -33,11 +34,24 @@ HELLO = framed(
 )
 
 
+def _pass(connection: socket.socket, frame: bytes, descriptors: list[int]) -> None:
+    rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))
+    connection.sendmsg([frame], [rights] if descriptors else [])
+
+
+def page(size: int = 4096, seals: int = fcntl.F_SEAL_SHRINK) -> int:
+    """As the page of the engine's epoch: with it the library answers Inits that were granted."""
+    made = os.memfd_create("page", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.truncate(made, size)
+    fcntl.fcntl(made, fcntl.F_ADD_SEALS, seals)
+    return made
+
+
 class FakeEngine:
     """Serves in threads until closed. ``greet`` and ``link`` say how the control connection answers."""
 
     def __init__(
-        self, home: Path, answer: Answer, greet: Callable[[], bytes] = lambda: HELLO,
+        self, home: Path, answer: Answer, greet: Callable[[], tuple[bytes, list[int]]] = lambda: (HELLO, []),
         link: Callable[[], tuple[bytes, int]] = lambda: (framed(ck.CKR_OK), 1),
     ) -> None:
         self.answer, self.greet, self.link = answer, greet, link
@@ -77,15 +91,17 @@ class FakeEngine:
             connection.close()
 
     def _control(self, connection: socket.socket) -> None:
-        function, _ = listener._receive(connection)
+        function, *_ = listener._receive(connection)
         assert function == listener.HELLO
-        connection.sendall(self.greet())
+        frame, pages = self.greet()
+        _pass(connection, frame, pages)
+        for page in pages:
+            os.close(page)
         while True:
-            function, _ = listener._receive(connection)
+            listener._receive(connection)
             frame, passed = self.link()
             pairs = [socket.socketpair() for _ in range(passed)]
-            rights = array.array("i", [theirs.fileno() for _, theirs in pairs])
-            connection.sendmsg([frame], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)] if passed else [])
+            _pass(connection, frame, [theirs.fileno() for _, theirs in pairs])
             for ours, theirs in pairs:
                 theirs.close()
                 self._serve(ours, self._calls)
@@ -93,8 +109,8 @@ class FakeEngine:
     def _calls(self, connection: socket.socket) -> None:
         alive = True
         while alive:
-            function, payload = listener._receive(connection)
-            frame, alive = self.answer(function, bytes(payload))
+            function, ahead, payload = listener._receive(connection)
+            frame, alive = self.answer(function, bytes(payload[ahead:]))
             connection.sendall(frame)
 
 
@@ -190,14 +206,17 @@ class Garbling:
             self.answers += 1
             return garbled(self.rng, function)
 
-    def greet(self) -> bytes:
+    def greet(self) -> tuple[bytes, list[int]]:
         with self.lock:
+            good, small, open_ = (4096, fcntl.F_SEAL_SHRINK), (4095, fcntl.F_SEAL_SHRINK), (4096, 0)
+            pages = [page(*sort) for sort in self.rng.choice(((good,), (good,), (small,), (open_,), (good, small), ()))]
             if self.rng.random() < 0.9:
-                return HELLO
-            return self.rng.choice((
+                return HELLO, pages
+            frames = (
                 HELLO[: self.rng.randrange(4, len(HELLO))] + bytes(2000), framed(ck.CKR_DEVICE_ERROR), framed(0),
                 struct.pack("<I", 2**32 - 1) + HELLO[4:], self.rng.randbytes(600), framed(0, struct.pack("<HH", 9, 9)),
-            ))
+            )
+            return self.rng.choice(frames), pages
 
     def link(self) -> tuple[bytes, int]:
         with self.lock:
