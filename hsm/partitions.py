@@ -356,6 +356,21 @@ class Partition:
             raise TokenError(ck.CKR_KEY_FUNCTION_NOT_PERMITTED, f"the key's CKA_{use.upper()} is FALSE", use)
         policy.check_use(session, key, use)
 
+    def check_nonce(self, key: TokenObject, nonce: bytes) -> None:
+        """Whether ``key`` may encrypt under this nonce: under one of its own once only, where its value is a secret."""
+        nonces = self.values.nonces(key) if key_policy.is_secret(key) else None
+        if nonces is not None and nonce in nonces:
+            words = "this key has encrypted under this IV already: a second message would give both away"
+            raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, words, "pIv")
+
+    def spend_nonce(self, key: TokenObject, nonce: bytes) -> None:
+        """As the ciphertext goes out; of two operations that were begun under one nonce, the second is refused."""
+        with self.lock:
+            self.check_nonce(key, nonce)
+            nonces = self.values.nonces(key) if key_policy.is_secret(key) else None
+            if nonces is not None:
+                nonces.add(nonce)
+
     def used(self, session: Session, key: TokenObject, use: str, target: Key | None = None) -> None:
         """First output of a use: what it excludes for ever is committed before the answer."""
         flag = key_policy.lost_by(key, use, target)

@@ -1,83 +1,140 @@
-"""RSA: what the engine signs or encrypts, the cryptography package judges."""
+"""RSA keys that come from outside: what is completed, what is refused, and that the check stalls nobody."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding
+from abi import Rows, name
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from vectors import Bench, bench_of_its_own
 
-from hsm.errors import TokenError
-from hsm.mechanisms import registry, rsa
-from hsm.objects.key import Key
-from hsm.server.codec import CK_RSA_PKCS_OAEP_PARAMS, CK_RSA_PKCS_PSS_PARAMS
 from pkcs11_shim import constants as ck
+
+PARTS = ("MODULUS", "PUBLIC_EXPONENT", "PRIVATE_EXPONENT", "PRIME_1", "PRIME_2", "EXPONENT_1", "EXPONENT_2",
+         "COEFFICIENT")
+READABLE = {ck.CKA_SENSITIVE: False, ck.CKA_EXTRACTABLE: True}
+VALUE = "CKR_ATTRIBUTE_VALUE_INVALID"
 
 
 @pytest.fixture(scope="module")
-def pair() -> tuple[Key, Key, Any]:
-    entry = registry.find(ck.CKM_RSA_PKCS_KEY_PAIR_GEN, "generate_pair")
-    wanted = {ck.CKA_MODULUS_BITS: (2048).to_bytes(8, "little")}
-    public, private = entry.generate_pair(None, wanted, {})  # type: ignore[misc]
-    return Key(public), Key(private), serialization.load_der_public_key(public[ck.CKA_PUBLIC_KEY_INFO])
+def bench() -> Iterator[Bench]:
+    with bench_of_its_own() as opened:
+        yield opened
 
 
-def run(number: int, use: str, key: Key, raw: Any, *given: bytes) -> bytes:
-    entry = registry.find(number, use)
-    made: bytes = getattr(entry, use)(key, entry.parameter(raw)).one_shot(*given)
-    return made
+@cache
+def key_of(bits: int = 2048, exponent: int = 65537) -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(exponent, bits)
 
 
-@pytest.mark.parametrize("number", rsa._HASHED)
-def test_pkcs1_signature(pair: Any, number: int) -> None:
-    public, private, judge = pair
-    signature = run(number, "sign", private, None, b"data")
-    judge.verify(signature, b"data", padding.PKCS1v15(), rsa.HASHES[rsa._HASHED[number]][0]())
-    run(number, "verify", public, None, b"data", signature)
-    with pytest.raises(TokenError) as refusal:
-        run(number, "verify", public, None, b"Data", signature)
-    assert refusal.value.rv == ck.CKR_SIGNATURE_INVALID
-    with pytest.raises(TokenError) as refusal:
-        run(number, "verify", public, None, b"data", signature[1:])
-    assert refusal.value.rv == ck.CKR_SIGNATURE_LEN_RANGE
+def big(value: int) -> bytes:
+    return value.to_bytes((value.bit_length() + 7) // 8, "big")
 
 
-@pytest.mark.parametrize("salt", [0, 20, 32])
-@pytest.mark.parametrize("mgf", [ck.CKG_MGF1_SHA1, ck.CKG_MGF1_SHA256])
-def test_pss_signature(pair: Any, salt: int, mgf: int) -> None:
-    _, private, judge = pair
-    raw = CK_RSA_PKCS_PSS_PARAMS(ck.CKM_SHA256, mgf, salt)
-    signature = run(ck.CKM_SHA256_RSA_PKCS_PSS, "sign", private, raw, b"data")
-    judge.verify(signature, b"data", padding.PSS(padding.MGF1(rsa._MGF[mgf]()), salt), hashes.SHA256())
+def numbers(key: rsa.RSAPrivateKey) -> dict[str, int]:
+    known = key.private_numbers()
+    public = known.public_numbers
+    values = (public.n, public.e, known.d, known.p, known.q, known.dmp1, known.dmq1, known.iqmp)
+    return dict(zip(PARTS, values, strict=True))
 
 
-def test_raw_pss_wants_a_digest(pair: Any) -> None:
-    with pytest.raises(TokenError) as refusal:
-        run(ck.CKM_RSA_PKCS_PSS, "sign", pair[1], CK_RSA_PKCS_PSS_PARAMS(ck.CKM_SHA256, ck.CKG_MGF1_SHA256, 32), b"x")
-    assert refusal.value.rv == ck.CKR_DATA_LEN_RANGE
+def rows(values: dict[str, int], **more: Any) -> Rows:
+    made = {getattr(ck, f"CKA_{part}"): big(value) for part, value in values.items()}
+    return {ck.CKA_CLASS: ck.CKO_PRIVATE_KEY, ck.CKA_KEY_TYPE: ck.CKK_RSA, **READABLE, **made, **more}
 
 
-@pytest.mark.parametrize("number", rsa.OAEP_HASHES)
-@pytest.mark.parametrize("mgf", [ck.CKG_MGF1_SHA1, ck.CKG_MGF1_SHA512])
-def test_oaep(pair: Any, number: int, mgf: int) -> None:
-    _, private, judge = pair
-    raw = CK_RSA_PKCS_OAEP_PARAMS(number, mgf, ck.CKZ_DATA_SPECIFIED, b"label")
-    pad = padding.OAEP(padding.MGF1(rsa._MGF[mgf]()), rsa.HASHES[number][0](), b"label")
-    assert run(ck.CKM_RSA_PKCS_OAEP, "decrypt", private, raw, judge.encrypt(b"secret", pad)) == b"secret"
+def judged(bench: Bench, handle: int, key: rsa.RSAPrivateKey) -> None:
+    signature = bench.sign(bench.mechanism(ck.CKM_SHA256_RSA_PKCS), handle, b"data")
+    key.public_key().verify(signature, b"data", padding.PKCS1v15(), hashes.SHA256())
 
 
-def test_wrong_pkcs1_padding_is_no_oracle(pair: Any) -> None:
+@pytest.mark.parametrize("given", [PARTS, PARTS[:5], PARTS[:4], (*PARTS[:3], "PRIME_2"), PARTS[:3], PARTS[:6]])
+def test_missing_parts_are_computed(bench: Bench, given: tuple[str, ...]) -> None:
+    values = numbers(key_of())
+    handle = bench.m.make(bench.s, rows({part: values[part] for part in given}))
+    judged(bench, handle, key_of())
+    stored = {part: int.from_bytes(bench.m.read(bench.s, handle, getattr(ck, f"CKA_{part}")), "big") for part in PARTS}
+    n, e, d, p, q, dp, dq, qi = stored.values()
+    checked = rsa.RSAPrivateNumbers(p, q, d, dp, dq, qi, rsa.RSAPublicNumbers(e, n)).private_key()
+    assert checked.public_key() == key_of().public_key()
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("change", [1, 2, -2])
+def test_a_wrong_part_is_refused(bench: Bench, part: str, change: int) -> None:
+    """Signing with a wrong CRT part would give the primes away (Boneh, DeMillo, Lipton 1997)."""
+    values = numbers(key_of())
+    assert name(bench.m.create(bench.s, rows({**values, part: values[part] + change}))[0]) == VALUE
+
+
+def test_parts_that_belong_to_no_key(bench: Bench) -> None:
+    values = numbers(key_of())
+    bare = {part: values[part] for part in PARTS[:3]}
+    n, prime = values["MODULUS"], values["PRIME_1"]
+    for wrong in (
+        {**bare, "EXPONENT_1": values["EXPONENT_1"]},  # a CRT part without the primes that it belongs to
+        {**values, "PRIVATE_EXPONENT": n + 2}, {**bare, "PRIVATE_EXPONENT": values["PRIVATE_EXPONENT"] + 2},
+        {**bare, "PRIME_1": prime + 2}, {**values, "PRIME_1": 1, "PRIME_2": n - 1}, {**values, "MODULUS": n - 1},
+        {**values, "PRIME_1": n, "PRIME_2": 1},
+        {**values, "PRIVATE_EXPONENT": 1 << 70000},  # longer than any key
+    ):
+        assert name(bench.m.create(bench.s, rows(wrong))[0]) == VALUE
+    without = {part: value for part, value in values.items() if part != "PUBLIC_EXPONENT"}
+    assert name(bench.m.create(bench.s, rows(without))[0]) == "CKR_TEMPLATE_INCOMPLETE"
+
+
+def test_primes_that_are_none(bench: Bench) -> None:
+    """A modulus of a prime and a composite, whose parts otherwise fit together."""
+    p = numbers(key_of())["PRIME_1"]
+    q = numbers(key_of(1024))["PRIME_1"] * numbers(key_of(1024))["PRIME_2"]
+    phi = (p - 1) * (q - 1)
+    d = pow(65537, -1, phi)
+    values = dict(zip(PARTS, (p * q, 65537, d, p, q, d % (p - 1), d % (q - 1), pow(q, -1, p)), strict=True))
+    assert name(bench.m.create(bench.s, rows(values))[0]) == VALUE
+
+
+@pytest.mark.parametrize("exponent", [3, 5, 17, 257, 2**16 + 3, 2**32 + 15, 2**64 + 13, 2**100 + 277])
+@pytest.mark.parametrize("bits", [2048, 4096])
+def test_other_public_exponents(bench: Bench, exponent: int, bits: int) -> None:
+    """Whatever is accepted must sign and verify; what libcrypto will not use is refused where it comes in."""
+    known = numbers(key_of(bits))
+    p, q = known["PRIME_1"], known["PRIME_2"]
+    try:
+        d = pow(exponent, -1, (p - 1) * (q - 1))
+    except ValueError:
+        pytest.fail("the exponent shares a factor with this key's group: run again") if exponent > 257 else None
+        return
+    values = {"MODULUS": p * q, "PUBLIC_EXPONENT": exponent, "PRIVATE_EXPONENT": d, "PRIME_1": p, "PRIME_2": q}
+    rv, private = bench.m.create(bench.s, rows(values))
+    public = {ck.CKA_CLASS: ck.CKO_PUBLIC_KEY, ck.CKA_KEY_TYPE: ck.CKK_RSA}
+    named = {ck.CKA_MODULUS: big(p * q), ck.CKA_PUBLIC_EXPONENT: big(exponent)}
+    rv_public, other = bench.m.create(bench.s, {**public, **named})
+    assert name(rv) == name(rv_public)
+    if exponent.bit_length() > 64 and bits > 3072:
+        assert name(rv) == VALUE
+        return
+    mechanism = bench.mechanism(ck.CKM_SHA256_RSA_PKCS)
+    bench.verify(mechanism, other, b"data", bench.sign(mechanism, private, b"data"))
+
+
+@pytest.mark.parametrize("exponent", [0, 1, 2, 4, 65536])
+def test_exponents_that_are_none(bench: Bench, exponent: int) -> None:
+    values = {**numbers(key_of()), "PUBLIC_EXPONENT": exponent}
+    wanted = VALUE if exponent else "CKR_TEMPLATE_INCOMPLETE"
+    assert name(bench.m.create(bench.s, rows(values))[0]) == wanted
+    public = {ck.CKA_CLASS: ck.CKO_PUBLIC_KEY, ck.CKA_KEY_TYPE: ck.CKK_RSA}
+    named = {ck.CKA_MODULUS: big(values["MODULUS"]), ck.CKA_PUBLIC_EXPONENT: big(exponent)}
+    assert name(bench.m.create(bench.s, {**public, **named})[0]) == wanted
+
+
+def test_wrong_pkcs1_padding_is_no_oracle(bench: Bench) -> None:
     """A ciphertext with no valid padding decrypts to something, the same each time (implicit rejection)."""
-    outcomes = {run(ck.CKM_RSA_PKCS, "decrypt", pair[1], None, b"\x01" * 256) for _ in range(3)}
+    handle = bench.m.make(bench.s, rows(numbers(key_of())))
+    mechanism = bench.mechanism(ck.CKM_RSA_PKCS)
+    outcomes = {bench.m.use("Decrypt", bench.s, mechanism, handle, b"\x01" * 256) for _ in range(3)}
     assert len(outcomes) == 1
-
-
-@pytest.mark.parametrize(("bits", "exponent"), [(512, b"\x03"), (16384, b"\x03"), (2048, b"\x05")])
-def test_sizes_and_exponents_not_offered(bits: int, exponent: bytes) -> None:
-    entry = registry.find(ck.CKM_RSA_PKCS_KEY_PAIR_GEN, "generate_pair")
-    with pytest.raises(TokenError) as refusal:
-        entry.generate_pair(  # type: ignore[misc]
-            None, {ck.CKA_MODULUS_BITS: bits.to_bytes(8, "little"), ck.CKA_PUBLIC_EXPONENT: exponent}, {}
-        )
-    assert refusal.value.rv in (ck.CKR_KEY_SIZE_RANGE, ck.CKR_ATTRIBUTE_VALUE_INVALID)
+    assert name(outcomes.pop()[0]) == "CKR_OK"

@@ -10,11 +10,9 @@ import vectors_ec
 import vectors_openssl
 import vectors_rsa
 import vectors_symmetric
-from abi import logged_in
-from vectors import SOURCES, Bench, Case, Source
+from vectors import SOURCES, Bench, Case, Source, bench_of_its_own
 
 from hsm.mechanisms import registry
-from hsm.throwaway import ThrowAway
 from pkcs11_shim import constants as ck
 
 FILES = (vectors_symmetric, vectors_rsa, vectors_ec, vectors_openssl)  # each registers its sources
@@ -23,11 +21,8 @@ NAMES = {value: name for name, value in vars(ck).items() if name.startswith("CKM
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[Bench]:
-    with ThrowAway() as token, pytest.MonkeyPatch.context() as patch:
-        for variable, value in token.environment.items():
-            patch.setenv(variable, value)
-        with logged_in(token) as (module, session):
-            yield Bench(module, session)
+    with bench_of_its_own() as opened:
+        yield opened
 
 
 def run(bench: Bench, cases: list[Case]) -> None:

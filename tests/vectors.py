@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import cryptography_vectors
-from abi import NULL, Module, Rows, ffi, good, name
+import pytest
+from abi import NULL, Module, Rows, ffi, good, logged_in, name
 
+from hsm.throwaway import ThrowAway
 from pkcs11_shim import constants as ck
 
 VECTORS = Path(cryptography_vectors.__file__).parent
@@ -221,3 +224,13 @@ class Bench:
     def unwrap(self, mechanism: Any, key: int, wrapped: bytes, rows: Rows) -> tuple[str, int]:
         rv, made = self.m.unwrap(self.s, mechanism, key, wrapped, rows)
         return name(rv), made
+
+
+@contextmanager
+def bench_of_its_own() -> Iterator[Bench]:
+    """A token for one module of tests, the user logged in."""
+    with ThrowAway() as token, pytest.MonkeyPatch.context() as patch:
+        for variable, value in token.environment.items():
+            patch.setenv(variable, value)
+        with logged_in(token) as (module, session):
+            yield Bench(module, session)

@@ -10,7 +10,7 @@ from abi import Rows, name
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, utils
-from vectors import VECTORS, Bench, Case, flipped, records, source
+from vectors import VECTORS, Bench, Case, flipped, number, records, source
 from vectors_rsa import HASHES
 
 from pkcs11_shim import constants as ck
@@ -74,6 +74,29 @@ def verifications() -> Iterator[Case]:
             kind = f"{curve} {row['RESULT'][:5]}"
             yield Case(hashed, kind, _verification(hashed, curve, row, data, wanted))
             yield Case(ck.CKM_ECDSA, f"{kind} {known}", _verification(ck.CKM_ECDSA, curve, row, digest, wanted))
+
+
+@source("NIST CAVP, PKV of FIPS 186-3", quick=12)
+def public_keys() -> Iterator[Case]:
+    """Points that are none are refused where the key comes in."""
+    for row in records(ECDSA / "FIPS_186-3/PKV.rsp", "RESULT"):
+        if row["SECTION"] in CURVES:
+            yield Case(ck.CKM_ECDSA, f"{row['SECTION']} {row['RESULT'][:5]}", _public_key(row["SECTION"], row))
+
+
+def _public_key(curve: str, row: dict[str, str]) -> Any:
+    octets = CURVES[curve][1]
+    wide = max(octets, *(len(number(row[field])) for field in ("QX", "QY")))
+    raw = b"\x04" + b"".join(number(row[field]).rjust(wide, b"\0") for field in ("QX", "QY"))
+    wanted = "CKR_OK" if row["RESULT"].startswith("P") else "CKR_ATTRIBUTE_VALUE_INVALID"
+
+    def run(bench: Bench) -> None:
+        rows = {ck.CKA_CLASS: ck.CKO_PUBLIC_KEY, ck.CKA_KEY_TYPE: ck.CKK_EC, ck.CKA_EC_PARAMS: CURVES[curve][2]}
+        for written in (raw, octet_string(raw)):
+            rv, _ = bench.m.create(bench.s, {**rows, ck.CKA_EC_POINT: written})
+            assert name(rv) == wanted
+
+    return run
 
 
 def _verification(mechanism_number: int, curve: str, row: dict[str, str], data: bytes, wanted: str) -> Any:
@@ -223,7 +246,7 @@ def _agreement(curve: str, row: dict[str, str]) -> Any:
         if not is_point(peer):
             assert row["RESULT"].startswith("F")
             rv, _ = bench.m.derive(bench.s, agreement(bench, peer), key, SECRET)
-            assert name(rv) == "CKR_MECHANISM_PARAM_INVALID"
+            assert name(rv) == "CKR_PUBLIC_KEY_INVALID"
             return
         shared = derived(bench, agreement(bench, peer), key, {})
         assert (shared == bytes.fromhex(row["Z"])) == row["RESULT"].startswith("P")

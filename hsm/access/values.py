@@ -23,15 +23,39 @@ _FLAGS = (ck.CKA_DECRYPT, ck.CKA_WRAP, ck.CKA_ENCRYPT, ck.CKA_UNWRAP)
 _SENSITIVE, _UNEXTRACTABLE = 16, 32
 
 
+class Nonces:
+    """What one value has encrypted under, in memory: the last ``most``, of which half are forgotten at a time.
+
+    So a counter that was set back and an IV used over and over are noticed, a repeat from long ago or from before a
+    restart is not. 2^16 IVs of 12 bytes take some 6 MB.
+    """
+
+    __slots__ = ("_before", "_most", "_recent")
+
+    def __init__(self, most: int = 1 << 16) -> None:
+        self._most = most
+        self._recent: set[bytes] = set()
+        self._before: set[bytes] = set()
+
+    def __contains__(self, nonce: bytes) -> bool:
+        return nonce in self._recent or nonce in self._before
+
+    def add(self, nonce: bytes) -> None:
+        if len(self._recent) >= self._most // 2:
+            self._before, self._recent = self._recent, set()
+        self._recent.add(nonce)
+
+
 class Value:
     """One value: bits of what it lost and of what it must stay, and the objects that carry it now."""
 
-    __slots__ = ("bits", "objects", "stored")
+    __slots__ = ("bits", "nonces", "objects", "stored")
 
     def __init__(self, bits: int = 0, stored: bool = False) -> None:
         self.bits = bits
         self.stored = stored
         self.objects: list[TokenObject] = []
+        self.nonces = Nonces()
 
     def lost(self) -> list[int]:
         return [number for position, number in enumerate(_FLAGS) if self.bits >> position & 1]
@@ -133,6 +157,11 @@ class Values:
     def has_lost(self, item: TokenObject, flag: int) -> bool:
         value = self._known.get(self.fingerprint(item.attributes) or b"")
         return not item.flag(flag) if value is None else bool(value.bits >> _FLAGS.index(flag) & 1)
+
+    def nonces(self, item: Key) -> Nonces | None:
+        """Where a token key has this value, what it encrypted under, by whatever object."""
+        value = self._known.get(self.fingerprint(item.attributes) or b"")
+        return value.nonces if value is not None and value.stored else None
 
     def is_stored(self, item: Key) -> bool:
         value = self._known.get(self.fingerprint(item.attributes) or b"")

@@ -67,14 +67,16 @@ def C_WrapKey(app: Application, handle: int, mech: Any, wrapping: int, target: i
     if capacity < len(blob):
         return ck.CKR_BUFFER_TOO_SMALL, len(blob), None
     session.partition.used(session, key, "wrap", wrapped_key)
+    if entry.nonce is not None:
+        session.partition.spend_nonce(key, entry.nonce(parameter))
     return ck.CKR_OK, len(blob), blob
 
 
 def _complete(
     attributes: dict[int, bytes], made: dict[int, bytes], origin: str, key: TokenObject, entry: Mechanism
 ) -> dict[int, bytes]:
-    """The object that an unwrapped or derived value becomes."""
-    value = {**made, **formats.check_and_complete({**attributes, **made})}
+    """The object that an unwrapped or derived value becomes; what was unwrapped is checked and complete already."""
+    value = made if origin == "unwrap" else {**made, **formats.check_and_complete({**attributes, **made})}
     outside = key_policy.known_outside(origin, entry, key)
     return templates.finish(attributes, value, origin, known_outside=outside, base=key)
 

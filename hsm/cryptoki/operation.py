@@ -23,12 +23,13 @@ Sized = tuple[int, int, bytes | None]
 class Operation:
     """One active operation: the mechanism's state, the key it uses, and a result not yet fetched with its input."""
 
-    __slots__ = ("given", "in_parts", "key", "login", "result", "state", "unauthenticated")
+    __slots__ = ("given", "in_parts", "key", "login", "nonce", "result", "state", "unauthenticated")
 
-    def __init__(self, state: Any, key: TokenObject | None, login: Login | None) -> None:
+    def __init__(self, state: Any, key: TokenObject | None, login: Login | None, nonce: bytes | None) -> None:
         self.state = state
         self.key = key
         self.login = login
+        self.nonce = nonce
         self.unauthenticated = key is not None and key.flag(ck.CKA_ALWAYS_AUTHENTICATE)
         self.given: bytes | None = None
         self.result: bytes | None = None
@@ -58,13 +59,18 @@ def start(app: Application, handle: int, kind: str, mech: Any, key_handle: int |
         login = session.login
         entry = registry.find(mech.number, kind)
         key: TokenObject | None = None
+        nonce: bytes | None = None
         if key_handle is None:
             state = getattr(entry, kind)(entry.parameter(mech.parameter))
         else:
             key = session.key(key_handle)
             session.partition.check_use(session, key, kind, entry)
-            state = getattr(entry, kind)(key, entry.parameter(mech.parameter))
-        session.active[kind] = Operation(state, key, login)
+            parameter = entry.parameter(mech.parameter)
+            state = getattr(entry, kind)(key, parameter)
+            if entry.nonce is not None and kind == "encrypt":
+                nonce = entry.nonce(parameter)
+                session.partition.check_nonce(key, nonce)
+        session.active[kind] = Operation(state, key, login, nonce)
         return (ck.CKR_OK,)
 
 
@@ -143,8 +149,18 @@ def finish(
         if active.key is not None:
             # The first output of a key fixes its uses, committed before the answer.
             session.partition.used(session, active.key, kind)
+            if active.nonce is not None:
+                _spend(session, active.key, active.nonce)
         session.active.pop(kind, None)
         return ck.CKR_OK, len(active.result), active.result
+
+
+def _spend(session: Session, key: TokenObject, nonce: bytes) -> None:
+    """C_Encrypt and C_EncryptFinal have no code for a parameter."""
+    try:
+        session.partition.spend_nonce(key, nonce)
+    except TokenError as refusal:
+        raise TokenError(ck.CKR_FUNCTION_FAILED, refusal.reason, refusal.subject) from None
 
 
 def update(app: Application, handle: int, kind: str, data: bytes | None, capacity: int | None) -> Sized:

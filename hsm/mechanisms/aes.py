@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.cmac import CMAC
 
 from hsm.errors import TokenError
 from hsm.mechanisms.entry import Mechanism, no_parameter
-from hsm.mechanisms.wrapping import both
+from hsm.mechanisms.wrapping import Fill, both
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
@@ -35,7 +35,6 @@ class Stream:
     """A cipher that works in parts. ``pads``: PKCS#7 is put on or taken off; ``whole``: full blocks only."""
 
     __slots__ = ("_context", "_held", "_in", "encrypting", "pads", "whole")
-    multipart = True
 
     def __init__(self, key: Key, mode: modes.Mode, encrypting: bool, pads: bool, whole: bool) -> None:
         cipher: Cipher[Any] = Cipher(key.native(_algorithm), mode)
@@ -116,7 +115,6 @@ class Gcm:
     """GCM. Input is gathered: no plaintext leaves before the tag is known to be good."""
 
     __slots__ = ("_aad", "_data", "_encrypting", "_iv", "_key", "_tag")
-    multipart = True
 
     def __init__(self, key: Key, parameter: tuple[bytes, bytes, int], encrypting: bool) -> None:
         self._key = key
@@ -171,7 +169,6 @@ class Cmac:
     """AES-CMAC of ``length`` bytes, for signing and for verifying."""
 
     __slots__ = ("_state", "length")
-    multipart = True
 
     def __init__(self, key: Key) -> None:
         self._state = CMAC(key.native(_algorithm))
@@ -232,13 +229,14 @@ def _generate(parameter: None, template: dict[int, bytes]) -> dict[int, bytes]:
         raise TokenError(ck.CKR_TEMPLATE_INCOMPLETE, "CKA_VALUE_LEN must be given", "CKA_VALUE_LEN")
     length = int.from_bytes(template[ck.CKA_VALUE_LEN], "little")
     if length not in KEY_LENGTHS:
-        raise TokenError(ck.CKR_KEY_SIZE_RANGE, "an AES key has 16, 24 or 32 bytes", "CKA_VALUE_LEN")
+        raise TokenError(ck.CKR_ATTRIBUTE_VALUE_INVALID, "an AES key has 16, 24 or 32 bytes", "CKA_VALUE_LEN")
     return {ck.CKA_KEY_TYPE: ck.CKK_AES.to_bytes(8, "little"), ck.CKA_VALUE: os.urandom(length)}
 
 
 def _row(number: int, parameter: Any, make: Callable[[Any], modes.Mode], **how: bool) -> Mechanism:
-    filled = BLOCK if how.get("whole") else 0
-    functions = both(_mode(make, True, **how), _mode(make, False, **how), block=filled)
+    whole = how.get("whole", False)
+    fill = Fill(block=BLOCK) if whole else None
+    functions = both(_mode(make, True, **how), _mode(make, False, **how), fill=fill, secret_only=whole)
     return Mechanism(number, (ck.CKK_AES,), 16, 32, parameter=parameter, **functions)
 
 
@@ -253,6 +251,7 @@ MECHANISMS = [
     ),
     Mechanism(
         ck.CKM_AES_GCM, (ck.CKK_AES,), 16, 32, parameter=_gcm_parameter, authenticated=True,
+        nonce=lambda parameter: bytes(parameter[0]),
         **both(lambda key, parameter: Gcm(key, parameter, True), lambda key, parameter: Gcm(key, parameter, False)),
     ),
     Mechanism(

@@ -126,21 +126,38 @@ CURVES = (
 )
 _BY_OID = {row.oid: row for row in CURVES}
 _BY_NAME = {name: row for row in CURVES for name in (row.name, *row.names)}
-SEQUENCE, PRINTABLE_STRING = 0x30, 0x13
+SEQUENCE, PRINTABLE_STRING, OBJECT_IDENTIFIER = 0x30, 0x13, 0x06
+PRIME_FIELD = (1, 2, 840, 10045, 1, 1)
+LONGEST_PARAMETERS = 2048  # P-521 with a seed takes a quarter of it
 
 
 def find(parameters: bytes | None) -> Curve:
-    """The curve that CKA_EC_PARAMS names; CKR_CURVE_NOT_SUPPORTED for others, CKR_ATTRIBUTE_VALUE_INVALID for noise."""
+    """The curve that CKA_EC_PARAMS names; CKR_CURVE_NOT_SUPPORTED for others, CKR_DOMAIN_PARAMS_INVALID for noise."""
     if not parameters:
         raise TokenError(ck.CKR_TEMPLATE_INCOMPLETE, "CKA_EC_PARAMS must be given", "CKA_EC_PARAMS")
     row = _BY_OID.get(parameters)
+    if row is None and not _is_one_value(parameters):
+        raise TokenError(ck.CKR_DOMAIN_PARAMS_INVALID, "CKA_EC_PARAMS is not a DER value", "CKA_EC_PARAMS")
     if row is None and parameters[0] == PRINTABLE_STRING:
         row = _BY_NAME.get(parameters[2:].decode("ascii", "replace"))
-    if row is None and parameters[0] == SEQUENCE:
+    elif row is None and parameters[0] == SEQUENCE:
         row = _explicit(parameters)
+    elif row is None and parameters[0] != OBJECT_IDENTIFIER:
+        words = "CKA_EC_PARAMS is an OID, a curve's name or explicit parameters"
+        raise TokenError(ck.CKR_DOMAIN_PARAMS_INVALID, words, "CKA_EC_PARAMS")
     if row is None:
         raise TokenError(ck.CKR_CURVE_NOT_SUPPORTED, "CKA_EC_PARAMS names no curve of this token", "CKA_EC_PARAMS")
     return row
+
+
+def _is_one_value(parameters: bytes) -> bool:
+    """Tag, length and just so many bytes."""
+    if not 2 <= len(parameters) <= LONGEST_PARAMETERS:
+        return False
+    size, more = parameters[1], parameters[1] & 0x7F if parameters[1] & 0x80 else 0
+    if more:
+        size = int.from_bytes(parameters[2 : 2 + more], "big")
+    return len(parameters) == 2 + more + size
 
 
 def _explicit(parameters: bytes) -> Curve | None:
@@ -150,11 +167,14 @@ def _explicit(parameters: bytes) -> Curve | None:
 
     try:
         whole, rest = decoder.decode(parameters)
+        if tuple(whole[1][0]) != PRIME_FIELD:
+            return None
         prime, a, b = int(whole[1][1]), int(whole[2][0].asOctets().hex(), 16), int(whole[2][1].asOctets().hex(), 16)
         base, order = whole[3].asOctets(), int(whole[4])
         cofactor = int(whole[5]) if len(whole) > 5 else 1
-    except (PyAsn1Error, IndexError, ValueError, TypeError, AttributeError):
-        raise TokenError(ck.CKR_ATTRIBUTE_VALUE_INVALID, "CKA_EC_PARAMS is not a DER ECParameters") from None
+    except (PyAsn1Error, IndexError, ValueError, TypeError, AttributeError, RecursionError):
+        words = "CKA_EC_PARAMS is not a DER ECParameters"
+        raise TokenError(ck.CKR_DOMAIN_PARAMS_INVALID, words, "CKA_EC_PARAMS") from None
     if rest or cofactor != 1:
         return None
     for row in CURVES:

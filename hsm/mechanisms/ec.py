@@ -11,13 +11,16 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_ds
 
 from hsm.errors import TokenError
 from hsm.mechanisms import curves
-from hsm.mechanisms.entry import Mechanism, no_parameter
+from hsm.mechanisms.entry import Mechanism, OnePart, no_parameter
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
 OCTET_STRING = 0x04
 BITS = (min(row.bits for row in curves.CURVES), max(row.bits for row in curves.CURVES))
-FLAGS = ck.CKF_EC_F_P | ck.CKF_EC_OID | ck.CKF_EC_ECPARAMETERS | ck.CKF_EC_UNCOMPRESS
+FLAGS = (
+    ck.CKF_EC_F_P | ck.CKF_EC_OID | ck.CKF_EC_ECPARAMETERS | ck.CKF_EC_CURVENAME | ck.CKF_EC_UNCOMPRESS
+    | ck.CKF_EC_COMPRESS
+)
 HASHED: dict[int, type[hashes.HashAlgorithm]] = {
     ck.CKM_ECDSA_SHA1: hashes.SHA1, ck.CKM_ECDSA_SHA224: hashes.SHA224, ck.CKM_ECDSA_SHA256: hashes.SHA256,
     ck.CKM_ECDSA_SHA384: hashes.SHA384, ck.CKM_ECDSA_SHA512: hashes.SHA512,
@@ -112,56 +115,64 @@ def _generate_pair(
 
 
 class Signature:
-    """ECDSA: r and s, each as long as the order, one after the other (section 6.3.1)."""
+    """ECDSA of what comes, hashed, whole or in parts."""
 
-    __slots__ = ("_hash", "_hashed", "_key", "length", "multipart")
+    __slots__ = ("_hash", "_hashed", "_key", "length")
 
-    def __init__(self, key: Key, hashed: hashes.HashAlgorithm | None) -> None:
+    def __init__(self, key: Key, hashed: hashes.HashAlgorithm) -> None:
         self._key = key
         self._hashed = hashed
-        self._hash = hashes.Hash(hashed) if hashed else None
-        self.multipart = hashed is not None
+        self._hash = hashes.Hash(hashed)
         self.length = 2 * _curve(key).octets
 
     def update(self, data: bytes) -> None:
-        if self._hash is None:
-            raise TokenError(ck.CKR_FUNCTION_NOT_SUPPORTED, "CKM_ECDSA takes its digest in one part")
         self._hash.update(data)
 
     def finish(self, signature: bytes | None = None) -> bytes:
-        if self._hash is None:
-            raise TokenError(ck.CKR_FUNCTION_NOT_SUPPORTED, "CKM_ECDSA takes its digest in one part")
-        return self._end(self._hash.finalize(), signature)
+        return _end(self._key, self._hashed, self._hash.finalize(), signature)
 
     def one_shot(self, data: bytes, signature: bytes | None = None) -> bytes:
-        if self._hash is not None:
-            self._hash.update(data)
-            return self.finish(signature)
+        self._hash.update(data)
+        return self.finish(signature)
+
+
+class RawSignature(OnePart):
+    """ECDSA of a digest that the caller made, of any length; its leftmost bits count (section 6.3.12)."""
+
+    __slots__ = ("_key", "length")
+
+    def __init__(self, key: Key) -> None:
+        self._key = key
+        self.length = 2 * _curve(key).octets
+
+    def one_shot(self, data: bytes, signature: bytes | None = None) -> bytes:
         if not data:
             raise TokenError(ck.CKR_DATA_LEN_RANGE, "there is no digest to sign")
-        return self._end(data, signature)
+        return _end(self._key, _Given(len(data)), data, signature)
 
-    def _end(self, digest: bytes, signature: bytes | None) -> bytes:
-        algorithm = ec.ECDSA(Prehashed(self._hashed or _Given(len(digest))))
-        half = self.length // 2
-        if signature is None:
-            r, s = decode_dss_signature(self._key.native(private).sign(digest, algorithm))
-            return r.to_bytes(half, "big") + s.to_bytes(half, "big")
-        # Java writes both halves as short as the longer of them: any even length counts, left-padded.
-        if not signature or len(signature) % 2 or len(signature) > self.length:
-            raise TokenError(ck.CKR_SIGNATURE_LEN_RANGE, f"a signature by this key has {self.length} bytes")
-        middle = len(signature) // 2
-        r, s = int.from_bytes(signature[:middle], "big"), int.from_bytes(signature[middle:], "big")
-        try:
-            self._key.native(_public).verify(encode_dss_signature(r, s), digest, algorithm)
-        except InvalidSignature:
-            raise TokenError(ck.CKR_SIGNATURE_INVALID, "the signature does not verify") from None
-        return b""
+
+def _end(key: Key, hashed: hashes.HashAlgorithm, digest: bytes, signature: bytes | None) -> bytes:
+    """r and s, each as long as the order, one after the other (section 6.3.1)."""
+    algorithm = ec.ECDSA(Prehashed(hashed))
+    half = _curve(key).octets
+    if signature is None:
+        r, s = decode_dss_signature(key.native(private).sign(digest, algorithm))
+        return r.to_bytes(half, "big") + s.to_bytes(half, "big")
+    # Java writes both halves as short as the longer of them: any even length counts, left-padded.
+    if not signature or len(signature) % 2 or len(signature) > 2 * half:
+        raise TokenError(ck.CKR_SIGNATURE_LEN_RANGE, f"a signature by this key has {2 * half} bytes")
+    middle = len(signature) // 2
+    r, s = int.from_bytes(signature[:middle], "big"), int.from_bytes(signature[middle:], "big")
+    try:
+        key.native(_public).verify(encode_dss_signature(r, s), digest, algorithm)
+    except InvalidSignature:
+        raise TokenError(ck.CKR_SIGNATURE_INVALID, "the signature does not verify") from None
+    return b""
 
 
 def _ecdsa(number: int, hashed: type[hashes.HashAlgorithm] | None) -> Mechanism:
-    def start(key: Key, parameter: None) -> Signature:
-        return Signature(key, hashed() if hashed else None)
+    def start(key: Key, parameter: None) -> Any:
+        return Signature(key, hashed()) if hashed else RawSignature(key)
 
     return Mechanism(number, (ck.CKK_EC,), *BITS, FLAGS, no_parameter, sign=start, verify=start)
 

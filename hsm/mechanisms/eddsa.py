@@ -28,18 +28,24 @@ class Curve(NamedTuple):
     names: tuple[bytes, ...]
     private: Any
     public: Any
+    # x² = (y² - 1) / (d y² + c) modulo the prime; ``eighths``: there are points of order 8.
+    prime: int
+    d: int
+    c: int
+    eighths: bool
 
 
 ED25519 = Curve(
     32, 64, bytes.fromhex("06032b6570"), (b"\x13\x0cedwards25519", b"\x13\x07Ed25519"), Ed25519PrivateKey,
-    Ed25519PublicKey,
+    Ed25519PublicKey, 2**255 - 19, -121665 * pow(121666, -1, 2**255 - 19), 1, True,
 )
 ED448 = Curve(
-    57, 114, bytes.fromhex("06032b6571"), (b"\x13\x0aedwards448", b"\x13\x05Ed448"), Ed448PrivateKey, Ed448PublicKey
+    57, 114, bytes.fromhex("06032b6571"), (b"\x13\x0aedwards448", b"\x13\x05Ed448"), Ed448PrivateKey, Ed448PublicKey,
+    2**448 - 2**224 - 1, -39081, -1, False,
 )
 _BY_PARAMETERS = {name: curve for curve in (ED25519, ED448) for name in (curve.oid, *curve.names)}
 BITS = (255, 448)
-FLAGS = ck.CKF_EC_F_P | ck.CKF_EC_OID | ck.CKF_EC_CURVENAME
+FLAGS = ck.CKF_EC_F_P | ck.CKF_EC_OID | ck.CKF_EC_CURVENAME | ck.CKF_EC_COMPRESS  # RFC 8032 has no other form
 _LONGEST_MESSAGE = 64 << 20
 
 
@@ -59,6 +65,24 @@ def load_public(parameters: bytes | None, point: bytes) -> PublicKey:
     curve = find(parameters)
     raw = point[2:] if len(point) == curve.octets + 2 and point[:2] == bytes([4, curve.octets]) else point
     public: PublicKey = curve.public.from_public_bytes(raw)
+    return public
+
+
+def check_public(parameters: bytes | None, point: bytes) -> PublicKey:
+    """A public key from outside: a point of the curve, and not one of the few under which everything verifies.
+
+    cryptography and libcrypto look at a key only when they verify. All values here are public.
+    """
+    curve, public = find(parameters), load_public(parameters, point)
+    prime = curve.prime
+    sign = 1 << (8 * curve.octets - 1)
+    y = int.from_bytes(public.public_bytes_raw(), "little") & ~sign
+    squared = y * y % prime
+    # RFC 8032, sections 5.1.3 and 5.2.3: x² must be a square (Euler's criterion on its fraction's two halves).
+    on_curve = y < prime and pow((squared - 1) * (curve.d * squared + curve.c), (prime - 1) // 2, prime) in (0, 1)
+    small = y in (0, 1, prime - 1) or (curve.eighths and (curve.d * squared * squared + 2 * squared - 1) % prime == 0)
+    if not on_curve or small:
+        raise ValueError("no point of the curve's large group")
     return public
 
 
@@ -103,7 +127,6 @@ class Signature:
     """Pure EdDSA hashes the message twice, so parts are gathered until the end."""
 
     __slots__ = ("_data", "_key", "length")
-    multipart = True
 
     def __init__(self, key: Key) -> None:
         self._key = key

@@ -17,6 +17,13 @@ def no_parameter(parameter: Any) -> None:
         raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "this mechanism takes no parameter")
 
 
+class OnePart:
+    """An operation that has no parts: a mechanism marked «single-part operations only» in the standard."""
+
+    __slots__ = ()
+    multipart = False
+
+
 class Mechanism(NamedTuple):
     """One mechanism: what it works with, and a function for each use it serves. Sizes are CK_MECHANISM_INFO's."""
 
@@ -38,6 +45,7 @@ class Mechanism(NamedTuple):
     derive: Function | None = None
     authenticated: bool = False  # unwrapping notices an altered wrapped key
     agreement: bool = False  # derives from another party's public key: both know the result
+    nonce: Callable[[Any], bytes] | None = None  # what of its parameter may serve a key for one encryption only
 
     @property
     def info_flags(self) -> int:

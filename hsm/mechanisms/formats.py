@@ -21,6 +21,7 @@ from pkcs11_shim import constants as ck
 
 Attributes = dict[int, bytes]
 AES_LENGTHS = (16, 24, 32)
+EC_PUBLIC_KEY = (1, 2, 840, 10045, 2, 1)
 
 
 class Form(NamedTuple):
@@ -44,7 +45,7 @@ def _ec_private(given: Attributes) -> Attributes:
 
 
 def _ed_public(given: Attributes) -> Attributes:
-    return eddsa.public_attributes(eddsa.load_public(given.get(ck.CKA_EC_PARAMS), given.get(ck.CKA_EC_POINT, b"")))
+    return eddsa.public_attributes(eddsa.check_public(given.get(ck.CKA_EC_PARAMS), given.get(ck.CKA_EC_POINT, b"")))
 
 
 def _ed_private(given: Attributes) -> Attributes:
@@ -115,20 +116,53 @@ def to_bytes(target: Key) -> bytes:
     return encoded
 
 
+def _of_explicit_curve(data: bytes) -> EllipticCurvePrivateKey | None:
+    """A PKCS#8 EC key whose curve is spelt out: cryptography knows few that way, curves.py all of ours."""
+    from pyasn1.codec.der import decoder, encoder
+    from pyasn1.error import PyAsn1Error
+
+    try:
+        whole, rest = decoder.decode(data)
+        parameters = encoder.encode(whole[1][1])
+        inner, more = decoder.decode(whole[2].asOctets())
+        if rest or more or parameters[0] != curves.SEQUENCE or tuple(whole[1][0]) != EC_PUBLIC_KEY:
+            return None
+        return ec.load_private(parameters, inner[1].asOctets())
+    except (PyAsn1Error, IndexError, ValueError, TypeError, AttributeError, RecursionError):
+        return None
+
+
+def without_zeros(data: bytes) -> bytes:
+    """A DER value without the zeros that some mechanisms put behind it; other bytes as they are."""
+    more = data[1] & 0x7F if len(data) > 1 and data[1] & 0x80 else 0
+    size = int.from_bytes(data[2 : 2 + more], "big") if more else int.from_bytes(data[1:2], "big")
+    end = 2 + more + size
+    return data[:end] if not any(data[end:]) else data
+
+
 def from_bytes(data: bytes, template: Attributes) -> Attributes:
-    """The value attributes of an unwrapped key of the template's class and type."""
+    """The value attributes of an unwrapped key of the template's class and type, checked and complete."""
     if template[ck.CKA_CLASS] == ck.CKO_SECRET_KEY.to_bytes(8, "little"):
         try:
             return _secret(data, template)
         except TokenError:
-            raise TokenError(ck.CKR_WRAPPED_KEY_INVALID, "what was wrapped is no key of the type asked for") from None
+            words = "what was wrapped is not as long as a key of the type asked for"
+            raise TokenError(ck.CKR_WRAPPED_KEY_LEN_RANGE, words) from None
     from cryptography.hazmat.primitives import serialization
 
     form = FORMS[int.from_bytes(template[ck.CKA_KEY_TYPE], "little")]
     try:
-        key = serialization.load_der_private_key(data, None)
+        key: Any = serialization.load_der_private_key(data, None, unsafe_skip_rsa_key_validation=True)
     except Exception:  # whatever the parser dislikes, the bytes are no key
-        raise TokenError(ck.CKR_WRAPPED_KEY_INVALID, "what was wrapped is no PKCS#8 private key") from None
+        key = _of_explicit_curve(data)
+    if key is None:
+        raise TokenError(ck.CKR_WRAPPED_KEY_INVALID, "what was wrapped is no PKCS#8 private key")
     if not isinstance(key, form.native):
         raise TokenError(ck.CKR_WRAPPED_KEY_INVALID, "what was wrapped is a private key of another type")
-    return form.of_native(key)
+    try:
+        return form.private(form.of_native(key))
+    except (ValueError, TypeError):
+        raise TokenError(ck.CKR_WRAPPED_KEY_INVALID, "what was wrapped is no valid private key") from None
+    except TokenError as refusal:
+        rv = ck.CKR_WRAPPED_KEY_INVALID if refusal.rv == ck.CKR_ATTRIBUTE_VALUE_INVALID else refusal.rv
+        raise TokenError(rv, refusal.reason) from None

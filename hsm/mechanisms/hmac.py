@@ -19,7 +19,6 @@ class Mac:
     """An HMAC in progress, for signing and for verifying; ``length`` bytes of it count."""
 
     __slots__ = ("_state", "length")
-    multipart = True
 
     def __init__(self, name: str, key: Key, length: int) -> None:
         started: Any = key.native(_starter(name))

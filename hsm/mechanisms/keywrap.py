@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives import keywrap
 
 from hsm.errors import TokenError
 from hsm.mechanisms import formats, rsa, rsa_keys
-from hsm.mechanisms.entry import Mechanism
-from hsm.mechanisms.wrapping import both
+from hsm.mechanisms.entry import Mechanism, OnePart
+from hsm.mechanisms.wrapping import Fill, both, named_for_unwrapping, named_for_wrapping
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
@@ -19,11 +19,10 @@ DEFAULT_IV, DEFAULT_IV_PADDED = bytes.fromhex("a6" * 8), bytes.fromhex("a65959a6
 AES_BITS = (128, 192, 256)
 
 
-class AesKeyWrap:
+class AesKeyWrap(OnePart):
     """One message in, one out: the algorithm needs the whole of it."""
 
     __slots__ = ("_encrypting", "_key", "_padded")
-    multipart = False
 
     def __init__(self, key: Key, encrypting: bool, padded: bool) -> None:
         self._key = key.get(ck.CKA_VALUE) or b""
@@ -32,14 +31,6 @@ class AesKeyWrap:
 
     def bound(self, length: int) -> int:
         return (length + 7) // 8 * 8 + 8 if self._encrypting else max(length - 8, 0)
-
-    part_bound = bound
-
-    def update(self, data: bytes) -> bytes:
-        raise TokenError(ck.CKR_FUNCTION_NOT_SUPPORTED, "AES key wrap works in one part only")
-
-    def finish(self) -> bytes:
-        raise TokenError(ck.CKR_FUNCTION_NOT_SUPPORTED, "AES key wrap works in one part only")
 
     def one_shot(self, data: bytes) -> bytes:
         if self._encrypting:
@@ -66,7 +57,10 @@ def _default(iv: bytes) -> Callable[[Any], None]:
 
 
 def _aes(number: int, iv: bytes, padded: bool) -> Mechanism:
-    functions = both(lambda key, p: AesKeyWrap(key, True, padded), lambda key, p: AesKeyWrap(key, False, padded))
+    fill = Fill() if padded else Fill(block=8, least=16, all_of_it=True)
+    functions = both(
+        lambda key, p: AesKeyWrap(key, True, padded), lambda key, p: AesKeyWrap(key, False, padded), fill=fill
+    )
     return Mechanism(number, (ck.CKK_AES,), 16, 32, parameter=_default(iv), authenticated=True, **functions)
 
 
@@ -82,7 +76,10 @@ def _rsa_aes_wrap(key: Key, parameter: tuple[int, Any], target: Key) -> bytes:
     """Section 6.1.20: the AES key under RSA-OAEP, then the target under the AES key with padding."""
     bits, oaep = parameter
     once = os.urandom(bits // 8)
-    carried = rsa.Encryption(key, oaep[0], oaep[1], True).one_shot(once)
+    carrier = rsa.Encryption(key, oaep[0], oaep[1], True)
+    if len(once) > carrier.room:
+        raise TokenError(ck.CKR_WRAPPING_KEY_SIZE_RANGE, "the AES key does not fit the wrapping key with this hash")
+    carried = carrier.one_shot(once)
     return carried + keywrap.aes_key_wrap_with_padding(once, formats.to_bytes(target))
 
 
@@ -93,8 +90,9 @@ def _rsa_aes_unwrap(
     size = rsa_keys.octets(key)
     if len(wrapped) < size + 16 or (len(wrapped) - size) % 8:
         raise TokenError(ck.CKR_WRAPPED_KEY_LEN_RANGE, "no key wrapped under this one is so long")
+    carrier = rsa.Encryption(key, oaep[0], oaep[1], False)
     try:
-        once = rsa.Encryption(key, oaep[0], oaep[1], False).one_shot(wrapped[:size])
+        once = carrier.one_shot(wrapped[:size])
         data = keywrap.aes_key_unwrap_with_padding(once, wrapped[size:]) if len(once) == bits // 8 else None
     except (TokenError, keywrap.InvalidUnwrap):
         data = None
@@ -108,6 +106,6 @@ MECHANISMS = [
     _aes(ck.CKM_AES_KEY_WRAP_KWP, DEFAULT_IV_PADDED, True),
     Mechanism(
         ck.CKM_RSA_AES_KEY_WRAP, (ck.CKK_RSA,), rsa_keys.SMALLEST, rsa_keys.LARGEST, parameter=_rsa_aes_parameter,
-        wrap=_rsa_aes_wrap, unwrap=_rsa_aes_unwrap,
+        wrap=named_for_wrapping(_rsa_aes_wrap), unwrap=named_for_unwrapping(_rsa_aes_unwrap),
     ),
 ]

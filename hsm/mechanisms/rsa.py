@@ -1,7 +1,7 @@
 """RSA: key pair generation, PKCS#1 v1.5, PSS and OAEP (PKCS#11 3.2, section 6.1).
 
-Decryption by PKCS#1
-v1.5 relies on libcrypto's implicit rejection: a wrong padding gives random bytes, never an error to learn from.
+Decryption by PKCS#1 v1.5 relies on libcrypto's implicit rejection: a wrong padding gives random bytes, never an error
+to learn from.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
 
 from hsm.errors import TokenError
 from hsm.mechanisms import rsa_keys
-from hsm.mechanisms.entry import Mechanism, no_parameter
+from hsm.mechanisms.entry import Mechanism, OnePart, no_parameter
 from hsm.mechanisms.wrapping import both
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
@@ -23,6 +23,7 @@ from pkcs11_shim import constants as ck
 LARGEST_MADE = 8192
 EXPONENTS = (3, 65537)
 PKCS1_OVERHEAD = 11
+DIGEST_INFO = 19  # bytes before the digest (RFC 8017, section 9.2, note 1); SHA-1 has fewer
 
 HASHES: dict[int, tuple[type[hashes.HashAlgorithm], int]] = {
     ck.CKM_SHA_1: (hashes.SHA1, ck.CKG_MGF1_SHA1),
@@ -40,119 +41,123 @@ _MGF = {mgf: make for make, mgf in HASHES.values()}
 
 
 class Signature:
-    """Signs, or verifies where a signature is given. ``algorithm`` says how the data are hashed."""
+    """Hashes what comes, whole or in parts, and signs; verifies where a signature is given."""
 
-    __slots__ = ("_algorithm", "_hash", "_key", "_padding", "_raw", "length", "multipart")
+    __slots__ = ("_algorithm", "_hash", "_key", "_padding", "length")
 
-    def __init__(self, key: Key, pad: Any, hashed: hashes.HashAlgorithm | None, algorithm: Any, raw: Any) -> None:
+    def __init__(self, key: Key, pad: Any, hashed: hashes.HashAlgorithm) -> None:
         self._key = key
         self._padding = pad
-        self._algorithm = algorithm
-        self._raw = raw
-        self._hash = hashes.Hash(hashed) if hashed else None
-        self.multipart = hashed is not None
+        self._algorithm = utils.Prehashed(hashed)
+        self._hash = hashes.Hash(hashed)
         self.length = rsa_keys.octets(key)
 
     def update(self, data: bytes) -> None:
-        if self._hash is None:
-            raise TokenError(ck.CKR_FUNCTION_NOT_SUPPORTED, "this mechanism takes its input in one part")
         self._hash.update(data)
 
     def finish(self, signature: bytes | None = None) -> bytes:
-        if self._hash is None:
-            raise TokenError(ck.CKR_FUNCTION_NOT_SUPPORTED, "this mechanism takes its input in one part")
-        return self._end(self._hash.finalize(), signature)
+        return _end(self._key, self._padding, self._algorithm, self._hash.finalize(), signature)
 
     def one_shot(self, data: bytes, signature: bytes | None = None) -> bytes:
-        if self._hash is not None:
-            self._hash.update(data)
-            return self.finish(signature)
-        wrong = self._raw(self, data)
-        if wrong is not None:
-            raise TokenError(ck.CKR_DATA_LEN_RANGE, wrong)
-        return self._end(data, signature)
-
-    def _end(self, digest: bytes, signature: bytes | None) -> bytes:
-        if signature is None:
-            return self._key.native(rsa_keys.private).sign(digest, self._padding, self._algorithm)
-        if len(signature) != self.length:
-            raise TokenError(ck.CKR_SIGNATURE_LEN_RANGE, f"a signature by this key has {self.length} bytes")
-        try:
-            self._key.native(rsa_keys.public).verify(signature, digest, self._padding, self._algorithm)
-        except InvalidSignature:
-            raise TokenError(ck.CKR_SIGNATURE_INVALID, "the signature does not verify") from None
-        return b""
+        self._hash.update(data)
+        return self.finish(signature)
 
 
-def _raw_pkcs1(operation: Signature, data: bytes) -> str | None:
-    most = operation.length - PKCS1_OVERHEAD
-    return None if len(data) <= most else f"PKCS#1 v1.5 signs up to {most} bytes with this key"
+class RawSignature(OnePart):
+    """Signs what the caller has hashed: a DigestInfo, or for PSS a digest of the one right length."""
+
+    __slots__ = ("_algorithm", "_key", "_lengths", "_padding", "length")
+
+    def __init__(self, key: Key, pad: Any, algorithm: Any, lengths: range) -> None:
+        self._key = key
+        self._padding = pad
+        self._algorithm = algorithm
+        self._lengths = lengths
+        self.length = rsa_keys.octets(key)
+
+    def one_shot(self, data: bytes, signature: bytes | None = None) -> bytes:
+        if len(data) not in self._lengths:
+            words = f"with this key and parameter {self._lengths[0]} to {self._lengths[-1]} bytes can be signed"
+            raise TokenError(ck.CKR_DATA_LEN_RANGE, words)
+        return _end(self._key, self._padding, self._algorithm, data, signature)
 
 
-def _pkcs1(number: int | None) -> Callable[[Key, Any], Signature]:
-    def start(key: Key, parameter: Any) -> Signature:
+def _end(key: Key, pad: Any, algorithm: Any, digest: bytes, signature: bytes | None) -> bytes:
+    if signature is None:
+        return key.native(rsa_keys.private).sign(digest, pad, algorithm)
+    if len(signature) != rsa_keys.octets(key):
+        raise TokenError(ck.CKR_SIGNATURE_LEN_RANGE, f"a signature by this key has {rsa_keys.octets(key)} bytes")
+    try:
+        key.native(rsa_keys.public).verify(signature, digest, pad, algorithm)
+    except InvalidSignature:
+        raise TokenError(ck.CKR_SIGNATURE_INVALID, "the signature does not verify") from None
+    return b""
+
+
+def _room(key: Key, needed: int, octets: int) -> int:
+    """What is left of ``octets``; CKR_KEY_SIZE_RANGE at Init where the key is too short for any message at all."""
+    if octets < needed:
+        raise TokenError(ck.CKR_KEY_SIZE_RANGE, "the key is too short for this padding and hash")
+    return octets - needed
+
+
+def _pkcs1(number: int | None) -> Callable[[Key, Any], Any]:
+    def start(key: Key, parameter: Any) -> Any:
+        octets = rsa_keys.octets(key)
         if number is None:
-            return Signature(key, padding.PKCS1v15(), None, utils.NoDigestInfo(), _raw_pkcs1)
+            lengths = range(_room(key, PKCS1_OVERHEAD, octets) + 1)
+            return RawSignature(key, padding.PKCS1v15(), utils.NoDigestInfo(), lengths)
         made = HASHES[number][0]()
-        return Signature(key, padding.PKCS1v15(), made, utils.Prehashed(made), None)
+        _room(key, PKCS1_OVERHEAD + DIGEST_INFO + made.digest_size, octets)
+        return Signature(key, padding.PKCS1v15(), made)
 
     return start
 
 
-def _pss_parameter(number: int | None) -> Callable[[Any], tuple[int, Any]]:
-    def check(parameter: Any) -> tuple[int, Any]:
+def _pss_parameter(number: int | None) -> Callable[[Any], tuple[int, int, int]]:
+    def check(parameter: Any) -> tuple[int, int, int]:
         """CK_RSA_PKCS_PSS_PARAMS: the hash must be the mechanism's own, where it has one."""
         named = getattr(parameter, "hashAlg", None)
         if named not in HASHES or parameter.mgf not in _MGF or number not in (None, named):
             raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "hash and MGF must be known and fit the mechanism")
-        return named, padding.PSS(padding.MGF1(_MGF[parameter.mgf]()), parameter.sLen)
+        return named, parameter.mgf, parameter.sLen
 
     return check
 
 
-def _pss(number: int | None) -> Callable[[Key, Any], Signature]:
-    def start(key: Key, parameter: tuple[int, Any]) -> Signature:
-        made = HASHES[parameter[0]][0]()
-        room = rsa_keys.octets(key) - made.digest_size - 2
-        if parameter[1]._salt_length > room:
+def _pss(number: int | None) -> Callable[[Key, Any], Any]:
+    def start(key: Key, parameter: tuple[int, int, int]) -> Any:
+        named, mgf, salt = parameter
+        made = HASHES[named][0]()
+        # RFC 8017, section 9.1.1: the encoded message has a bit less than the modulus.
+        if salt > _room(key, made.digest_size + 2, (rsa_keys.bits(key) + 6) // 8):
             raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "the salt is too long for this key")
-
-        def exact(operation: Signature, data: bytes) -> str | None:
-            wrong = f"PSS without a hash signs a digest of {made.digest_size} bytes"
-            return None if len(data) == made.digest_size else wrong
-
-        return Signature(key, parameter[1], made if number else None, utils.Prehashed(made), exact)
+        pad = padding.PSS(padding.MGF1(_MGF[mgf]()), salt)
+        if number is None:
+            return RawSignature(key, pad, utils.Prehashed(made), range(made.digest_size, made.digest_size + 1))
+        return Signature(key, pad, made)
 
     return start
 
 
-class Encryption:
-    """One message in, one out; RSA encrypts nothing in parts."""
+class Encryption(OnePart):
+    """One message in, one out; RSA encrypts nothing in parts. ``room``: bytes of the longest message."""
 
-    __slots__ = ("_key", "_padding", "_room", "encrypting")
-    multipart = False
+    __slots__ = ("_encrypting", "_key", "_padding", "room")
 
     def __init__(self, key: Key, pad: Any, overhead: int, encrypting: bool) -> None:
         self._key = key
         self._padding = pad
-        self._room = rsa_keys.octets(key) - overhead
-        self.encrypting = encrypting
+        self._encrypting = encrypting
+        self.room = _room(key, overhead, rsa_keys.octets(key))
 
     def bound(self, length: int) -> int:
-        return rsa_keys.octets(self._key)
-
-    part_bound = bound
-
-    def update(self, data: bytes) -> bytes:
-        raise TokenError(ck.CKR_FUNCTION_NOT_SUPPORTED, "RSA encrypts in one part only")
-
-    def finish(self) -> bytes:
-        raise TokenError(ck.CKR_FUNCTION_NOT_SUPPORTED, "RSA encrypts in one part only")
+        return rsa_keys.octets(self._key) if self._encrypting else self.room
 
     def one_shot(self, data: bytes) -> bytes:
-        if self.encrypting:
-            if len(data) > self._room:
-                raise TokenError(ck.CKR_DATA_LEN_RANGE, f"up to {max(self._room, 0)} bytes fit this key")
+        if self._encrypting:
+            if len(data) > self.room:
+                raise TokenError(ck.CKR_DATA_LEN_RANGE, f"up to {self.room} bytes fit this key")
             return self._key.native(rsa_keys.public).encrypt(data, self._padding)
         if len(data) != rsa_keys.octets(self._key):
             raise TokenError(ck.CKR_ENCRYPTED_DATA_LEN_RANGE, "the ciphertext is as long as the modulus")
@@ -181,8 +186,8 @@ def _generate_pair(
     bits = int.from_bytes(public.get(ck.CKA_MODULUS_BITS, b""), "little")
     exponent = int.from_bytes(public.get(ck.CKA_PUBLIC_EXPONENT) or b"\x01\x00\x01", "big")
     if not rsa_keys.SMALLEST <= bits <= LARGEST_MADE or bits % 8:
-        words = f"{rsa_keys.SMALLEST} to {LARGEST_MADE} bits can be made"
-        raise TokenError(ck.CKR_KEY_SIZE_RANGE, words, "CKA_MODULUS_BITS")
+        words = f"{rsa_keys.SMALLEST} to {LARGEST_MADE} bits can be made, in whole bytes"
+        raise TokenError(ck.CKR_ATTRIBUTE_VALUE_INVALID, words, "CKA_MODULUS_BITS")
     if exponent not in EXPONENTS:
         raise TokenError(ck.CKR_ATTRIBUTE_VALUE_INVALID, "the exponent must be 3 or 65537", "CKA_PUBLIC_EXPONENT")
     return rsa_keys.attributes_of(rsa.generate_private_key(exponent, bits))

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from hsm.errors import TokenError
+from hsm.mechanisms import rsa_check
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
@@ -33,8 +34,12 @@ def private(key: Key) -> rsa.RSAPrivateKey:
     return rsa.RSAPrivateNumbers(p, q, d, dmp1, dmq1, iqmp, numbers).private_key(unsafe_skip_rsa_key_validation=True)
 
 
+def bits(key: Key) -> int:
+    return _integer(key, ck.CKA_MODULUS).bit_length()
+
+
 def octets(key: Key) -> int:
-    return (_integer(key, ck.CKA_MODULUS).bit_length() + 7) // 8
+    return (bits(key) + 7) // 8
 
 
 def attributes_of(made: rsa.RSAPrivateKey) -> tuple[dict[int, bytes], dict[int, bytes]]:
@@ -65,15 +70,19 @@ def check_public(given: dict[int, bytes]) -> dict[int, bytes]:
 
 
 def check_private(given: dict[int, bytes]) -> dict[int, bytes]:
-    """A private key given in clear, with every check libcrypto has; missing CRT parts are computed."""
-    numbers = _numbers(given, SMALLEST)
-    p, q, d, dmp1, dmq1, iqmp = (int.from_bytes(given.get(part, b""), "big") for part in PARTS)
-    if not (p and q):
-        p, q = rsa.rsa_recover_prime_factors(numbers.n, numbers.e, d)
-    dmp1 = dmp1 or rsa.rsa_crt_dmp1(d, p)
-    dmq1 = dmq1 or rsa.rsa_crt_dmq1(d, q)
-    iqmp = iqmp or rsa.rsa_crt_iqmp(p, q)
-    return attributes_of(rsa.RSAPrivateNumbers(p, q, d, dmp1, dmq1, iqmp, numbers).private_key())[1]
+    """A private key given in clear, with every check libcrypto has; missing primes and CRT parts are computed."""
+    public = _numbers(given, SMALLEST)
+    parts = tuple(int.from_bytes(given.get(part, b""), "big") for part in PARTS)
+    p, q, d, dmp1, dmq1, iqmp = parts
+    if not d or max(parts) >= public.n or ((dmp1 or dmq1 or iqmp) and not (p and q)):
+        raise ValueError("parts that belong to no key of this modulus")
+    try:
+        n, e, d, p, q, dmp1, dmq1, iqmp = rsa_check.WORKER.complete((public.n, public.e, d, p, q, dmp1, dmq1, iqmp))
+    except OSError:
+        words = "the process that checks keys can't be had: the engine's limits on processes or memory are too low"
+        raise TokenError(ck.CKR_FUNCTION_FAILED, words) from None
+    made = rsa.RSAPrivateNumbers(p, q, d, dmp1, dmq1, iqmp, rsa.RSAPublicNumbers(e, n))
+    return attributes_of(made.private_key(unsafe_skip_rsa_key_validation=True))[1]
 
 
 def _numbers(given: dict[int, bytes], smallest: int) -> rsa.RSAPublicNumbers:
@@ -83,6 +92,9 @@ def _numbers(given: dict[int, bytes], smallest: int) -> rsa.RSAPublicNumbers:
     if not smallest <= n.bit_length() <= LARGEST:
         words = f"a modulus has {smallest} to {LARGEST} bits"
         raise TokenError(ck.CKR_ATTRIBUTE_VALUE_INVALID, words, "CKA_MODULUS")
+    if n.bit_length() > 3072 and e.bit_length() > 64:  # libcrypto's own limit, which it tells at the first use only
+        words = "with a modulus of more than 3072 bits the exponent has 64 bits at most"
+        raise TokenError(ck.CKR_ATTRIBUTE_VALUE_INVALID, words, "CKA_PUBLIC_EXPONENT")
     return rsa.RSAPublicNumbers(e, n)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from functools import wraps
+from typing import Any, NamedTuple
 
 from hsm.errors import TokenError
 from hsm.mechanisms import formats
@@ -11,54 +12,85 @@ from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
 _AES = ck.CKK_AES.to_bytes(8, "little")
-_WRAPPING = {ck.CKR_DATA_LEN_RANGE: ck.CKR_KEY_SIZE_RANGE}
+# The refusals of a cipher under the codes that C_WrapKey and C_UnwrapKey have for them.
+_WRAPPING = {
+    ck.CKR_DATA_LEN_RANGE: ck.CKR_KEY_SIZE_RANGE,
+    ck.CKR_KEY_SIZE_RANGE: ck.CKR_WRAPPING_KEY_SIZE_RANGE,
+}
 _UNWRAPPING = {
     ck.CKR_ENCRYPTED_DATA_INVALID: ck.CKR_WRAPPED_KEY_INVALID,
     ck.CKR_ENCRYPTED_DATA_LEN_RANGE: ck.CKR_WRAPPED_KEY_LEN_RANGE,
     ck.CKR_DATA_LEN_RANGE: ck.CKR_WRAPPED_KEY_LEN_RANGE,
+    ck.CKR_KEY_SIZE_RANGE: ck.CKR_UNWRAPPING_KEY_SIZE_RANGE,
 }
 
 
-def wrapper(encrypt: Callable[..., Any], *, block: int = 0, secret_only: bool = False) -> Callable[..., bytes]:
-    """``block``: a mechanism without padding, whose secret keys are filled with zeros to whole blocks."""
+class Fill(NamedTuple):
+    """What a mechanism without padding does for keys that are not whole blocks: zeros go behind them.
+
+    ``least``: bytes of the shortest message. ``all_of_it``: no more than the filling may be cut off again, and private
+    keys, which say where they end, may be filled too (AES key wrap, section 6.16.3).
+    """
+
+    block: int = 0
+    least: int = 0
+    all_of_it: bool = False
+
+    def put_on(self, data: bytes) -> bytes:
+        filled = data + bytes(-len(data) % self.block) if self.block else data
+        return filled + bytes(max(self.least - len(filled), 0))
+
+    def take_off(self, data: bytes, template: dict[int, bytes]) -> bytes:
+        """The key out of what was decrypted, as long as CKA_VALUE_LEN says, where it is said."""
+        if template[ck.CKA_CLASS] != ck.CKO_SECRET_KEY.to_bytes(8, "little"):
+            return formats.without_zeros(data) if self.block else data
+        wanted = int.from_bytes(template.get(ck.CKA_VALUE_LEN) or len(data).to_bytes(8, "little"), "little")
+        least = max(len(data) - self.block + 1, 0) if self.all_of_it and len(data) > self.least else 1
+        if not (least <= wanted <= len(data) if self.block else wanted == len(data)):
+            words = "CKA_VALUE_LEN is not the length of what was wrapped"
+            raise TokenError(ck.CKR_WRAPPED_KEY_LEN_RANGE, words, "CKA_VALUE_LEN")
+        return data[:wanted]
+
+
+def _renamed(codes: dict[int, int], work: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(work)
+    def named(*arguments: Any) -> Any:
+        try:
+            return work(*arguments)
+        except TokenError as refusal:
+            raise TokenError(codes.get(refusal.rv, refusal.rv), refusal.reason, refusal.subject) from None
+
+    return named
+
+
+def named_for_wrapping(wrap: Callable[..., Any]) -> Callable[..., Any]:
+    return _renamed(_WRAPPING, wrap)
+
+
+def named_for_unwrapping(unwrap: Callable[..., Any]) -> Callable[..., Any]:
+    return _renamed(_UNWRAPPING, unwrap)
+
+
+def both(
+    encrypt: Callable[..., Any], decrypt: Callable[..., Any], *, fill: Fill | None = None, secret_only: bool = False
+) -> dict[str, Any]:
+    """The four functions of a row for a cipher that also wraps."""
+    fill = fill or Fill()
 
     def wrap(key: Key, parameter: Any, target: Key) -> bytes:
-        if (secret_only or block) and target.key_class != ck.CKO_SECRET_KEY:
+        if secret_only and target.key_class != ck.CKO_SECRET_KEY:
             raise TokenError(ck.CKR_KEY_NOT_WRAPPABLE, "this mechanism wraps secret keys only")
-        data = formats.to_bytes(target)
-        if block:
-            data += bytes(-len(data) % block)
-        return _renamed(_WRAPPING, lambda: bytes(encrypt(key, parameter).one_shot(data)))
+        return bytes(encrypt(key, parameter).one_shot(fill.put_on(formats.to_bytes(target))))
 
-    return wrap
-
-
-def unwrapper(decrypt: Callable[..., Any], *, block: int = 0, secret_only: bool = False) -> Callable[..., Any]:
     def unwrap(key: Key, parameter: Any, wrapped: bytes, template: dict[int, bytes]) -> dict[int, bytes]:
-        if (secret_only or block) and template[ck.CKA_CLASS] != ck.CKO_SECRET_KEY.to_bytes(8, "little"):
+        if secret_only and template[ck.CKA_CLASS] != ck.CKO_SECRET_KEY.to_bytes(8, "little"):
             raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, "this mechanism unwraps secret keys only", "CKA_CLASS")
-        if block and ck.CKA_VALUE_LEN not in template and template[ck.CKA_KEY_TYPE] != _AES:
+        if fill.block and not fill.all_of_it and ck.CKA_VALUE_LEN not in template and template[ck.CKA_KEY_TYPE] != _AES:
             words = "CKA_VALUE_LEN must be given: zeros may follow the key (section 5.18.4)"
             raise TokenError(ck.CKR_TEMPLATE_INCOMPLETE, words, "CKA_VALUE_LEN")
-        data = _renamed(_UNWRAPPING, lambda: bytes(decrypt(key, parameter).one_shot(wrapped)))
-        wanted = int.from_bytes(template.get(ck.CKA_VALUE_LEN, b""), "little")
-        if block and 0 < wanted <= len(data):
-            data = data[:wanted]
-        return formats.from_bytes(data, template)
+        return formats.from_bytes(fill.take_off(bytes(decrypt(key, parameter).one_shot(wrapped)), template), template)
 
-    return unwrap
-
-
-def _renamed(codes: dict[int, int], work: Callable[[], bytes]) -> bytes:
-    """The cipher's refusals under the codes that C_WrapKey and C_UnwrapKey have for them."""
-    try:
-        return work()
-    except TokenError as refusal:
-        raise TokenError(codes.get(refusal.rv, refusal.rv), refusal.reason, refusal.subject) from None
-
-
-def both(encrypt: Callable[..., Any], decrypt: Callable[..., Any], **how: Any) -> dict[str, Any]:
-    """The four functions of a row for a cipher that also wraps."""
     return {
-        "encrypt": encrypt, "decrypt": decrypt, "wrap": wrapper(encrypt, **how), "unwrap": unwrapper(decrypt, **how),
+        "encrypt": encrypt, "decrypt": decrypt, "wrap": named_for_wrapping(wrap),
+        "unwrap": named_for_unwrapping(unwrap),
     }
