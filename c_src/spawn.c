@@ -1,8 +1,9 @@
 /* Which pool this process uses, and a connected socket to its engine, started here where none runs.
  *
  * ADYTON_HOME, then home= in /etc/adyton/adyton.conf, then the system pool if its socket lets us in, then the user's
- * data folder. One engine a pool: the lock file is held while the socket is bound and the engine spawned, so that of
- * any number of clients that start together one spawns and the others connect.
+ * data folder. Who listens there will be told PINs, so the folder must be one that nobody else could have put a socket
+ * into: our own, or one that root named. One engine a pool: the lock file is held while the socket is bound and the
+ * engine spawned, so that of any number of clients that start together one spawns and the others connect.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -79,11 +80,22 @@ static bool make_folders(const char *path)
     return true;
 }
 
-/* A folder that others may write to is not a pool: they could put their own socket there, and be told PINs. */
-static bool ours_alone(int folder)
+struct pool {
+    char path[PATH_MAX];
+    bool by_root; /* root said so: it may be another user's */
+    bool served;  /* by the machine, never started from here */
+};
+
+enum ownership { OURS, NAMED_BY_ROOT, NOT_SAFE };
+
+static enum ownership ownership_of(int folder, const struct pool *pool)
 {
     struct stat status;
-    return fstat(folder, &status) == 0 && status.st_uid == geteuid() && (status.st_mode & 0022) == 0;
+    if (fstat(folder, &status) != 0 || (status.st_mode & 0022) != 0)
+        return NOT_SAFE;
+    if (status.st_uid == geteuid())
+        return OURS;
+    return pool->by_root || geteuid() == 0 ? NAMED_BY_ROOT : NOT_SAFE;
 }
 
 static bool home_folder(char *path, size_t size)
@@ -103,20 +115,24 @@ static bool home_folder(char *path, size_t size)
     return (size_t)snprintf(path, size, "%s/.local/share/adyton", home) < size;
 }
 
-/* The pool's folder; *system: it is another user's, whose engine is asked for but never started from here. */
-static bool which_pool(char *path, size_t size, bool *system)
+static bool which_pool(struct pool *pool)
 {
     const char *named = secure_getenv("ADYTON_HOME");
-    *system = false;
-    if (named != NULL && named[0] == '/')
-        return (size_t)snprintf(path, size, "%s", named) < size;
-    if (adyton_setting(AT_FDCWD, SYSTEM_SETTINGS, "home", path, size) && path[0] == '/')
-        return true;
-    if (access(SYSTEM_FOLDER "/socket", R_OK | W_OK) == 0) {
-        *system = true;
-        return (size_t)snprintf(path, size, "%s", SYSTEM_FOLDER) < size;
+    bool found = true;
+    pool->by_root = false;
+    if (named != NULL && named[0] == '/') {
+        found = (size_t)snprintf(pool->path, sizeof pool->path, "%s", named) < sizeof pool->path;
+    } else if (adyton_setting(AT_FDCWD, SYSTEM_SETTINGS, "home", pool->path, sizeof pool->path) &&
+               pool->path[0] == '/') {
+        pool->by_root = true;
+    } else if (faccessat(AT_FDCWD, SYSTEM_FOLDER "/socket", W_OK, AT_EACCESS) == 0) {
+        (void)snprintf(pool->path, sizeof pool->path, "%s", SYSTEM_FOLDER);
+    } else {
+        found = home_folder(pool->path, sizeof pool->path);
     }
-    return home_folder(path, size);
+    pool->served = found && strcmp(pool->path, SYSTEM_FOLDER) == 0;
+    pool->by_root = pool->by_root || pool->served; /* only root makes folders in /run */
+    return found;
 }
 
 /* Waits for the others who are just starting the engine, but never for ever. */
@@ -176,20 +192,20 @@ static int spawn_in(const char *home, int folder, bool *spawned)
 
 int adyton_connect_pool(bool may_spawn, bool *spawned)
 {
-    static char home[PATH_MAX]; /* callers hold the library's lock */
-    bool system;
+    static struct pool pool; /* callers hold the library's lock */
     *spawned = false;
-    if (!which_pool(home, sizeof home, &system))
+    if (!which_pool(&pool))
         return -1;
-    int folder = open_folder(home);
-    bool alone = getauxval(AT_SECURE) == 0 && !system;
-    if (folder < 0 && alone && may_spawn && make_folders(home))
-        folder = open_folder(home);
+    int folder = open_folder(pool.path);
+    may_spawn = may_spawn && getauxval(AT_SECURE) == 0 && !pool.served;
+    if (folder < 0 && may_spawn && make_folders(pool.path))
+        folder = open_folder(pool.path);
     if (folder < 0)
         return -1;
-    int fd = system || ours_alone(folder) || geteuid() == 0 ? connect_in(folder) : -1;
-    if (fd < 0 && may_spawn && alone && ours_alone(folder))
-        fd = spawn_in(home, folder, spawned);
+    enum ownership ownership = ownership_of(folder, &pool);
+    int fd = ownership != NOT_SAFE ? connect_in(folder) : -1;
+    if (fd < 0 && may_spawn && ownership == OURS)
+        fd = spawn_in(pool.path, folder, spawned);
     (void)close(folder);
     return fd;
 }

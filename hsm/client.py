@@ -34,11 +34,20 @@ class Refused(Exception):
 
 
 class Home(NamedTuple):
-    """The pool's folder, where that was said, and whether it is the system pool's."""
+    """The pool's folder, and where that was said."""
 
     path: str
     source: str
-    system: bool = False
+
+    @property
+    def system(self) -> bool:
+        """Whether it is the system pool, whose engine is the machine's to start."""
+        return self.path == SYSTEM_FOLDER
+
+    @property
+    def by_root(self) -> bool:
+        """Whether root said so: the folder may be another user's then."""
+        return self.system or self.source == SYSTEM_SETTINGS
 
 
 def home() -> Home:
@@ -54,8 +63,8 @@ def home() -> Home:
                     return Home(value, SYSTEM_SETTINGS)
     except OSError:
         pass
-    if os.access(f"{SYSTEM_FOLDER}/socket", os.R_OK | os.W_OK):
-        return Home(SYSTEM_FOLDER, "the system pool's socket", system=True)
+    if os.access(f"{SYSTEM_FOLDER}/socket", os.W_OK, effective_ids=True):
+        return Home(SYSTEM_FOLDER, "the system pool's socket")
     data = os.environ.get("XDG_DATA_HOME", "")
     if data.startswith("/"):
         return Home(f"{data}/adyton", "XDG_DATA_HOME")
@@ -63,9 +72,9 @@ def home() -> Home:
 
 
 class Client:
-    """A control connection to the engine of one pool."""
+    """A control connection to the engine of one pool. ``by_root``: the folder may be another user's."""
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, *, by_root: bool = False) -> None:
         self._socket = socket.socket(socket.AF_UNIX)
         self._socket.settimeout(30)
         try:
@@ -73,6 +82,11 @@ class Client:
         except OSError:
             raise Absent from None
         try:
+            status = os.fstat(handle)
+            # As in c_src/spawn.c: who listens there is told PINs.
+            ours = by_root or os.geteuid() in (0, status.st_uid)
+            if status.st_mode & 0o022 or not ours:
+                raise Absent
             self._socket.connect(f"/proc/self/fd/{handle}/socket")
         except OSError:
             raise Absent from None
@@ -115,9 +129,9 @@ class Client:
 
 def connect(*, start: bool) -> Client:
     """The pool's engine; ``start``: through the library, if it does not run yet. Raises Absent."""
-    folder = home().path
+    where = home()
     try:
-        return Client(folder)
+        return Client(where.path, by_root=where.by_root)
     except Absent:
         if not start:
             raise
@@ -128,6 +142,6 @@ def connect(*, start: bool) -> Client:
     library.C_Initialize(None)
     library.C_GetSlotList(0, None, ctypes.byref(count))
     try:
-        return Client(folder)
+        return Client(where.path, by_root=where.by_root)
     finally:
         library.C_Finalize(None)

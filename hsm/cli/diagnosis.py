@@ -16,7 +16,9 @@ def problems(where: Home) -> list[str]:
     if not MODULE.exists():
         found.append(f"{MODULE} is missing. Build it: python -m pkcs11_shim.build")
     folder = Path(where.path)
-    if folder.exists():
+    if where.system:
+        found.append(f"{folder} is the system pool's, whose engine does not answer. Start it: systemctl start adyton")
+    elif folder.exists():
         found += _of_folder(folder)
     else:
         found += _of_parent(folder)

@@ -92,7 +92,7 @@ def _config_show(given: Arguments) -> int:
 
 
 def _commands() -> tuple[Command, ...]:
-    from hsm.cli import partition, programs
+    from hsm.cli import partition, programs, serving
 
     return (
         Command("module-path", "print the path of the PKCS#11 library",
@@ -103,8 +103,8 @@ def _commands() -> tuple[Command, ...]:
                 "adyton status --json", (JSON,), _status),
         *partition.COMMANDS,
         Command("serve", "run the engine in the foreground, or on a socket of systemd's",
-                "adyton serve --print-unit > /etc/systemd/system/adyton.service", programs.SERVE_ARGUMENTS,
-                programs.serve),
+                "adyton serve --print-unit > /etc/systemd/system/adyton.service", serving.SERVE_ARGUMENTS,
+                serving.serve),
         Command("stop", "let the pool's engine leave", "adyton stop", (), _stop),
         Command("config show", "each setting, its value and where it comes from", "adyton config show --json", (JSON,),
                 _config_show),

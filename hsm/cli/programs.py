@@ -1,48 +1,18 @@
-"""The commands around other programs: install the module for them, serve them, run one with a token of its own."""
+"""The commands around other programs: install the module for them, run one with a token of its own."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import signal
-import socket
 import subprocess
-import sys
 from pathlib import Path
 
 from hsm.cli.command import Failure, option
-from hsm.client import MODULE, SYSTEM_FOLDER, Client, home
+from hsm.client import MODULE
 
-LAUNCHER = Path(__file__).resolve().parent.parent / "server" / "launcher.py"
-SYSTEM_HOME = "/var/lib/adyton"
-UNIT = """[Unit]
-Description=Adyton token engine
-After=local-fs.target
-
-[Service]
-User=adyton
-Group=adyton
-ExecStart={adyton} serve --system
-RuntimeDirectory=adyton
-StateDirectory=adyton
-StateDirectoryMode=0700
-UMask=0077
-NoNewPrivileges=yes
-ProtectSystem=strict
-ProtectHome=yes
-PrivateTmp=yes
-PrivateNetwork=yes
-Restart=on-failure
-
-[Install]
-WantedBy=multi-user.target
-"""
 INSTALL_ARGUMENTS = (
     option("--dir", metavar="DIR", help="put everything there (default: the folders of p11-kit)"),
-)
-SERVE_ARGUMENTS = (
-    option("--system", action="store_true", help=f"the system pool: {SYSTEM_HOME}, socket in {SYSTEM_FOLDER}"),
-    option("--print-unit", action="store_true", help="print a systemd unit for the system pool, and end"),
 )
 RUN_ARGUMENTS = (
     option("--label", default="throw-away", help="the token's label"),
@@ -85,44 +55,6 @@ def _settings_template() -> str:
 
     lines = ["# Adyton. Every line is a setting's default; take the # away to change it.", "# home = /var/lib/adyton"]
     return "\n".join([*lines, *(f"# {row.meaning}\n# {row.name} = {row.default}" for row in SETTINGS)]) + "\n"
-
-
-def serve(given: argparse.Namespace) -> int:
-    """Becomes the engine: systemd's socket, or one bound here."""
-    if given.print_unit:
-        print(UNIT.format(adyton=Path(sys.argv[0]).resolve()), end="")
-        return 0
-    folder = SYSTEM_HOME if given.system else home().path
-    command = [sys.executable, "-I", str(LAUNCHER), "--home", folder, "--idle", "0"]
-    if os.environ.get("LISTEN_PID") == str(os.getpid()) and os.environ.get("LISTEN_FDS") == "1":
-        handle = 3
-    else:
-        handle = _bind(SYSTEM_FOLDER if given.system else folder, 0o660 if given.system else 0o600)
-    os.set_inheritable(handle, True)
-    command += ["--listen", str(handle), *(["--any-user"] if given.system else [])]
-    try:
-        Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as fault:
-        raise Failure(f"{fault}\nMake it for the engine's user: install -d -o adyton -m 700 {folder}") from None
-    os.execv(sys.executable, command)
-
-
-def _bind(folder: str, mode: int) -> int:
-    try:
-        Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
-        try:
-            Client(folder).close()
-        except Exception:
-            Path(folder, "socket").unlink(missing_ok=True)
-        else:
-            raise Failure(f"an engine serves {folder} already. See: adyton status")
-        listening = socket.socket(socket.AF_UNIX)
-        listening.bind(f"{folder}/socket")
-        os.chmod(f"{folder}/socket", mode)
-        listening.listen(128)
-        return listening.detach()
-    except OSError as fault:
-        raise Failure(f"{folder}/socket can't be bound: {fault}") from None
 
 
 def run(given: argparse.Namespace) -> int:

@@ -1,0 +1,156 @@
+"""``adyton serve``: this process becomes a pool's engine, for systemd, for a container, or in a terminal.
+
+The system pool is the one that needs it: its engine is the user adyton's, its store that user's alone, and its socket
+open to a group, so that programs of several users (nginx as root, its workers as www-data) reach the same keys.
+"""
+
+from __future__ import annotations
+
+import argparse
+import fcntl
+import os
+import pwd
+import socket
+import sys
+from pathlib import Path
+
+from hsm.cli.command import Failure, option
+from hsm.client import SYSTEM_FOLDER, Absent, Client, Refused, home
+
+LAUNCHER = Path(__file__).resolve().parent.parent / "server" / "launcher.py"
+SYSTEM_HOME = "/var/lib/adyton"
+SYSTEM_USER = "adyton"
+MAKE_USER = f"useradd --system --user-group --home-dir {SYSTEM_HOME} --shell /usr/sbin/nologin {SYSTEM_USER}"
+UNIT = f"""\
+# /etc/systemd/system/adyton.service
+# The engine's user, once:           {MAKE_USER}
+# Who else may use the pool, each:   usermod --append --groups {SYSTEM_USER} www-data
+[Unit]
+Description=Adyton token engine
+Before=nginx.service apache2.service haproxy.service
+
+[Service]
+Type=notify
+User={SYSTEM_USER}
+Group={SYSTEM_USER}
+ExecStart=%(adyton)s serve --system
+Restart=on-failure
+RuntimeDirectory=adyton
+RuntimeDirectoryPreserve=restart
+StateDirectory=adyton
+StateDirectoryMode=0700
+UMask=0077
+CapabilityBoundingSet=
+NoNewPrivileges=yes
+PrivateDevices=yes
+PrivateNetwork=yes
+PrivateTmp=yes
+ProtectHome=yes
+ProtectKernelTunables=yes
+ProtectSystem=strict
+RestrictAddressFamilies=AF_UNIX
+
+[Install]
+WantedBy=multi-user.target
+"""
+# What ProtectHome and PrivateTmp hide from the unit.
+HIDDEN_FROM_UNIT = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")
+SERVE_ARGUMENTS = (
+    option("--system", action="store_true",
+           help=f"the system pool: store in {SYSTEM_HOME}, socket in {SYSTEM_FOLDER}; root becomes {SYSTEM_USER}"),
+    option("--print-unit", action="store_true", help="print a systemd unit for the system pool, and end"),
+)
+
+
+def serve(given: argparse.Namespace) -> int:
+    if given.print_unit:
+        return _print_unit()
+    where = home()
+    if where.system and not given.system:
+        raise Failure(f"your pool is the system pool, by {where.source}.\n"
+                      "Serve that: adyton serve --system. Or name one of your own: ADYTON_HOME=DIR adyton serve")
+    folder, store = (SYSTEM_FOLDER, SYSTEM_HOME) if given.system else (where.path, where.path)
+    try:
+        if given.system and os.geteuid() == 0:
+            _become_system_user()
+        for needed in (folder, store):
+            Path(needed).mkdir(mode=0o700, parents=True, exist_ok=True)
+        listening = _passed_by_systemd() or _bind(folder, 0o660 if given.system else 0o600)
+    except OSError as fault:
+        remedy = f"Run it as root, which becomes the user {SYSTEM_USER}, or by systemd: adyton serve --print-unit"
+        raise Failure(f"{fault}\n{remedy if given.system else 'Set ADYTON_HOME to a folder of your own'}") from None
+    if not (os.access(sys.executable, os.X_OK) and os.access(LAUNCHER, os.R_OK)):
+        raise Failure(f"the user {pwd.getpwuid(os.geteuid()).pw_name} can't reach {sys.executable} and {LAUNCHER}.\n"
+                      "Install adyton in a virtual environment that every user may read: /opt/adyton, for one")
+    os.set_inheritable(listening, True)
+    _tell_systemd("READY=1")
+    words = ["--home", store, "--idle", "0", "--listen", str(listening), *(["--any-user"] if given.system else [])]
+    os.execv(sys.executable, [sys.executable, "-I", str(LAUNCHER), *words])
+
+
+def _print_unit() -> int:
+    command = str(Path(sys.argv[0]).resolve())
+    print(UNIT % {"adyton": command}, end="")
+    if command.startswith(HIDDEN_FROM_UNIT):
+        print(f"adyton: the unit can't see {command}, nor may the user {SYSTEM_USER}.\n"
+              "Install adyton in a virtual environment that every user may read: /opt/adyton, for one", file=sys.stderr)
+    return 0
+
+
+def _become_system_user() -> None:
+    """Root makes what systemd would have made, and becomes the user in whose name systemd would have started this."""
+    try:
+        user = pwd.getpwnam(SYSTEM_USER)
+    except KeyError:
+        words = f"there is no user {SYSTEM_USER}, whom the system pool belongs to.\nMake it: {MAKE_USER}"
+        raise Failure(words) from None
+    for folder, mode in ((SYSTEM_FOLDER, 0o755), (SYSTEM_HOME, 0o700)):
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        os.chown(folder, user.pw_uid, user.pw_gid)
+        os.chmod(folder, mode)
+    os.initgroups(user.pw_name, user.pw_gid)
+    os.setgid(user.pw_gid)
+    os.setuid(user.pw_uid)
+
+
+def _passed_by_systemd() -> int | None:
+    """The socket of a systemd socket unit (sd_listen_fds(3)), which outlives the engine."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return None
+    if os.environ.get("LISTEN_FDS") != "1":
+        raise Failure("the socket unit passes several sockets, or none: give it one ListenStream=")
+    return 3
+
+
+def _tell_systemd(state: str) -> None:
+    """sd_notify(3). The socket is bound: who connects from now on waits until the engine accepts."""
+    name = os.environ.pop("NOTIFY_SOCKET", "")
+    if not name:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as teller:
+        teller.sendto(state.encode(), f"\0{name[1:]}" if name.startswith("@") else name)
+
+
+def _bind(folder: str, mode: int) -> int:
+    """A listening socket in the folder, under the lock that the library takes for the same."""
+    lock = os.open(f"{folder}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    try:
+        Client(folder).close()
+    except Absent:
+        Path(folder, "socket").unlink(missing_ok=True)
+    except Refused as refusal:
+        raise Failure(f"an engine serves {folder} already, and says: {refusal}") from None
+    else:
+        raise Failure(f"an engine serves {folder} already.\nSee it: adyton status. Let it leave: adyton stop")
+    listening = socket.socket(socket.AF_UNIX)
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    before = os.umask(0o777 & ~mode)
+    try:
+        listening.bind(f"/proc/self/fd/{handle}/socket")  # a socket's name may have 107 bytes, a folder's path more
+        listening.listen(128)
+    finally:
+        os.umask(before)
+        os.close(handle)
+        os.close(lock)
+    return listening.detach()
