@@ -17,7 +17,8 @@ def problems(where: Home) -> list[str]:
         found.append(f"{MODULE} is missing. Build it: python -m pkcs11_shim.build")
     folder = Path(where.path)
     if where.system:
-        found.append(f"{folder} is the system pool's, whose engine does not answer. Start it: systemctl start adyton")
+        remedy = "Start it: systemctl start adyton.socket, or adyton serve --system"
+        found.append(f"{folder} is the system pool's, whose engine does not answer. {remedy}")
     elif folder.exists():
         found += _of_folder(folder)
     else:

@@ -21,13 +21,15 @@ LAUNCHER = Path(__file__).resolve().parent.parent / "server" / "launcher.py"
 SYSTEM_HOME = "/var/lib/adyton"
 SYSTEM_USER = "adyton"
 MAKE_USER = f"useradd --system --user-group --home-dir {SYSTEM_HOME} --shell /usr/sbin/nologin {SYSTEM_USER}"
-UNIT = f"""\
-# /etc/systemd/system/adyton.service
+UNITS = {
+    "service": f"""\
+# /etc/systemd/system/adyton.service, together with adyton.socket
 # The engine's user, once:           {MAKE_USER}
 # Who else may use the pool, each:   usermod --append --groups {SYSTEM_USER} www-data
 [Unit]
 Description=Adyton token engine
-Before=nginx.service apache2.service haproxy.service
+Requires=adyton.socket
+After=adyton.socket
 
 [Service]
 Type=notify
@@ -35,8 +37,6 @@ User={SYSTEM_USER}
 Group={SYSTEM_USER}
 ExecStart=%(adyton)s serve --system
 Restart=on-failure
-RuntimeDirectory=adyton
-RuntimeDirectoryPreserve=restart
 StateDirectory=adyton
 StateDirectoryMode=0700
 UMask=0077
@@ -52,19 +52,38 @@ RestrictAddressFamilies=AF_UNIX
 
 [Install]
 WantedBy=multi-user.target
-"""
+""",
+    # Outlives the engine: who connects while it restarts waits for the next one, and is not turned away.
+    "socket": f"""\
+# /etc/systemd/system/adyton.socket, together with adyton.service
+[Unit]
+Description=Adyton token engine's socket
+Before=nginx.service apache2.service haproxy.service
+
+[Socket]
+ListenStream={SYSTEM_FOLDER}/socket
+SocketUser={SYSTEM_USER}
+SocketGroup={SYSTEM_USER}
+SocketMode=0660
+DirectoryMode=0755
+
+[Install]
+WantedBy=sockets.target
+""",
+}
 # What ProtectHome and PrivateTmp hide from the unit.
 HIDDEN_FROM_UNIT = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")
 SERVE_ARGUMENTS = (
     option("--system", action="store_true",
            help=f"the system pool: store in {SYSTEM_HOME}, socket in {SYSTEM_FOLDER}; root becomes {SYSTEM_USER}"),
-    option("--print-unit", action="store_true", help="print a systemd unit for the system pool, and end"),
+    option("--print-unit", choices=UNITS, nargs="?", const="service",
+           help="print a systemd unit for the system pool, its service or its socket, and end"),
 )
 
 
 def serve(given: argparse.Namespace) -> int:
     if given.print_unit:
-        return _print_unit()
+        return _print_unit(given.print_unit)
     where = home()
     if where.system and not given.system:
         raise Failure(f"your pool is the system pool, by {where.source}.\n"
@@ -73,8 +92,7 @@ def serve(given: argparse.Namespace) -> int:
     try:
         if given.system and os.geteuid() == 0:
             _become_system_user()
-        for needed in (folder, store):
-            Path(needed).mkdir(mode=0o700, parents=True, exist_ok=True)
+        Path(store).mkdir(mode=0o700, parents=True, exist_ok=True)
         listening = _passed_by_systemd() or _bind(folder, 0o660 if given.system else 0o600)
     except OSError as fault:
         remedy = f"Run it as root, which becomes the user {SYSTEM_USER}, or by systemd: adyton serve --print-unit"
@@ -88,10 +106,10 @@ def serve(given: argparse.Namespace) -> int:
     os.execv(sys.executable, [sys.executable, "-I", str(LAUNCHER), *words])
 
 
-def _print_unit() -> int:
+def _print_unit(kind: str) -> int:
     command = str(Path(sys.argv[0]).resolve())
-    print(UNIT % {"adyton": command}, end="")
-    if command.startswith(HIDDEN_FROM_UNIT):
+    print(UNITS[kind] % {"adyton": command}, end="")
+    if kind == "service" and command.startswith(HIDDEN_FROM_UNIT):
         print(f"adyton: the unit can't see {command}, nor may the user {SYSTEM_USER}.\n"
               "Install adyton in a virtual environment that every user may read: /opt/adyton, for one", file=sys.stderr)
     return 0
@@ -128,11 +146,16 @@ def _tell_systemd(state: str) -> None:
     if not name:
         return
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as teller:
-        teller.sendto(state.encode(), f"\0{name[1:]}" if name.startswith("@") else name)
+        try:
+            teller.sendto(state.encode(), f"\0{name[1:]}" if name.startswith("@") else name)
+        except OSError as fault:
+            print(f"adyton: {name}, where systemd listens, can't be told that programs may connect: {fault}",
+                  file=sys.stderr)
 
 
 def _bind(folder: str, mode: int) -> int:
     """A listening socket in the folder, under the lock that the library takes for the same."""
+    Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = os.open(f"{folder}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     try:
