@@ -1,0 +1,100 @@
+"""nginx serves TLS with keys of the system pool: master as root, workers as www-data, no environment kept."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from system_pool import KEYS, PIN, SystemPool
+
+VERSIONS = (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3)
+
+
+def until(true: Callable[[], bool], words: str, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline, words
+
+
+class Requests(threading.Thread):
+    """One request after the other, of one key and one version of TLS; what came back, and what failed."""
+
+    def __init__(self, system: SystemPool, name: str, version: ssl.TLSVersion) -> None:
+        super().__init__(daemon=True)
+        self.system, self.kind, self.version = system, name, version
+        self.answers: list[str] = []
+        self.failures: list[str] = []
+        self.enough = threading.Event()
+
+    def run(self) -> None:
+        while not self.enough.is_set():
+            try:
+                self.answers.append(self.system.ask(self.kind, self.version))
+            except (OSError, AssertionError) as fault:
+                self.failures.append(f"{self.kind}, {self.version.name}: {fault!r}")
+
+
+@contextmanager
+def requests(system: SystemPool) -> Iterator[list[Requests]]:
+    threads = [Requests(system, name, version) for name in KEYS for version in VERSIONS]
+    for thread in threads:
+        thread.start()
+    try:
+        yield threads
+    finally:
+        for thread in threads:
+            thread.enough.set()
+        for thread in threads:
+            thread.join(30)
+
+
+def everybody_has(threads: list[Requests], answer: str) -> Callable[[], bool]:
+    return lambda: all(thread.answers[-1:] == [answer] for thread in threads)
+
+
+def former_workers_are_gone(system: SystemPool) -> None:
+    """What they had at the engine goes with them: a master, two workers and who asks are left."""
+    until(lambda: system.status()["engine"]["applications"] == 4, "former workers are still connected")
+
+
+def test_reload_under_requests(system: SystemPool) -> None:
+    """The master loads the keys again and forks again, each time; no request notices."""
+    system.serve()
+    system.make_keys()
+    system.nginx("generation 0")
+    with requests(system) as threads:
+        for number in range(1, 7):
+            system.nginx(f"generation {number}", "-s", "reload")
+            until(everybody_has(threads, f"generation {number}"), f"reload {number} has no effect")
+    log = (system.folder / "error.log").read_text()
+    assert [failure for thread in threads for failure in thread.failures] == [], log
+    assert "[crit]" not in log and "[alert]" not in log and "[emerg]" not in log
+    former_workers_are_gone(system)
+    users = system.machine.run("ps", "-C", "nginx", "-o", "user=,args=")
+    assert sorted(line.split()[:3] for line in users.splitlines()) == [
+        ["root", "nginx:", "master"], ["www-data", "nginx:", "worker"], ["www-data", "nginx:", "worker"],
+    ]
+
+
+def test_the_engine_is_killed_under_nginx(system: SystemPool) -> None:
+    """Requests fail at once, none hangs; new programs work at once. nginx works again after a reload: libp11 0.4.12
+    keeps the sessions of the engine that is gone for as long as its process lives."""
+    system.serve()
+    system.make_keys()
+    system.nginx("before")
+    with requests(system) as threads:
+        until(everybody_has(threads, "before"), "nginx does not answer")
+        system.kill_engine()
+        assert "rsa" in system.tool("--login", "--pin", PIN, "--list-objects")
+        until(lambda: any(thread.failures for thread in threads), "nobody noticed")
+        system.nginx("after", "-s", "reload")
+        until(everybody_has(threads, "after"), "nginx does not find the new engine")
+    failures = [failure for thread in threads for failure in thread.failures]
+    assert all("internal error" in failure for failure in failures), failures
+    former_workers_are_gone(system)
+    with requests(system) as threads:
+        until(lambda: all(len(thread.answers) >= 10 or thread.failures for thread in threads), "no answers")
+    assert [failure for thread in threads for failure in thread.failures] == []
