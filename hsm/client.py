@@ -120,7 +120,10 @@ class Client:
         return data
 
     def ask(self, act: str, **fields: Any) -> dict[str, Any]:
-        rv, body = self._exchange(_ADMIN, json.dumps({"act": act, **fields}).encode())
+        try:
+            rv, body = self._exchange(_ADMIN, json.dumps({"act": act, **fields}).encode())
+        except (OSError, EOFError):
+            raise Refused("the engine left before it answered. Try again", 0x32) from None
         answer: dict[str, Any] = json.loads(body or b"{}")
         if rv:
             raise Refused(str(answer.get("error", f"the engine answered {rv:#x}")), rv)

@@ -83,6 +83,7 @@ class Listener:
             threading.Thread(target=self._application, args=(connection, pid, uid), daemon=True).start()
 
     def stop(self) -> None:
+        """The listening socket stays as it is: it may be systemd's, for the next engine."""
         self.stopping = True
         os.eventfd_write(self._leave, 1)
 
