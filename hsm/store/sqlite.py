@@ -53,6 +53,9 @@ class Store:
         except sqlite3.Error as fault:
             words = f"{home}/pool.db can't be read: {fault}. Put its backup back, or make room on the disk"
             raise Unusable(words) from None
+        except UnicodeDecodeError:
+            # SQLite quotes a damaged schema in its complaint, which then is no text.
+            raise Unusable(f"{home}/pool.db is damaged: put its backup back") from None
 
     def _open(self, home: str | None) -> None:
         version = schema.version(self._database)
