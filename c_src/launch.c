@@ -41,6 +41,7 @@ static bool beside_site(struct plan *plan)
     char *packages = strrchr(prefix, '/');
     if (packages == NULL || (strcmp(packages, "/site-packages") != 0 && strcmp(packages, "/dist-packages") != 0))
         return false;
+    bool debian = strcmp(packages, "/dist-packages") == 0; /* its own interpreter's, wherever the folder */
     *packages = '\0';
     char *version = strrchr(prefix, '/');
     if (version == NULL || strncmp(version, "/python", 7) != 0)
@@ -50,14 +51,14 @@ static bool beside_site(struct plan *plan)
         return false;
     *version = '\0';
     char *lib = strrchr(prefix, '/');
-    if (lib != NULL && strcmp(lib, "/lib") == 0) {
+    if (!debian && lib != NULL && (strcmp(lib, "/lib") == 0 || strcmp(lib, "/lib64") == 0)) {
         *lib = '\0';
         int length = snprintf(plan->python, sizeof plan->python, "%s/bin/%s", prefix, name);
         if (length > 0 && (size_t)length < sizeof plan->python && runs(plan->python))
             return true;
     }
     const char *folders[] = {"/usr/local/bin", "/usr/bin"};
-    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+    for (size_t i = debian ? 1 : 0; i < sizeof folders / sizeof folders[0]; i++) {
         (void)snprintf(plan->python, sizeof plan->python, "%s/%s", folders[i], name);
         if (runs(plan->python))
             return true;
@@ -161,11 +162,16 @@ static int raised(int fd)
     return fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, FIRST_UNUSED_FD + 5);
 }
 
+static int open_log(int place)
+{
+    return openat(place, "engine.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+}
+
 /* Opens what the engine starts with. Each is a duplicate above the fixed numbers, and ours to close. */
-static bool open_files(struct plan *plan, int folder, int listener, int report)
+static bool open_files(struct plan *plan, int place, int listener, int report)
 {
     int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    int log = openat(folder, "engine.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
+    int log = open_log(place);
     plan->null = raised(null);
     plan->log = raised(log >= 0 ? log : null);
     plan->listener = raised(listener);
@@ -210,12 +216,24 @@ static int fork_twice(struct plan *plan)
     return failure;
 }
 
-static int start(struct plan *plan, int folder, int listener)
+/* What kept the engine from starting, for adyton status. */
+static void tell(int place, const char *home, const char *what, const char *about, int failure)
+{
+    int log = open_log(place);
+    if (log < 0)
+        return;
+    errno = failure; /* for %m */
+    (void)dprintf(log, failure != 0 ? "adyton: no engine for %s: %s%s: %m\n" : "adyton: no engine for %s: %s%s\n", home,
+                  about, what);
+    (void)close(log);
+}
+
+static int start(struct plan *plan, int place, int listener)
 {
     int report[2];
     if (pipe2(report, O_CLOEXEC) != 0)
         return errno;
-    int failure = open_files(plan, folder, listener, report[1]) ? fork_twice(plan) : EMFILE;
+    int failure = open_files(plan, place, listener, report[1]) ? fork_twice(plan) : EMFILE;
     close_files(plan);
     (void)close(report[1]);
     int told = 0;
@@ -226,14 +244,23 @@ static int start(struct plan *plan, int folder, int listener)
     return failure != 0 ? failure : (got == sizeof told ? told : 0);
 }
 
-int adyton_launch(const char *home, int folder, int listener)
+int adyton_launch(const char *home, int folder, int place, int listener)
 {
     static struct plan plan; /* callers hold the library's lock */
     plan.null = plan.log = plan.listener = plan.report = -1;
     if (strlen(home) >= sizeof plan.home)
         return ENAMETOOLONG;
     memcpy(plan.home, home, strlen(home) + 1);
-    if (!find_site(&plan) || !find_python(folder, &plan))
+    if (!find_site(&plan)) {
+        tell(place, home, " can't be read: install adyton again", plan.launcher, 0);
         return ENOENT;
-    return start(&plan, folder, listener);
+    }
+    if (!find_python(folder, &plan)) {
+        tell(place, home, " can't be run: set python= in adyton.conf to an interpreter that has adyton", plan.python, 0);
+        return ENOENT;
+    }
+    int failure = start(&plan, place, listener);
+    if (failure != 0)
+        tell(place, home, " can't be started", plan.python, failure);
+    return failure;
 }

@@ -235,7 +235,8 @@ static enum greeting greet(int fd)
         adyton_grants_page(passed);
         (void)close(passed);
     }
-    if (length < 0)
+    /* DEVICE_REMOVED: an idle engine of an older version leaves, and makes room for one of ours. */
+    if (length < 0 || get_number(frame + 4, 8) == CKR_DEVICE_REMOVED)
         return GONE;
     if (get_number(frame + 4, 8) != CKR_OK || length < 4 || get_number(frame + ANSWER_HEADER, 2) != PROTOCOL_MAJOR)
         return REFUSED;

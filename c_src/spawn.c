@@ -3,7 +3,8 @@
  * ADYTON_HOME, then home= in /etc/adyton/adyton.conf, then the system pool if its socket lets us in, then the user's
  * data folder. Who listens there will be told PINs, so the folder must be one that nobody else could have put a socket
  * into: our own, or one that root named. One engine a pool: the lock file is held while the socket is bound and the
- * engine spawned, so that of any number of clients that start together one spawns and the others connect.
+ * engine spawned, so that of any number of clients that start together one spawns and the others connect. Socket, lock
+ * and log lie in the pool's folder; where its disk is read-only, in a folder of the user's runtime directory.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -17,6 +18,7 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -120,8 +122,8 @@ static bool which_pool(struct pool *pool)
     const char *named = secure_getenv("ADYTON_HOME");
     bool found = true;
     pool->by_root = false;
-    if (named != NULL && named[0] == '/') {
-        found = (size_t)snprintf(pool->path, sizeof pool->path, "%s", named) < sizeof pool->path;
+    if (named != NULL && named[0] != '\0') { /* a relative one would be another pool in every folder: none, then */
+        found = named[0] == '/' && (size_t)snprintf(pool->path, sizeof pool->path, "%s", named) < sizeof pool->path;
     } else if (adyton_setting(AT_FDCWD, SYSTEM_SETTINGS, "home", pool->path, sizeof pool->path) &&
                pool->path[0] == '/') {
         pool->by_root = true;
@@ -133,6 +135,32 @@ static bool which_pool(struct pool *pool)
     pool->served = found && strcmp(pool->path, SYSTEM_FOLDER) == 0;
     pool->by_root = pool->by_root || pool->served; /* only root makes folders in /run */
     return found;
+}
+
+static bool on_read_only_disk(int folder)
+{
+    struct statvfs disk;
+    return fstatvfs(folder, &disk) == 0 && (disk.f_flag & ST_RDONLY) != 0;
+}
+
+/* The place of the socket while the pool's disk is read-only; `make` it where it is not there. -1: none. */
+static int runtime_folder(int folder, bool make)
+{
+    const char *runtime = secure_getenv("XDG_RUNTIME_DIR");
+    char path[PATH_MAX];
+    struct stat status;
+    if (runtime == NULL || runtime[0] != '/' || fstat(folder, &status) != 0 ||
+        (size_t)snprintf(path, sizeof path, "%s/adyton-%jx-%jx", runtime, (uintmax_t)status.st_dev,
+                         (uintmax_t)status.st_ino) >= sizeof path)
+        return -1;
+    if (make)
+        (void)mkdir(path, 0700);
+    int opened = open_folder(path);
+    if (opened >= 0 && (fstat(opened, &status) != 0 || status.st_uid != geteuid() || (status.st_mode & 0022) != 0)) {
+        (void)close(opened);
+        opened = -1;
+    }
+    return opened;
 }
 
 /* Waits for the others who are just starting the engine, but never for ever. */
@@ -170,23 +198,36 @@ static int listen_in(int folder)
     return -1;
 }
 
-static int spawn_in(const char *home, int folder, bool *spawned)
+static int spawn_in(const char *home, int folder, int place, bool *spawned)
 {
-    int lock = take_lock(folder);
+    int lock = take_lock(place);
     if (lock < 0)
         return -1;
-    int fd = connect_in(folder); /* somebody was faster */
-    int listener = fd < 0 ? listen_in(folder) : -1;
+    int fd = connect_in(place); /* somebody was faster */
+    int listener = fd < 0 ? listen_in(place) : -1;
     if (listener >= 0) {
-        if (adyton_launch(home, folder, listener) == 0) {
+        if (adyton_launch(home, folder, place, listener) == 0) {
             *spawned = true;
-            fd = connect_in(folder); /* queued until the engine accepts */
+            fd = connect_in(place); /* queued until the engine accepts */
         }
         passing(ADYTON_PASSING_LISTENER, -1);
         (void)close(listener);
     }
     passing(ADYTON_PASSING_LOCK, -1);
     (void)close(lock);
+    return fd;
+}
+
+/* Beside the pool's own socket: an engine of the time when the disk was read-only, or a new one. */
+static int connect_or_spawn(const char *home, int folder, bool may_spawn, bool *spawned)
+{
+    bool elsewhere = on_read_only_disk(folder);
+    int runtime = runtime_folder(folder, elsewhere && may_spawn);
+    int fd = runtime >= 0 ? connect_in(runtime) : -1;
+    if (fd < 0 && may_spawn && !(elsewhere && runtime < 0))
+        fd = spawn_in(home, folder, elsewhere ? runtime : folder, spawned);
+    if (runtime >= 0)
+        (void)close(runtime);
     return fd;
 }
 
@@ -204,8 +245,8 @@ int adyton_connect_pool(bool may_spawn, bool *spawned)
         return -1;
     enum ownership ownership = ownership_of(folder, &pool);
     int fd = ownership != NOT_SAFE ? connect_in(folder) : -1;
-    if (fd < 0 && may_spawn && ownership == OURS)
-        fd = spawn_in(pool.path, folder, spawned);
+    if (fd < 0 && ownership == OURS)
+        fd = connect_or_spawn(pool.path, folder, may_spawn, spawned);
     (void)close(folder);
     return fd;
 }

@@ -62,8 +62,9 @@ ADYTON_HIDDEN void adyton_forget_parent(void);
 /* spawn.c: a connected socket to the engine of this process' pool, or -1. *spawned tells whether it was started for us. */
 ADYTON_HIDDEN int adyton_connect_pool(bool may_spawn, bool *spawned);
 
-/* launch.c: starts the engine of the pool in `home` on `listener`. 0 or an errno. */
-ADYTON_HIDDEN int adyton_launch(const char *home, int folder, int listener);
+/* launch.c: starts the engine of the pool in `home`, whose folder is open, on `listener`; its log goes to `place`.
+ * 0 or an errno, and words in the log. */
+ADYTON_HIDDEN int adyton_launch(const char *home, int folder, int place, int listener);
 
 /* settings.c: the value of `name` in a file of "name=value" lines, in `value`; false if there is none. */
 ADYTON_HIDDEN bool adyton_setting(int folder, const char *file, const char *name, char *value, size_t size);

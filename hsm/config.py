@@ -1,6 +1,6 @@
 """The settings, one row each: name, default, what it means. ``adyton config show`` and the engine read this table.
 
-A pool's settings are the lines ``name = value`` of ``adyton.conf`` in its folder.
+A setting is a line ``name = value`` in the pool's own ``adyton.conf``, else in the machine's, else the default.
 """
 
 from __future__ import annotations
@@ -8,6 +8,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from typing import Any, NamedTuple
+
+MACHINE_SETTINGS = "/etc/adyton/adyton.conf"
+SYSTEM_HOME = "/var/lib/adyton"
+
+
+class Wrong(ValueError):
+    """A line of a settings file that can't be obeyed: which, why, and what would do."""
 
 
 class Setting(NamedTuple):
@@ -18,9 +25,12 @@ class Setting(NamedTuple):
 
 
 def _seconds(text: str) -> float:
-    value = float(text)
-    if value < 0:
-        raise ValueError("seconds can't be negative")
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < 1e9:
+        raise ValueError("give seconds, as in 600; 0 means never")
     return value
 
 
@@ -28,15 +38,25 @@ def _uids(text: str) -> frozenset[int]:
     import pwd
 
     names = [word.strip() for word in text.split(",") if word.strip()]
-    listed = frozenset(int(name) if name.isdigit() else pwd.getpwnam(name).pw_uid for name in names)
+    try:
+        listed = frozenset(int(name) if name.isdigit() else pwd.getpwnam(name).pw_uid for name in names)
+    except KeyError as unknown:
+        raise ValueError(f"{str(unknown.args[0]).rpartition(' ')[2]} is no user of this machine") from None
     return listed | {0, os.geteuid()}
+
+
+def _program(text: str) -> str:
+    if text and not os.access(text, os.X_OK):
+        raise ValueError(f"{text} can't be run: give an interpreter's whole path")
+    return text
 
 
 SETTINGS = (
     Setting("idle-timeout", "600", _seconds, "seconds after the last client until the engine leaves; 0: never"),
     Setting("uids", "", _uids, "users besides the pool's owner and root who may connect: names or numbers, by comma"),
-    Setting("python", "", str, "the interpreter that runs the engine, where it is not found beside the library"),
+    Setting("python", "", _program, "the interpreter that runs the engine, where it is not found beside the library"),
 )
+_NAMES = {row.name for row in SETTINGS}
 
 
 class Value(NamedTuple):
@@ -44,10 +64,14 @@ class Value(NamedTuple):
     text: str
     source: str
 
+    def parsed(self) -> Any:
+        try:
+            return self.setting.parse(self.text)
+        except ValueError as fault:
+            raise Wrong(f"{self.source}: {self.setting.name} = {self.text}: {fault}") from None
 
-def read(home: str) -> list[Value]:
-    """Each setting's value and where it comes from. Raises ValueError, in words, for a line that means nothing."""
-    path = os.path.join(home, "adyton.conf")
+
+def _lines(path: str, known: set[str]) -> dict[str, str]:
     given: dict[str, str] = {}
     try:
         with open(path, encoding="utf-8") as lines:
@@ -56,15 +80,26 @@ def read(home: str) -> list[Value]:
                 if not text:
                     continue
                 name, equals, value = (part.strip() for part in text.partition("="))
-                if not equals or name not in {row.name for row in SETTINGS}:
-                    known = ", ".join(row.name for row in SETTINGS)
-                    raise ValueError(f"{path}, line {number}: not a setting; there are {known}")
-                given[name] = value
+                if not equals or name not in known:
+                    there_are = ", ".join(sorted(known))
+                    raise Wrong(f"{path}, line {number}: {text!r} is not a setting; there are {there_are}")
+                given.setdefault(name, value)  # as the library reads it: the first counts
     except FileNotFoundError:
         pass
-    return [
-        Value(row, given.get(row.name, row.default), path if row.name in given else "default") for row in SETTINGS
-    ]
+    except UnicodeDecodeError:
+        raise Wrong(f"{path}: not a text file") from None
+    except OSError as fault:
+        raise Wrong(f"{path}: can't be read: {fault.strerror}") from None
+    return given
+
+
+def read(home: str) -> list[Value]:
+    """Each setting's value and where it comes from. Raises Wrong for a line that means nothing."""
+    pool = os.path.join(home, "adyton.conf")
+    found = {}
+    for path, known in ((MACHINE_SETTINGS, _NAMES | {"home"}), (pool, _NAMES)):
+        found.update({name: (value, path) for name, value in _lines(path, known).items() if value})
+    return [Value(row, *found.get(row.name, (row.default, "default"))) for row in SETTINGS]
 
 
 class EngineSettings(NamedTuple):
@@ -73,5 +108,5 @@ class EngineSettings(NamedTuple):
 
 
 def engine_settings(home: str) -> EngineSettings:
-    values = {value.setting.name: value.setting.parse(value.text) for value in read(home)}
+    values = {value.setting.name: value.parsed() for value in read(home)}
     return EngineSettings(values["idle-timeout"], values["uids"])

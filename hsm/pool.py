@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING
 
+from hsm.access import credentials
 from hsm.access.credentials import Cost
 from hsm.epoch import Epoch
 from hsm.errors import TokenError
@@ -51,6 +52,20 @@ class Pool:
     def create_partition(self, app: Application) -> Partition:
         with self.lock:
             slot = self.store.create_partition(_act(app, "partition-create")).slot
+            self.by_slot[slot] = Partition(self, slot)
+            return self.by_slot[slot]
+
+    def create_token(self, app: Application, label: bytes, so_pin: bytes, pin: bytes) -> Partition:
+        """A partition with its token initialised and its user's PIN: all in one commit. A new pool's blank slot 0 is
+        taken for it, so that no spare one stays behind."""
+        with self.lock:
+            blank = self.by_slot.keys() == {0} and not self.by_slot[0].initialised
+            with self.store.lock:
+                self.store.counters.reserve(self.store.pool_head.next_slot + 1)
+                with self.store.transaction() as tx:
+                    slot = 0 if blank else tx.create_partition(_act(app, "partition-create"))
+                    credentials.put_first(tx, slot, label, {"so": so_pin, "user": pin}, self.pin_cost)
+                    tx.audit({**_act(app, "C_InitToken"), "slot": str(slot)})
             self.by_slot[slot] = Partition(self, slot)
             return self.by_slot[slot]
 

@@ -9,7 +9,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import quote
 
-from hsm.client import MODULE, Client
+from hsm.client import MODULE, Absent, Client, Unusable, bind
 
 _LAUNCHER = Path(__file__).resolve().parent / "server" / "launcher.py"
 
@@ -36,7 +35,8 @@ class ThrowAway:
 
     @property
     def uri(self) -> str:
-        return f"pkcs11:token={quote(self.label)}?module-path={quote(self.module)}&pin-value={quote(self.pin)}"
+        token, pin = quote(self.label, safe=""), quote(self.pin, safe="")
+        return f"pkcs11:token={token}?module-path={quote(self.module)}&pin-value={pin}"
 
     @property
     def environment(self) -> dict[str, str]:
@@ -49,20 +49,23 @@ class ThrowAway:
         self.home = tempfile.mkdtemp(prefix="adyton-")
         try:
             self._launch()
-            client = Client(self.home)
-            client.ask("init", slot=0, label=self.label, so_pin=self.so_pin, pin=self.pin)
-            client.close()
+            with Client(self.home) as client:
+                client.ask("init", slot=0, label=self.label, so_pin=self.so_pin, pin=self.pin)
+        except Absent:
+            raise Unusable(self._last_words()) from None
         except BaseException:
             self.stop()
             raise
         return self
 
+    def _last_words(self) -> str:
+        lines = Path(self.home, "engine.log").read_text(errors="replace").splitlines()
+        self.stop()
+        return (lines or ["the engine ended without a word"])[-1].removeprefix("adyton: ")
+
     def _launch(self) -> None:
-        listening = socket.socket(socket.AF_UNIX)
-        with listening:
-            listening.bind(f"{self.home}/socket")
-            listening.listen(64)
-            # The engine is told to leave with us: a killed test run leaves nothing behind.
+        with bind(self.home, 0o600) as listening:
+            # The engine leaves with us, and takes the folder along: a killed test run leaves nothing behind.
             command = [
                 sys.executable, "-I", str(_LAUNCHER), "--home", self.home, "--memory", "--cheap-pin", "--idle", "0",
                 "--parent", str(os.getpid()), "--listen", str(listening.fileno()),

@@ -19,6 +19,7 @@ from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
     from hsm.store.sqlite import Store
+    from hsm.store.transaction import Transaction
 
 SHORTEST_PIN, LONGEST_PIN = 4, 255
 TRIES = 10
@@ -156,6 +157,18 @@ class Credentials:
     def _wrap(self, officer: str, pin: bytes, key: bytes) -> bytes:
         with _AT_ONCE:
             return sealing.wrap_under_pin(pin, key, self._cost, self._place(officer))
+
+
+def put_first(tx: Transaction, slot: int, label: bytes, pins: dict[str, bytes], cost: Cost) -> None:
+    """Initialises a token together with its officers, as part of a larger commit."""
+    key = os.urandom(sealing.KEY_BYTES)
+    tx.initialise(slot, label, key)
+    for officer, pin in pins.items():
+        may_be(pin)
+        place = tx.heads[slot].serial + b"/" + officer.encode()
+        with _AT_ONCE:
+            wrapped = sealing.wrap_under_pin(pin, key, cost, place)
+        tx.put_officer(slot, officer, wrapped, OFFICERS[officer])
 
 
 def may_be(pin: bytes) -> None:

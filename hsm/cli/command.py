@@ -13,17 +13,29 @@ Arguments = argparse.Namespace
 
 
 class Failure(Exception):
-    """What happened, why, and what to do next; ends the command with status 1."""
+    """What happened, why, and what to do next; ends the command, with status 1 where no other is given."""
+
+    def __init__(self, words: str, status: int = 1) -> None:
+        super().__init__(words)
+        self.status = status
 
 
 class Command(NamedTuple):
-    """One command: its words, what it does in a sentence, an example, its arguments, and the function that runs it."""
+    """One command: its words, what it does in a sentence, an example, its arguments, and the room and function that
+    run it (a room is imported for its own commands only)."""
 
     words: str
     meaning: str
     example: str
     arguments: tuple[tuple[tuple[str, ...], dict[str, Any]], ...]
-    run: Callable[[Arguments], int]
+    run: str
+
+    def function(self) -> Callable[[Arguments], int]:
+        from importlib import import_module
+
+        room, _, name = self.run.partition(":")
+        found: Callable[[Arguments], int] = getattr(import_module(f"hsm.cli.{room}"), name)
+        return found
 
 
 def option(*names: str, **more: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
@@ -40,10 +52,13 @@ def show(given: Arguments, data: Any, text: str) -> int:
 
 
 def table(rows: list[dict[str, Any]], columns: tuple[str, ...]) -> str:
-    cells = [columns, *[tuple(_cell(row[name]) for name in columns) for row in rows]]
+    cells = [columns, *[tuple(cell(row[name]) for name in columns) for row in rows]]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
     return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells)
 
 
-def _cell(value: Any) -> str:
-    return {True: "yes", False: "no"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+def cell(value: Any) -> str:
+    """For a terminal: a label may hold anything, also what would move the cursor."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in str(value))

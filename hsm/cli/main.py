@@ -6,114 +6,57 @@ Imports little: ``adyton module-path`` stands in other people's scripts.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
-from typing import Any
 
 from hsm import __version__
-from hsm.cli.command import COLUMNS, JSON, Arguments, Command, Failure, option, show, table
-from hsm.client import MODULE, Absent, Refused, connect, home
+from hsm.cli.command import JSON, Command, Failure, option
 
-
-def _module_path(given: Arguments) -> int:
-    if not MODULE.exists():
-        raise Failure(f"{MODULE} is not built.\nBuild it: python -m pkcs11_shim.build")
-    print(MODULE)
-    return 0
-
-
-def _status(given: Arguments) -> int:
-    where = home()
-    data: dict[str, Any] = {
-        "pool": where.path, "pool_from": where.source, "socket": f"{where.path}/socket", "module": str(MODULE),
-        "version": __version__, "engine": None, "partitions": [],
-    }
-    try:
-        client = connect(start=False)
-    except Absent:
-        from hsm.cli import diagnosis
-
-        data["problems"] = diagnosis.problems(where)
-        lines = [f"pool     {where.path} (from {where.source})", f"module   {MODULE}, version {__version__}"]
-        lines.append("engine   not running; the library starts it when a program asks for its slots")
-        lines += [f"problem  {words}" for words in data["problems"]]
-        return show(given, data, "\n".join(lines)) or (1 if data["problems"] else 0)
-    told = client.ask("status")
-    data["partitions"] = told.pop("partitions")
-    data["engine"] = told
-    kept = "in memory" if told["in_memory"] else "on disk"
-    text = (
-        f"pool     {where.path} (from {where.source}, {kept})\n"
-        f"module   {MODULE}, version {__version__}\n"
-        f"engine   pid {told['pid']}, version {told['version']}, {told['applications']} connections\n"
-    )
-    if told["write_protected"]:
-        text += "disk     read-only: tokens are write-protected\n"
-    text += "".join(f"damage   {words}\n" for words in told["damage"])
-    return show(given, data, text + "\n" + table(data["partitions"], COLUMNS))
-
-
-def _explain(given: Arguments) -> int:
-    rows = connect(start=False).ask("explain")["refusals"]
-    rows = [row for row in rows if given.pid is None or row["pid"] == given.pid]
-    import time
-
-    lines = [
-        f"{time.strftime('%H:%M:%S', time.localtime(row['time']))}  pid {row['pid']}  {row['function']}: {row['code']}"
-        f"\n          {row['reason']}"
-        for row in rows
-    ]
-    return show(given, rows, "\n".join(lines) or "No refusal of a program of yours is remembered.")
-
-
-def _stop(given: Arguments) -> int:
-    try:
-        pid = connect(start=False).ask("stop")["pid"]
-    except Absent:
-        print("no engine runs for this pool")
-        return 0
-    print(f"engine {pid} leaves")
-    return 0
-
-
-def _config_show(given: Arguments) -> int:
-    from hsm import config
-
-    where = home()
-    pool = "/var/lib/adyton" if where.system else where.path
-    rows = [{"setting": "home", "value": where.path, "from": where.source, "meaning": "the pool's folder"}]
-    try:
-        values = config.read(pool)
-    except ValueError as fault:
-        raise Failure(f"{fault}\nMend that line, or take it out.") from None
-    rows += [
-        {"setting": v.setting.name, "value": v.text, "from": v.source, "meaning": v.setting.meaning} for v in values
-    ]
-    return show(given, rows, table(rows, ("setting", "value", "from", "meaning")))
-
-
-def _commands() -> tuple[Command, ...]:
-    from hsm.cli import partition, programs, serving
-
-    return (
-        Command("module-path", "print the path of the PKCS#11 library",
-                'pkcs11-tool --module "$(adyton module-path)" -L', (), _module_path),
-        Command("install-module", "link the library where programs look for it, with a p11-kit module file",
-                "adyton install-module --dir ~/pkcs11", programs.INSTALL_ARGUMENTS, programs.install_module),
-        Command("status", "the pool, its engine, its partitions, or what keeps them from working",
-                "adyton status --json", (JSON,), _status),
-        *partition.COMMANDS,
-        Command("serve", "run the engine in the foreground, or on a socket of systemd's",
-                "adyton serve --print-unit > /etc/systemd/system/adyton.service", serving.SERVE_ARGUMENTS,
-                serving.serve),
-        Command("stop", "let the pool's engine leave", "adyton stop", (), _stop),
-        Command("config show", "each setting, its value and where it comes from", "adyton config show --json", (JSON,),
-                _config_show),
-        Command("explain", "why the engine refused the last calls of your programs, in words", "adyton explain",
-                (option("--pid", type=int, help="only of this process"), JSON), _explain),
-        Command("run", "give a command a throw-away token of its own",
-                "adyton run -- sh -c 'pkcs11-tool --module $ADYTON_MODULE --login --pin $ADYTON_PIN -O'",
-                programs.RUN_ARGUMENTS, programs.run),
-    )
+_SO_PIN = option("--so-pin-file", metavar="FILE", help="the SO PIN's file; else $ADYTON_SO_PIN, else asked for")
+_PIN = option("--pin-file", metavar="FILE", help="the user PIN's file; else $ADYTON_PIN, else asked for")
+_SLOT = option("slot", type=int, help="the partition's slot number, see adyton partition list")
+COMMANDS = (
+    Command("module-path", "print the path of the PKCS#11 library",
+            'pkcs11-tool --module "$(adyton module-path)" -L', (), "install:module_path"),
+    Command("install-module", "link the library where programs look for it, with a p11-kit module file and settings",
+            "adyton install-module --dir ~/pkcs11",
+            (option("--dir", metavar="DIR", help="put everything there (default: the folders of p11-kit)"), JSON),
+            "install:install_module"),
+    Command("status", "the pool, its engine, its partitions, or what keeps them from working",
+            "adyton status --json", (JSON,), "pool:status"),
+    Command("partition create", "make a partition: a slot with a token", "adyton partition create --label payments",
+            (option("--label", help="the token's label, 32 bytes at most; two may share one"),
+             option("--blank", action="store_true", help="leave it uninitialised, for C_InitToken"),
+             _SO_PIN, _PIN, JSON),
+            "partition:create"),
+    Command("partition list", "all partitions of the pool", "adyton partition list --json", (JSON,),
+            "partition:list_all"),
+    Command("partition show", "one partition", "adyton partition show 0", (_SLOT, JSON), "partition:show_one"),
+    Command("partition delete", "destroy a partition and all its keys", "adyton partition delete 2 --yes",
+            (_SLOT, option("--yes", action="store_true", help="yes, for ever"), _SO_PIN, JSON), "partition:delete"),
+    Command("serve", "run the engine in the foreground, or on a socket of systemd's",
+            "adyton serve --print-unit > /etc/systemd/system/adyton.service",
+            (option("--system", action="store_true",
+                    help="the system pool: store in /var/lib/adyton, socket in /run/adyton; root becomes adyton"),
+             option("--print-unit", nargs="?", const="service", choices=("service", "socket"),
+                    help="print a systemd unit for the system pool, and end (default: the service)")),
+            "serving:serve"),
+    Command("stop", "let the pool's engine leave; ends once it has", "adyton stop", (JSON,), "pool:stop"),
+    Command("config show", "each setting, its value and where it comes from", "adyton config show --json", (JSON,),
+            "pool:config_show"),
+    Command("explain", "why the engine refused the last calls of your programs, in words", "adyton explain --pid 1234",
+            (option("--pid", type=int, help="only of this process"), JSON), "pool:explain"),
+    Command("run", "give a command a throw-away token of its own, in memory, gone with the command",
+            "adyton run -- sh -c 'pkcs11-tool --module $ADYTON_MODULE --login --pin $ADYTON_PIN -O'",
+            (option("--label", default="throw-away", help="the token's label"),
+             option("--pin", default="", help="the user PIN (default: a random one); this token guards nothing"),
+             option("--so-pin", default="", help="the SO PIN (default: a random one)"),
+             option("command", nargs=argparse.REMAINDER, metavar="-- COMMAND ...",
+                    help="the command and its arguments; it finds ADYTON_HOME, ADYTON_MODULE, ADYTON_LABEL, "
+                    "ADYTON_PIN, ADYTON_SO_PIN and ADYTON_URI in its environment")),
+            "run:run"),
+)
+_GROUPS = {"partition": "make, list, show and delete partitions", "config": "see the settings"}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -123,35 +66,65 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"adyton {__version__}")
     groups = {"": parser.add_subparsers(metavar="COMMAND", required=True)}
-    for command in _commands():
+    for command in COMMANDS:
         group, _, word = command.words.rpartition(" ")
         if group not in groups:
-            words = f"see adyton {group} --help"
-            above = groups[""].add_parser(group, help=words, epilog=f"example: {command.example}")
+            meaning = _GROUPS[group]
+            example = f"example: {command.example}"
+            above = groups[""].add_parser(group, help=meaning, description=meaning, epilog=example)
             groups[group] = above.add_subparsers(metavar="COMMAND", required=True)
         one = groups[group].add_parser(
-            word, help=command.meaning, description=command.meaning, epilog=f"example: {command.example}"
+            word, help=command.meaning, description=command.meaning, epilog=f"example: {command.example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         for names, more in command.arguments:
             one.add_argument(*names, **more)
-        one.set_defaults(run=command.run)
+        one.set_defaults(row=command)
     return parser
 
 
+def _why(fault: Exception) -> tuple[str, int]:
+    """A failure in words, and the command's status."""
+    from hsm.client import Absent, Refused, Unusable
+
+    if isinstance(fault, Failure):
+        return str(fault), fault.status
+    if isinstance(fault, Absent):
+        from hsm.cli import diagnosis
+
+        return diagnosis.no_engine(), 1
+    if isinstance(fault, Refused):
+        from hsm.cli.pool import code_name
+
+        return f"{fault} ({code_name(fault.rv)})", 1
+    if isinstance(fault, Unusable):
+        return str(fault), 1
+    if isinstance(fault, OSError):
+        return f"{fault.filename or 'the command'}: {fault.strerror}", 1
+    raise fault
+
+
 def main(argv: list[str] | None = None) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     given = _parser().parse_args(argv)
     try:
-        return int(given.run(given))
-    except Failure as failure:
-        print(f"adyton: {failure}", file=sys.stderr)
-    except Absent:
-        words = f"no engine runs for the pool {home().path}, and none could be started.\nSee: adyton status"
-        print(f"adyton: {words}", file=sys.stderr)
-    except Refused as refusal:
-        print(f"adyton: {refusal}", file=sys.stderr)
+        code = given.row.function()(given)
+        sys.stdout.flush()
+        return int(code)
+    except KeyboardInterrupt:
+        return 130
     except BrokenPipeError:
-        pass
-    return 1
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # or the interpreter complains when it flushes at its end
+        return 1
+    except Exception as fault:
+        words, status = _why(fault)
+    print(f"adyton: {words}", file=sys.stderr)
+    if getattr(given, "json", False):
+        import json
+
+        print(json.dumps({"error": words}))
+    return status
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ open to a group, so that programs of several users (nginx as root, its workers a
 
 from __future__ import annotations
 
-import argparse
 import fcntl
 import os
 import pwd
@@ -14,11 +13,11 @@ import socket
 import sys
 from pathlib import Path
 
-from hsm.cli.command import Failure, option
-from hsm.client import SYSTEM_FOLDER, Absent, Client, Refused, home
+from hsm.cli.command import Arguments, Failure
+from hsm.client import SYSTEM_FOLDER, Absent, Client, Unusable, bind, home
+from hsm.config import SYSTEM_HOME
 
 LAUNCHER = Path(__file__).resolve().parent.parent / "server" / "launcher.py"
-SYSTEM_HOME = "/var/lib/adyton"
 SYSTEM_USER = "adyton"
 MAKE_USER = f"useradd --system --user-group --home-dir {SYSTEM_HOME} --shell /usr/sbin/nologin {SYSTEM_USER}"
 UNITS = {
@@ -73,15 +72,9 @@ WantedBy=sockets.target
 }
 # What ProtectHome and PrivateTmp hide from the unit.
 HIDDEN_FROM_UNIT = ("/home/", "/root/", "/run/user/", "/tmp/", "/var/tmp/")
-SERVE_ARGUMENTS = (
-    option("--system", action="store_true",
-           help=f"the system pool: store in {SYSTEM_HOME}, socket in {SYSTEM_FOLDER}; root becomes {SYSTEM_USER}"),
-    option("--print-unit", choices=UNITS, nargs="?", const="service",
-           help="print a systemd unit for the system pool, its service or its socket, and end"),
-)
 
 
-def serve(given: argparse.Namespace) -> int:
+def serve(given: Arguments) -> int:
     if given.print_unit:
         return _print_unit(given.print_unit)
     where = home()
@@ -93,7 +86,8 @@ def serve(given: argparse.Namespace) -> int:
         if given.system and os.geteuid() == 0:
             _become_system_user()
         Path(store).mkdir(mode=0o700, parents=True, exist_ok=True)
-        listening = _passed_by_systemd() or _bind(folder, 0o660 if given.system else 0o600)
+        passed = _passed_by_systemd()
+        listening = passed or _bind(folder, 0o660 if given.system else 0o600, where.by_root or given.system)
     except OSError as fault:
         remedy = f"Run it as root, which becomes the user {SYSTEM_USER}, or by systemd: adyton serve --print-unit"
         raise Failure(f"{fault}\n{remedy if given.system else 'Set ADYTON_HOME to a folder of your own'}") from None
@@ -102,7 +96,8 @@ def serve(given: argparse.Namespace) -> int:
                       "Install adyton in a virtual environment that every user may read: /opt/adyton, for one")
     os.set_inheritable(listening, True)
     _tell_systemd("READY=1")
-    words = ["--home", store, "--idle", "0", "--listen", str(listening), *(["--any-user"] if given.system else [])]
+    words = ["--home", store, "--listen", str(listening), *(["--any-user"] if given.system else [])]
+    words += [] if passed else ["--idle", "0"]  # who is started by systemd when asked for may leave when idle
     os.execv(sys.executable, [sys.executable, "-I", str(LAUNCHER), *words])
 
 
@@ -153,27 +148,19 @@ def _tell_systemd(state: str) -> None:
                   file=sys.stderr)
 
 
-def _bind(folder: str, mode: int) -> int:
+def _bind(folder: str, mode: int, by_root: bool) -> int:
     """A listening socket in the folder, under the lock that the library takes for the same."""
     Path(folder).mkdir(mode=0o700, parents=True, exist_ok=True)
     lock = os.open(f"{folder}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     fcntl.flock(lock, fcntl.LOCK_EX)
     try:
-        Client(folder).close()
+        Client(folder, by_root=by_root).close()
     except Absent:
         Path(folder, "socket").unlink(missing_ok=True)
-    except Refused as refusal:
-        raise Failure(f"an engine serves {folder} already, and says: {refusal}") from None
+    except Unusable as fault:
+        raise Failure(f"{folder} can't be served: {fault}") from None
     else:
         raise Failure(f"an engine serves {folder} already.\nSee it: adyton status. Let it leave: adyton stop")
-    listening = socket.socket(socket.AF_UNIX)
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    before = os.umask(0o777 & ~mode)
-    try:
-        listening.bind(f"/proc/self/fd/{handle}/socket")  # a socket's name may have 107 bytes, a folder's path more
-        listening.listen(128)
-    finally:
-        os.umask(before)
-        os.close(handle)
-        os.close(lock)
+    listening = bind(folder, mode)
+    os.close(lock)
     return listening.detach()

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from hsm import __version__
 from hsm.application import Application
-from hsm.cryptoki.general import padded
 from hsm.errors import TokenError
 from pkcs11_shim import constants as ck
 
@@ -47,8 +46,8 @@ def _status(listener: Listener, app: Application, request: dict[str, Any]) -> di
     ]
     return {
         "home": pool.home, "pid": os.getpid(), "version": __version__, "in_memory": pool.in_memory,
-        "applications": listener.clients, "partitions": partitions, "damage": damage,
-        "write_protected": pool.store.write_protected,
+        "applications": listener.clients - 1, "write_protected": pool.store.write_protected,
+        "partitions": partitions, "damage": damage,
     }
 
 
@@ -57,7 +56,17 @@ def _list(listener: Listener, app: Application, request: dict[str, Any]) -> dict
 
 
 def _create(listener: Listener, app: Application, request: dict[str, Any]) -> dict[str, Any]:
-    return {"partition": _describe(listener.pool.create_partition(app))}
+    if "label" not in request:
+        return {"partition": _describe(listener.pool.create_partition(app))}
+    return {"partition": _describe(listener.pool.create_token(app, *_credentials(request)))}
+
+
+def _credentials(request: dict[str, Any]) -> tuple[bytes, bytes, bytes]:
+    """Label, SO PIN, user PIN."""
+    label = str(request["label"]).encode()
+    if len(label) > 32:
+        raise TokenError(ck.CKR_ARGUMENTS_BAD, f"a label has 32 bytes at most, this one {len(label)}")
+    return label, str(request["so_pin"]).encode(), str(request["pin"]).encode()
 
 
 def _delete(listener: Listener, app: Application, request: dict[str, Any]) -> dict[str, Any]:
@@ -70,11 +79,11 @@ def _delete(listener: Listener, app: Application, request: dict[str, Any]) -> di
 
 
 def _init(listener: Listener, app: Application, request: dict[str, Any]) -> dict[str, Any]:
-    """Initialises a token and its user PIN in one act (what adyton run and partition create --label need)."""
+    """Initialises a token and its user PIN in one act (what adyton run needs)."""
     partition = listener.pool.partition(int(request["slot"]))
-    partition.initialise(app, str(request["so_pin"]).encode(), padded(str(request["label"]), 32))
-    if request.get("pin"):
-        partition.init_pin(app, str(request["pin"]).encode())
+    label, so_pin, pin = _credentials(request)
+    partition.initialise(app, so_pin, label)
+    partition.init_pin(app, pin)
     return {"partition": _describe(partition)}
 
 
@@ -90,7 +99,7 @@ def _explain(listener: Listener, app: Application, request: dict[str, Any]) -> d
 
 
 def _stop(listener: Listener, app: Application, request: dict[str, Any]) -> dict[str, Any]:
-    listener.stopping = True  # the listener leaves once this is answered
+    listener.leaving = True
     return {"pid": os.getpid()}
 
 

@@ -1,13 +1,21 @@
 """The engine's door: started by the library, by ``adyton serve`` or by systemd, with the listening socket as fd 3.
 
 Run as ``python -I launcher.py --home FOLDER``; it adds the one site folder it lies in to the path, hardens the
-process, opens the pool and serves. Imports little before that: a cold start is a feature.
+process, opens the pool and serves. What keeps it from that is said in its log. Imports little before: a cold start is
+a feature.
 """
 
 from __future__ import annotations
 
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hsm.server.listener import Listener
+
+SITE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+LARGEST_LOG = 1 << 20
 
 
 def _harden() -> None:
@@ -23,15 +31,22 @@ def _harden() -> None:
     libc.prctl(pr_set_no_new_privs, 1, 0, 0, 0)
 
 
-def _die_with(parent: int) -> None:
-    """Ends this engine when the process that started it ends (prctl(2), PR_SET_PDEATHSIG)."""
-    import ctypes
-    import signal
+def _leave_with(parent: int, home: str) -> None:
+    """A throw-away engine ends with the process that started it, however that ends, and takes its folder along."""
+    import select
+    import shutil
+    import threading
 
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL, 0, 0, 0)
+    watched = os.pidfd_open(parent)
     if os.getppid() != parent:
-        raise SystemExit("adyton engine: who started it is gone already")
+        raise SystemExit("adyton: who started this engine is gone already")
+
+    def watch() -> None:
+        select.select([watched], [], [])
+        shutil.rmtree(home, ignore_errors=True)
+        os._exit(0)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _arguments(argv: list[str]) -> dict[str, str]:
@@ -50,45 +65,95 @@ def _arguments(argv: list[str]) -> dict[str, str]:
     return found
 
 
-def main(argv: list[str]) -> int:
-    options = _arguments(argv)
-    _harden()
-    import signal
+def _shorten_log() -> None:
+    import stat
+
+    status = os.fstat(2)
+    if stat.S_ISREG(status.st_mode) and status.st_size > LARGEST_LOG:
+        os.ftruncate(2, 0)
+
+
+def _why(fault: Exception, home: str) -> str:
+    """In words, what kept the engine from starting, and what to do."""
+    import errno
+
+    if isinstance(fault, ImportError):
+        if (fault.name or "").partition(".")[0] in ("hsm", "pkcs11_shim"):
+            return f"the installation in {SITE} is not whole ({fault}): install adyton again"
+        return f"a package it needs is not there for {sys.executable} ({fault}): {sys.executable} -m pip install adyton"
+    code = fault.errno if isinstance(fault, OSError) else None
+    if code in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk of {home} is full: make room; nothing stored was lost"
+    if isinstance(fault, OSError):
+        return f"{fault.filename or home}: {fault.strerror}"
+    from hsm import config, errors, log
+    from hsm.store.folder import Unusable
+
+    if isinstance(fault, config.Wrong | errors.TokenError | Unusable):
+        return str(fault)
+    log.report(fault)
+    return f"a fault of its own, {type(fault).__name__}, which the line above places: please report it"
+
+
+def _open(options: dict[str, str]) -> Listener:
     import socket
 
-    sys.setswitchinterval(0.0005)
     from hsm import config
     from hsm.pool import Pool
     from hsm.server.listener import Listener
-    from hsm.store.folder import Unusable
 
     home = options["home"]
     settings = config.engine_settings(home)
     if "parent" in options:
-        _die_with(int(options["parent"]))
+        _leave_with(int(options["parent"]), home)
     listening = socket.socket(fileno=int(options.get("listen", "3")))
     listening.set_inheritable(False)
-    try:
-        pool = Pool(home, in_memory="memory" in options, cheap_pin="cheap-pin" in options)
-    except Unusable as fault:
-        raise SystemExit(f"adyton: {fault}") from None
-    except OSError as fault:
-        raise SystemExit(f"adyton: {fault.filename or home}: {fault.strerror}") from None
+    pool = Pool(home, in_memory="memory" in options, cheap_pin="cheap-pin" in options)
     idle = float(options.get("idle", settings.idle_timeout))
-    listener = Listener(pool, listening, idle, None if "any-user" in options else settings.uids)
+    return Listener(pool, listening, idle, None if "any-user" in options else settings.uids)
+
+
+def main(argv: list[str]) -> int:
+    options = _arguments(argv)
+    _harden()
+    import signal
+
+    sys.setswitchinterval(0.0005)
+    try:
+        from hsm.log import report, say
+
+        _shorten_log()
+        listener = _open(options)
+    except Exception as fault:
+        words = f"adyton: no engine for {options['home']}: {_why(fault, options['home'])}"
+        try:
+            print(words, file=sys.stderr, flush=True)
+        except OSError:
+            pass
+        return 1
 
     def leave(*_: object) -> None:
         listener.stop()
 
     signal.signal(signal.SIGTERM, leave)
     signal.signal(signal.SIGINT, leave)
-    print(f"adyton: engine {os.getpid()} serves {home}", file=sys.stderr, flush=True)
-    listener.serve()
-    pool.close()
-    print(f"adyton: engine {os.getpid()} leaves", file=sys.stderr, flush=True)
+    say(f"engine {os.getpid()} serves {options['home']}")
+    try:
+        listener.serve()
+        listener.pool.close()
+    except Exception as fault:
+        report(fault)
+        return 1
+    say(f"engine {os.getpid()} leaves")
     return 0
 
 
+def _see_site() -> None:
+    """Behind the standard library, which nothing in a site folder may shadow, and before other site folders."""
+    packages = (n for n, path in enumerate(sys.path) if path.endswith("-packages"))
+    sys.path.insert(next(packages, len(sys.path)), SITE)
+
+
 if __name__ == "__main__":
-    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+    _see_site()
     raise SystemExit(main(sys.argv[1:]))

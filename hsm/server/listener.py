@@ -8,7 +8,6 @@ since changed its uid or root goes on). A frame that is not well formed ends the
 from __future__ import annotations
 
 import array
-import errno
 import os
 import select
 import socket
@@ -18,6 +17,7 @@ import time
 
 from hsm import __version__
 from hsm.application import Application
+from hsm.log import report
 from hsm.pool import Pool
 from hsm.server import codec, dispatch
 from pkcs11_shim import constants as ck
@@ -27,6 +27,7 @@ MAJOR, MINOR = 1, 0
 LARGEST_FRAME = 64 << 20
 HELLO, LINK, ADMIN = 0xFFFF, 0xFFFE, 0xFFFD
 MOST_LINKS = 64
+TICK = 5.0  # seconds between looks at the clock
 SPIN_NS, SPIN_PATIENCE, SPIN_AGAIN = 60_000, 8, 32
 _HEAD = struct.Struct("<IHH")
 _LENGTH = struct.Struct("<I")
@@ -47,23 +48,32 @@ class Listener:
         self.lock = threading.Lock()
         self.clients = 0
         self.stopping = False
-        self._leave = os.eventfd(0, os.EFD_CLOEXEC)
+        self.closed = threading.Event()
+        self._wake = os.eventfd(0)
+        self.answering = threading.Lock()  # held while somebody is told that this engine makes room
+        self.leaving = False  # set by the command line's stop, which is answered first
+        self.welcomed = False  # whether any application has been let in
         self.busy: set[socket.socket] = set()
         # For each core that a caller polls on, one that the engine may.
         self.spin = threading.Semaphore(len(os.sched_getaffinity(0)) // 2)
 
     def serve(self) -> None:
+        """Returns once it is time to leave; who comes then is refused, and starts another engine."""
+        try:
+            self._accept()
+        finally:
+            self.listening.close()
+            self.closed.set()
+            self.answering.acquire(timeout=TICK)
+
+    def _accept(self) -> None:
         last = time.monotonic()
-        patience = min(self.idle, 5.0) if self.idle else 5.0
-        waiting = select.poll()
-        for handle in (self.listening.fileno(), self._leave):
-            waiting.register(handle, select.POLLIN)
         self.listening.setblocking(False)
-        while True:
-            ready = waiting.poll(patience * 1000)
-            if self.stopping:
-                return
-            if not ready:
+        coming = select.poll()
+        coming.register(self.listening, select.POLLIN)
+        coming.register(self._wake, select.POLLIN)
+        while not self.stopping:
+            if not coming.poll(1000 * min(self.idle or TICK, TICK)):
                 if self.clients:
                     last = time.monotonic()
                 elif self.idle and time.monotonic() - last >= self.idle:
@@ -71,9 +81,11 @@ class Listener:
                 continue
             try:
                 connection, _ = self.listening.accept()
-            except OSError as fault:
-                if fault.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM):
-                    time.sleep(0.1)  # until somebody leaves
+            except BlockingIOError:  # gone again, or it is time to stop
+                continue
+            except OSError as fault:  # no descriptor left: those who are here may go
+                report(fault)
+                time.sleep(0.1)
                 continue
             last = time.monotonic()
             pid, uid, _gid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
@@ -83,9 +95,9 @@ class Listener:
             threading.Thread(target=self._application, args=(connection, pid, uid), daemon=True).start()
 
     def stop(self) -> None:
-        """The listening socket stays as it is: it may be systemd's, for the next engine."""
+        """The socket is not shut down: it may be systemd's, which listens on when this engine has left."""
         self.stopping = True
-        os.eventfd_write(self._leave, 1)
+        os.eventfd_write(self._wake, 1)
 
     def _application(self, connection: socket.socket, pid: int, uid: int) -> None:
         with self.lock:
@@ -115,13 +127,19 @@ class Listener:
         if function != HELLO or len(payload) < _HELLO.size:
             raise codec.Malformed("the first frame must be hello")
         magic, major, _minor, ulong, _digest, _pid = _HELLO.unpack_from(payload)
-        welcome = magic == MAGIC and major == MAJOR and ulong == 8
+        rv = ck.CKR_OK if magic == MAGIC and major == MAJOR and ulong == 8 else ck.CKR_DEVICE_ERROR
         version = __version__.encode()
-        body = struct.pack("<QHHQ", ck.CKR_OK if welcome else ck.CKR_DEVICE_ERROR, MAJOR, MINOR, len(version))
-        frame = body + version + struct.pack("<Q", os.getpid())
-        _send_with(connection, frame, self.pool.epoch.handle)
-        if not welcome:
+        told = struct.pack("<HHQ", MAJOR, MINOR, len(version)) + version + struct.pack("<Q", os.getpid())
+        if magic == MAGIC and app.uid == os.geteuid() and self._gives_way(payload[_HELLO.size :]):
+            with self.answering:
+                self.stop()
+                self.closed.wait(TICK)
+                _send(connection, struct.pack("<Q", ck.CKR_DEVICE_REMOVED) + told)
             return
+        _send_with(connection, struct.pack("<Q", rv) + told, self.pool.epoch.handle)
+        if rv:
+            return
+        self.welcomed = True
         while True:
             function, _, payload = _receive(connection)
             if function == LINK and len(links) < MOST_LINKS:
@@ -134,10 +152,18 @@ class Listener:
                 from hsm.server import admin
 
                 _send(connection, admin.answer(self, app, bytes(payload)))
-                if self.stopping:
+                if self.leaving:
                     self.stop()
             else:
                 raise codec.Malformed("not a frame for the control connection")
+
+    def _gives_way(self, told: memoryview) -> bool:
+        """An engine that leaves when idle, and has nobody else, makes room for a better one: a newer library's own, or
+        one that can write, where the disk was read-only and is no more. Who was just started serves in any case."""
+        if not self.idle or not self.welcomed or self.clients > 1:
+            return False
+        theirs = bytes(told[8:]).decode("ascii", "replace")
+        return self.pool.store.outdated or _release(theirs) > _release(__version__)
 
     def _link(self, connection: socket.socket, app: Application, links: list[socket.socket]) -> None:
         """One link's calls. A link that has ended makes place for another."""
@@ -197,6 +223,12 @@ class Waiting:
             except BlockingIOError:
                 if time.perf_counter_ns() > until:
                     return None
+
+
+def _release(version: str) -> tuple[int, ...]:
+    """1.10.0 is later than 1.9.3."""
+    numbers = version.split(".")
+    return tuple(map(int, numbers)) if all(part.isdigit() for part in numbers) else ()
 
 
 def _receive(connection: socket.socket, data: bytes | None = None) -> tuple[int, int, memoryview]:

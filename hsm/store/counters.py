@@ -15,11 +15,11 @@ import errno
 import hmac
 import os
 import struct
-import sys
 import threading
 from typing import NamedTuple
 
 from hsm.errors import TokenError
+from hsm.log import say
 from pkcs11_shim import constants as ck
 
 OF_A_SLOT = 8
@@ -90,8 +90,7 @@ class Counters:
                 good.append((count.generation, half, count))
         if len(good) < 2:
             self._damaged[number] = 2 - len(good)
-            print(f"adyton: PIN counter {number} is damaged: tries are counted against the guesser", file=sys.stderr,
-                  flush=True)
+            say(f"PIN counter {number} is damaged: tries are counted against the guesser")
         _, self._last_half[number], latest = max(good, default=(0, 1, _NONE))
         return latest
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +16,7 @@ from typing import Any, TypeVar
 
 from hsm.audit import log
 from hsm.errors import TokenError
+from hsm.log import say
 from hsm.store import folder, schema, sealing
 from hsm.store.counters import OF_A_SLOT, Counters
 from hsm.store.folder import Unusable
@@ -86,6 +86,11 @@ class Store:
         """Nothing can be changed: since the store was opened, or since its disk was made read-only."""
         return self._read_only or (self.home is not None and folder.disk_is_read_only(self.home))
 
+    @property
+    def outdated(self) -> bool:
+        """Opened for reading only, from a folder that can be written by now."""
+        return self._read_only and self.home is not None and not folder.is_read_only(self.home)
+
     def close(self) -> None:
         """The log is folded into the database by SQLite at the last close."""
         with self.lock:
@@ -96,7 +101,7 @@ class Store:
         """Something is not as it was left: said once in the log, and kept for ``adyton status``."""
         where = "the pool" if slot is None else f"partition {slot}"
         self.damage.setdefault(slot, []).append(words)
-        print(f"adyton: {where}: {words}", file=sys.stderr, flush=True)
+        say(f"{where}: {words}")
 
     # -- reading
 

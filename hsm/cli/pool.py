@@ -1,0 +1,110 @@
+"""The pool at a glance, its settings, and why its engine refused."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from hsm import __version__
+from hsm.cli.command import COLUMNS, Arguments, Failure, cell, show, table
+from hsm.client import MODULE, SYSTEM_FOLDER, Absent, Unusable, connect, home
+from hsm.config import SYSTEM_HOME
+
+_PATIENCE_MS = 30_000
+
+
+def code_name(rv: int) -> str:
+    from pkcs11_shim import constants
+
+    return next((n for n, v in vars(constants).items() if n.startswith("CKR_") and v == rv), hex(rv))
+
+
+def status(given: Arguments) -> int:
+    from hsm.cli import diagnosis
+
+    where = home()
+    data: dict[str, Any] = {
+        "pool": where.path, "pool_from": where.source, "socket": f"{where.path}/socket", "module": str(MODULE),
+        "version": __version__, "engine": None, "sessions": 0, "objects": 0, "partitions": [], "problems": [],
+    }
+    try:
+        with connect(start=False) as client:
+            told = client.ask("status")
+            data["socket"] = f"{client.folder}/socket"
+    except Absent:
+        data["problems"] = diagnosis.problems(where)
+    except Unusable as fault:
+        data["problems"] = [str(fault)]
+    else:
+        data["partitions"] = told.pop("partitions")
+        data["engine"] = told
+        for total in ("sessions", "objects"):
+            data[total] = sum(row[total] for row in data["partitions"])
+        data["problems"] = diagnosis.of_running(told)
+    return show(given, data, _in_words(data)) or (1 if data["problems"] and not data["engine"] else 0)
+
+
+def _in_words(data: dict[str, Any]) -> str:
+    engine = data["engine"]
+    kept = "" if engine is None else ", in memory" if engine["in_memory"] else ", on disk"
+    lines = [
+        f"pool     {data['pool']} (from {data['pool_from']}{kept})",
+        f"module   {data['module']}, version {data['version']}",
+    ]
+    if engine:
+        programs = f"{engine['applications']} program{'s' * (engine['applications'] != 1)}"
+        lines.append(f"engine   pid {engine['pid']}, version {engine['version']}, serving {programs}")
+        lines.append(f"socket   {data['socket']}")
+    elif not data["problems"]:
+        lines.append("engine   not running; the library starts it when a program asks for its slots")
+    lines += [f"problem  {words}" for words in data["problems"]]
+    return "\n".join([*lines, "", table(data["partitions"], COLUMNS)] if engine else lines)
+
+
+def stop(given: Arguments) -> int:
+    """Ends once the engine has."""
+    import select
+
+    try:
+        with connect(start=False) as client:
+            pid = client.ask("status")["pid"]
+            watched = os.pidfd_open(pid)
+            client.ask("stop")
+    except Absent:
+        return show(given, {"stopped": None}, "no engine runs for this pool")
+    poll = select.poll()
+    poll.register(watched, select.POLLIN)
+    if not poll.poll(_PATIENCE_MS):
+        raise Failure(f"engine {pid} was told to leave, and is still there. Its log: {home().path}/engine.log")
+    return show(given, {"stopped": pid}, f"engine {pid} has left")
+
+
+def explain(given: Arguments) -> int:
+    import time
+
+    with connect(start=False) as client:
+        rows = client.ask("explain")["refusals"]
+    rows = [row for row in rows if given.pid is None or row["pid"] == given.pid]
+    lines = [
+        f"{time.strftime('%H:%M:%S', time.localtime(row['time']))}  pid {row['pid']}  {row['function']}: {row['code']}"
+        f"\n          {cell(row['reason'])}"
+        for row in rows
+    ]
+    return show(given, rows, "\n".join(lines) or "No refusal of a program of yours is remembered.")
+
+
+def config_show(given: Arguments) -> int:
+    from hsm import config
+
+    where = home()
+    rows = [{"setting": "home", "value": where.path, "from": where.source, "meaning": "the pool's folder"}]
+    try:
+        values = config.read(SYSTEM_HOME if where.path == SYSTEM_FOLDER else where.path)
+        for value in values:
+            value.parsed()
+    except config.Wrong as fault:
+        raise Failure(f"{fault}\nMend that line, or take it out.") from None
+    rows += [
+        {"setting": v.setting.name, "value": v.text, "from": v.source, "meaning": v.setting.meaning} for v in values
+    ]
+    return show(given, rows, table(rows, ("setting", "value", "from", "meaning")))
