@@ -285,7 +285,7 @@ def test_damage_is_in_the_log_and_in_status(home: Path) -> None:
         assert any(f"object {number} is damaged" in words for words in engine["damage"])
         assert any("behind the engine's back" in words for words in engine["damage"])
         shown = subprocess.run([*command, "status"], env=environment, capture_output=True, text=True).stdout
-        assert f"damage   partition 0: object {number} is damaged and left out" in shown
+        assert f"problem  damage in partition 0: object {number} is damaged and left out" in shown
         assert f"object {number} is damaged" in pool.log()
     finally:
         pool.stop()

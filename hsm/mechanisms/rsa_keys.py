@@ -9,7 +9,6 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from hsm.errors import TokenError
-from hsm.mechanisms import rsa_check
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
@@ -76,6 +75,8 @@ def check_private(given: dict[int, bytes]) -> dict[int, bytes]:
     p, q, d, dmp1, dmq1, iqmp = parts
     if not d or max(parts) >= public.n or ((dmp1 or dmq1 or iqmp) and not (p and q)):
         raise ValueError("parts that belong to no key of this modulus")
+    from hsm.mechanisms import rsa_check  # its subprocess module would make every start slower
+
     try:
         n, e, d, p, q, dmp1, dmq1, iqmp = rsa_check.WORKER.complete((public.n, public.e, d, p, q, dmp1, dmq1, iqmp))
     except OSError:
