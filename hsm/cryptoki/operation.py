@@ -25,7 +25,7 @@ class Operation:
 
     __slots__ = ("given", "in_parts", "key", "login", "nonce", "result", "state", "unauthenticated")
 
-    def __init__(self, state: Any, key: TokenObject | None, login: Login | None, nonce: bytes | None) -> None:
+    def __init__(self, state: Any, key: TokenObject | None, login: Login | None, nonce: bytes | None = None) -> None:
         self.state = state
         self.key = key
         self.login = login
