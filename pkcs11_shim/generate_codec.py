@@ -21,6 +21,7 @@ MOST_ENTRIES = 256
 DEEPEST = 2
 SIZE_OF_CK_ATTRIBUTE = 24
 _Q = struct.Struct("<Q")
+_NUMBERS = [struct.Struct(f"<{count}Q") for count in range(8)]
 
 
 class Malformed(Exception):
@@ -189,11 +190,35 @@ def _structure(name: str) -> str:
     return "\n".join([*lines, f"    return {name}({names}), at", "", ""])
 
 
+def _head(kinds: tuple[str, ...]) -> tuple[list[str], int]:
+    """The lines that read a call's first numbers, and its first bytes where those follow them, at one go: the way of
+    every short call. How many arguments that covers."""
+    numbers = next((i for i, kind in enumerate(kinds) if kind != "u64"), len(kinds))
+    counted = kinds[numbers : numbers + 1] == ("bytes",)
+    if not numbers:
+        return ["    at = 0"], 0
+    names = [f"v{i}" for i in range(numbers)] + ["size"] * counted
+    room = 8 * len(names)
+    lines = [f"    if len(data) < {room}:", '        raise Malformed("short")',
+             f"    {', '.join(names)}, = _NUMBERS[{len(names)}].unpack_from(data)", f"    at = {room}"]
+    if counted:
+        v = f"v{numbers}"
+        lines += [f"    {v} = None", "    if size != NULL:", "        if size > len(data) - at:",
+                  '            raise Malformed("length beyond the frame")',
+                  f"        {v}, at = bytes(data[at : at + size]), at + size"]
+    return lines, len(names)
+
+
 def _decoder(name: str, kinds: tuple[str, ...]) -> str:
-    lines, names = [f"def _decode_{name}(data: memoryview) -> tuple[Any, ...]:", "    at = 0"], []
+    lines = [f"def _decode_{name}(data: memoryview) -> tuple[Any, ...]:"]
     if kinds == directions.LOCAL:
         return "\n".join([lines[0], '    raise Malformed("answered in the library")', "", ""])
+    head, covered = _head(kinds)
+    lines += head
+    names = [f"v{i}" for i in range(covered)]
     for position, kind in enumerate(kinds):
+        if position < covered:
+            continue
         if kind == "label":
             lines += ["    if at + 32 > len(data):", '        raise Malformed("short")',
                       f"    v{position}, at = bytes(data[at : at + 32]), at + 32"]

@@ -43,6 +43,9 @@ ROLES_OF_USER_TYPE = {
     ck.CKU_SO: ("a290e904-7015-4bba-90c8-60543313cdb4",),
     ck.CKU_USER: ("515eb02d-2335-4d2d-92f2-b1cbdf9c3778", "21dbd100-6940-42c2-9190-5d6cb909625b"),
 }
+_ACTIONS = {
+    user_type: frozenset().union(*(ROLES[role][1] for role in roles)) for user_type, roles in ROLES_OF_USER_TYPE.items()
+}
 
 
 def permitted(session: Session, action: str) -> bool:
@@ -50,7 +53,7 @@ def permitted(session: Session, action: str) -> bool:
     login = session.login
     if login is None:
         return False
-    return any(action in ROLES[role][1] for role in ROLES_OF_USER_TYPE[login.user_type])
+    return action in _ACTIONS[login.user_type]
 
 
 def check_use(session: Session, key: TokenObject, use: str) -> None:

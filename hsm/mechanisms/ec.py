@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
@@ -85,8 +86,12 @@ def private(key: Key) -> ec.EllipticCurvePrivateKey:
     return load_private(key.get(ck.CKA_EC_PARAMS), key.get(ck.CKA_VALUE) or b"")
 
 
-def _curve(key: Key) -> curves.Curve:
+def _find(key: Key) -> curves.Curve:
     return curves.find(key.get(ck.CKA_EC_PARAMS))
+
+
+def _curve(key: Key) -> curves.Curve:
+    return key.native(_find)
 
 
 def public_attributes(public: ec.EllipticCurvePublicKey) -> dict[int, bytes]:
@@ -129,7 +134,7 @@ class Signature:
         self._hash.update(data)
 
     def finish(self, signature: bytes | None = None) -> bytes:
-        return _end(self._key, self._hashed, self._hash.finalize(), signature)
+        return _end(self._key, ec.ECDSA(Prehashed(self._hashed)), self._hash.finalize(), signature)
 
     def one_shot(self, data: bytes, signature: bytes | None = None) -> bytes:
         self._hash.update(data)
@@ -148,12 +153,16 @@ class RawSignature(OnePart):
     def one_shot(self, data: bytes, signature: bytes | None = None) -> bytes:
         if not data:
             raise TokenError(ck.CKR_DATA_LEN_RANGE, "there is no digest to sign")
-        return _end(self._key, _Given(len(data)), data, signature)
+        return _end(self._key, _given(len(data)), data, signature)
 
 
-def _end(key: Key, hashed: hashes.HashAlgorithm, digest: bytes, signature: bytes | None) -> bytes:
+@lru_cache(maxsize=64)
+def _given(length: int) -> ec.ECDSA:
+    return ec.ECDSA(Prehashed(_Given(length)))
+
+
+def _end(key: Key, algorithm: ec.ECDSA, digest: bytes, signature: bytes | None) -> bytes:
     """r and s, each as long as the order, one after the other (section 6.3.1)."""
-    algorithm = ec.ECDSA(Prehashed(hashed))
     half = _curve(key).octets
     if signature is None:
         r, s = decode_dss_signature(key.native(private).sign(digest, algorithm))

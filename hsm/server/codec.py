@@ -14,6 +14,7 @@ MOST_ENTRIES = 256
 DEEPEST = 2
 SIZE_OF_CK_ATTRIBUTE = 24
 _Q = struct.Struct("<Q")
+_NUMBERS = [struct.Struct(f"<{count}Q") for count in range(8)]
 
 
 class Malformed(Exception):
@@ -576,8 +577,10 @@ def _encode_C_GetFunctionList() -> bytes:
 
 
 def _decode_C_GetSlotList(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     v1, at = _capacity(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
@@ -589,8 +592,10 @@ def _encode_C_GetSlotList(v0: Any, v1: Any) -> bytes:
 
 
 def _decode_C_GetSlotInfo(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -601,8 +606,10 @@ def _encode_C_GetSlotInfo(v0: Any) -> bytes:
 
 
 def _decode_C_GetTokenInfo(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -613,8 +620,10 @@ def _encode_C_GetTokenInfo(v0: Any) -> bytes:
 
 
 def _decode_C_GetMechanismList(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     v1, at = _capacity(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
@@ -626,9 +635,10 @@ def _encode_C_GetMechanismList(v0: Any, v1: Any) -> bytes:
 
 
 def _decode_C_GetMechanismInfo(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _u64(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, v1, = _NUMBERS[2].unpack_from(data)
+    at = 16
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0, v1,)
@@ -639,9 +649,15 @@ def _encode_C_GetMechanismInfo(v0: Any) -> bytes:
 
 
 def _decode_C_InitToken(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _bytes(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, size, = _NUMBERS[2].unpack_from(data)
+    at = 16
+    v1 = None
+    if size != NULL:
+        if size > len(data) - at:
+            raise Malformed("length beyond the frame")
+        v1, at = bytes(data[at : at + size]), at + size
     if at + 32 > len(data):
         raise Malformed("short")
     v2, at = bytes(data[at : at + 32]), at + 32
@@ -655,9 +671,15 @@ def _encode_C_InitToken() -> bytes:
 
 
 def _decode_C_InitPIN(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _bytes(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, size, = _NUMBERS[2].unpack_from(data)
+    at = 16
+    v1 = None
+    if size != NULL:
+        if size > len(data) - at:
+            raise Malformed("length beyond the frame")
+        v1, at = bytes(data[at : at + size]), at + size
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0, v1,)
@@ -668,9 +690,15 @@ def _encode_C_InitPIN() -> bytes:
 
 
 def _decode_C_SetPIN(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _bytes(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, size, = _NUMBERS[2].unpack_from(data)
+    at = 16
+    v1 = None
+    if size != NULL:
+        if size > len(data) - at:
+            raise Malformed("length beyond the frame")
+        v1, at = bytes(data[at : at + size]), at + size
     v2, at = _bytes(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
@@ -682,9 +710,10 @@ def _encode_C_SetPIN() -> bytes:
 
 
 def _decode_C_OpenSession(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _u64(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, v1, = _NUMBERS[2].unpack_from(data)
+    at = 16
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0, v1,)
@@ -695,8 +724,10 @@ def _encode_C_OpenSession(v0: Any) -> bytes:
 
 
 def _decode_C_CloseSession(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -707,8 +738,10 @@ def _encode_C_CloseSession() -> bytes:
 
 
 def _decode_C_CloseAllSessions(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -719,8 +752,10 @@ def _encode_C_CloseAllSessions() -> bytes:
 
 
 def _decode_C_GetSessionInfo(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -731,8 +766,10 @@ def _encode_C_GetSessionInfo(v0: Any) -> bytes:
 
 
 def _decode_C_GetOperationState(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     v1, at = _capacity(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
@@ -744,9 +781,15 @@ def _encode_C_GetOperationState(v0: Any, v1: Any) -> bytes:
 
 
 def _decode_C_SetOperationState(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _bytes(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, size, = _NUMBERS[2].unpack_from(data)
+    at = 16
+    v1 = None
+    if size != NULL:
+        if size > len(data) - at:
+            raise Malformed("length beyond the frame")
+        v1, at = bytes(data[at : at + size]), at + size
     v2, at = _u64(data, at)
     v3, at = _u64(data, at)
     if at != len(data):
@@ -759,10 +802,15 @@ def _encode_C_SetOperationState() -> bytes:
 
 
 def _decode_C_Login(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _u64(data, at)
-    v2, at = _bytes(data, at)
+    if len(data) < 24:
+        raise Malformed("short")
+    v0, v1, size, = _NUMBERS[3].unpack_from(data)
+    at = 24
+    v2 = None
+    if size != NULL:
+        if size > len(data) - at:
+            raise Malformed("length beyond the frame")
+        v2, at = bytes(data[at : at + size]), at + size
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0, v1, v2,)
@@ -773,8 +821,10 @@ def _encode_C_Login() -> bytes:
 
 
 def _decode_C_Logout(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -785,8 +835,10 @@ def _encode_C_Logout() -> bytes:
 
 
 def _decode_C_CreateObject(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     v1, at = _template(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
@@ -798,9 +850,10 @@ def _encode_C_CreateObject(v0: Any) -> bytes:
 
 
 def _decode_C_CopyObject(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _u64(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, v1, = _NUMBERS[2].unpack_from(data)
+    at = 16
     v2, at = _template(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
@@ -812,9 +865,10 @@ def _encode_C_CopyObject(v0: Any) -> bytes:
 
 
 def _decode_C_DestroyObject(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _u64(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, v1, = _NUMBERS[2].unpack_from(data)
+    at = 16
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0, v1,)
@@ -825,9 +879,10 @@ def _encode_C_DestroyObject() -> bytes:
 
 
 def _decode_C_GetObjectSize(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _u64(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, v1, = _NUMBERS[2].unpack_from(data)
+    at = 16
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0, v1,)
@@ -838,9 +893,10 @@ def _encode_C_GetObjectSize(v0: Any) -> bytes:
 
 
 def _decode_C_GetAttributeValue(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _u64(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, v1, = _NUMBERS[2].unpack_from(data)
+    at = 16
     v2, at = _query(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
@@ -852,9 +908,10 @@ def _encode_C_GetAttributeValue(v0: Any) -> bytes:
 
 
 def _decode_C_SetAttributeValue(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _u64(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, v1, = _NUMBERS[2].unpack_from(data)
+    at = 16
     v2, at = _template(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
@@ -866,8 +923,10 @@ def _encode_C_SetAttributeValue() -> bytes:
 
 
 def _decode_C_FindObjectsInit(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     v1, at = _template(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
@@ -879,8 +938,10 @@ def _encode_C_FindObjectsInit() -> bytes:
 
 
 def _decode_C_FindObjects(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     v1, at = _u64(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
@@ -892,8 +953,10 @@ def _encode_C_FindObjects(v0: Any) -> bytes:
 
 
 def _decode_C_FindObjectsFinal(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -904,8 +967,10 @@ def _encode_C_FindObjectsFinal() -> bytes:
 
 
 def _decode_C_EncryptInit(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     v1, at = _mechanism(data, at)
     v2, at = _u64(data, at)
     if at != len(data):
@@ -918,9 +983,15 @@ def _encode_C_EncryptInit() -> bytes:
 
 
 def _decode_C_Encrypt(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _bytes(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, size, = _NUMBERS[2].unpack_from(data)
+    at = 16
+    v1 = None
+    if size != NULL:
+        if size > len(data) - at:
+            raise Malformed("length beyond the frame")
+        v1, at = bytes(data[at : at + size]), at + size
     v2, at = _capacity(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
@@ -932,9 +1003,15 @@ def _encode_C_Encrypt(v0: Any, v1: Any) -> bytes:
 
 
 def _decode_C_EncryptUpdate(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _bytes(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, size, = _NUMBERS[2].unpack_from(data)
+    at = 16
+    v1 = None
+    if size != NULL:
+        if size > len(data) - at:
+            raise Malformed("length beyond the frame")
+        v1, at = bytes(data[at : at + size]), at + size
     v2, at = _capacity(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
@@ -946,8 +1023,10 @@ def _encode_C_EncryptUpdate(v0: Any, v1: Any) -> bytes:
 
 
 def _decode_C_EncryptFinal(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     v1, at = _capacity(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
@@ -959,8 +1038,10 @@ def _encode_C_EncryptFinal(v0: Any, v1: Any) -> bytes:
 
 
 def _decode_C_DecryptInit(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     v1, at = _mechanism(data, at)
     v2, at = _u64(data, at)
     if at != len(data):
@@ -973,9 +1054,15 @@ def _encode_C_DecryptInit() -> bytes:
 
 
 def _decode_C_Decrypt(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _bytes(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, size, = _NUMBERS[2].unpack_from(data)
+    at = 16
+    v1 = None
+    if size != NULL:
+        if size > len(data) - at:
+            raise Malformed("length beyond the frame")
+        v1, at = bytes(data[at : at + size]), at + size
     v2, at = _capacity(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
@@ -987,9 +1074,15 @@ def _encode_C_Decrypt(v0: Any, v1: Any) -> bytes:
 
 
 def _decode_C_DecryptUpdate(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _bytes(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, size, = _NUMBERS[2].unpack_from(data)
+    at = 16
+    v1 = None
+    if size != NULL:
+        if size > len(data) - at:
+            raise Malformed("length beyond the frame")
+        v1, at = bytes(data[at : at + size]), at + size
     v2, at = _capacity(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
@@ -1001,8 +1094,10 @@ def _encode_C_DecryptUpdate(v0: Any, v1: Any) -> bytes:
 
 
 def _decode_C_DecryptFinal(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     v1, at = _capacity(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
@@ -1014,8 +1109,10 @@ def _encode_C_DecryptFinal(v0: Any, v1: Any) -> bytes:
 
 
 def _decode_C_DigestInit(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     v1, at = _mechanism(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
@@ -1027,9 +1124,15 @@ def _encode_C_DigestInit() -> bytes:
 
 
 def _decode_C_Digest(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _bytes(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, size, = _NUMBERS[2].unpack_from(data)
+    at = 16
+    v1 = None
+    if size != NULL:
+        if size > len(data) - at:
+            raise Malformed("length beyond the frame")
+        v1, at = bytes(data[at : at + size]), at + size
     v2, at = _capacity(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
@@ -1041,9 +1144,15 @@ def _encode_C_Digest(v0: Any, v1: Any) -> bytes:
 
 
 def _decode_C_DigestUpdate(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _bytes(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, size, = _NUMBERS[2].unpack_from(data)
+    at = 16
+    v1 = None
+    if size != NULL:
+        if size > len(data) - at:
+            raise Malformed("length beyond the frame")
+        v1, at = bytes(data[at : at + size]), at + size
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0, v1,)
@@ -1054,9 +1163,10 @@ def _encode_C_DigestUpdate() -> bytes:
 
 
 def _decode_C_DigestKey(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _u64(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, v1, = _NUMBERS[2].unpack_from(data)
+    at = 16
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0, v1,)
@@ -1067,8 +1177,10 @@ def _encode_C_DigestKey() -> bytes:
 
 
 def _decode_C_DigestFinal(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     v1, at = _capacity(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
@@ -1080,8 +1192,10 @@ def _encode_C_DigestFinal(v0: Any, v1: Any) -> bytes:
 
 
 def _decode_C_SignInit(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     v1, at = _mechanism(data, at)
     v2, at = _u64(data, at)
     if at != len(data):
@@ -1094,9 +1208,15 @@ def _encode_C_SignInit() -> bytes:
 
 
 def _decode_C_Sign(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _bytes(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, size, = _NUMBERS[2].unpack_from(data)
+    at = 16
+    v1 = None
+    if size != NULL:
+        if size > len(data) - at:
+            raise Malformed("length beyond the frame")
+        v1, at = bytes(data[at : at + size]), at + size
     v2, at = _capacity(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
@@ -1108,9 +1228,15 @@ def _encode_C_Sign(v0: Any, v1: Any) -> bytes:
 
 
 def _decode_C_SignUpdate(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _bytes(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, size, = _NUMBERS[2].unpack_from(data)
+    at = 16
+    v1 = None
+    if size != NULL:
+        if size > len(data) - at:
+            raise Malformed("length beyond the frame")
+        v1, at = bytes(data[at : at + size]), at + size
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0, v1,)
@@ -1121,8 +1247,10 @@ def _encode_C_SignUpdate() -> bytes:
 
 
 def _decode_C_SignFinal(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     v1, at = _capacity(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
@@ -1134,8 +1262,10 @@ def _encode_C_SignFinal(v0: Any, v1: Any) -> bytes:
 
 
 def _decode_C_SignRecoverInit(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     v1, at = _mechanism(data, at)
     v2, at = _u64(data, at)
     if at != len(data):
@@ -1148,9 +1278,15 @@ def _encode_C_SignRecoverInit() -> bytes:
 
 
 def _decode_C_SignRecover(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _bytes(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, size, = _NUMBERS[2].unpack_from(data)
+    at = 16
+    v1 = None
+    if size != NULL:
+        if size > len(data) - at:
+            raise Malformed("length beyond the frame")
+        v1, at = bytes(data[at : at + size]), at + size
     v2, at = _capacity(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
@@ -1162,8 +1298,10 @@ def _encode_C_SignRecover(v0: Any, v1: Any) -> bytes:
 
 
 def _decode_C_VerifyInit(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     v1, at = _mechanism(data, at)
     v2, at = _u64(data, at)
     if at != len(data):
@@ -1176,9 +1314,15 @@ def _encode_C_VerifyInit() -> bytes:
 
 
 def _decode_C_Verify(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _bytes(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, size, = _NUMBERS[2].unpack_from(data)
+    at = 16
+    v1 = None
+    if size != NULL:
+        if size > len(data) - at:
+            raise Malformed("length beyond the frame")
+        v1, at = bytes(data[at : at + size]), at + size
     v2, at = _bytes(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
@@ -1190,9 +1334,15 @@ def _encode_C_Verify() -> bytes:
 
 
 def _decode_C_VerifyUpdate(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _bytes(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, size, = _NUMBERS[2].unpack_from(data)
+    at = 16
+    v1 = None
+    if size != NULL:
+        if size > len(data) - at:
+            raise Malformed("length beyond the frame")
+        v1, at = bytes(data[at : at + size]), at + size
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0, v1,)
@@ -1203,9 +1353,15 @@ def _encode_C_VerifyUpdate() -> bytes:
 
 
 def _decode_C_VerifyFinal(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _bytes(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, size, = _NUMBERS[2].unpack_from(data)
+    at = 16
+    v1 = None
+    if size != NULL:
+        if size > len(data) - at:
+            raise Malformed("length beyond the frame")
+        v1, at = bytes(data[at : at + size]), at + size
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0, v1,)
@@ -1216,8 +1372,10 @@ def _encode_C_VerifyFinal() -> bytes:
 
 
 def _decode_C_VerifyRecoverInit(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     v1, at = _mechanism(data, at)
     v2, at = _u64(data, at)
     if at != len(data):
@@ -1230,9 +1388,15 @@ def _encode_C_VerifyRecoverInit() -> bytes:
 
 
 def _decode_C_VerifyRecover(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _bytes(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, size, = _NUMBERS[2].unpack_from(data)
+    at = 16
+    v1 = None
+    if size != NULL:
+        if size > len(data) - at:
+            raise Malformed("length beyond the frame")
+        v1, at = bytes(data[at : at + size]), at + size
     v2, at = _capacity(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
@@ -1244,9 +1408,15 @@ def _encode_C_VerifyRecover(v0: Any, v1: Any) -> bytes:
 
 
 def _decode_C_DigestEncryptUpdate(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _bytes(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, size, = _NUMBERS[2].unpack_from(data)
+    at = 16
+    v1 = None
+    if size != NULL:
+        if size > len(data) - at:
+            raise Malformed("length beyond the frame")
+        v1, at = bytes(data[at : at + size]), at + size
     v2, at = _capacity(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
@@ -1258,9 +1428,15 @@ def _encode_C_DigestEncryptUpdate(v0: Any, v1: Any) -> bytes:
 
 
 def _decode_C_DecryptDigestUpdate(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _bytes(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, size, = _NUMBERS[2].unpack_from(data)
+    at = 16
+    v1 = None
+    if size != NULL:
+        if size > len(data) - at:
+            raise Malformed("length beyond the frame")
+        v1, at = bytes(data[at : at + size]), at + size
     v2, at = _capacity(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
@@ -1272,9 +1448,15 @@ def _encode_C_DecryptDigestUpdate(v0: Any, v1: Any) -> bytes:
 
 
 def _decode_C_SignEncryptUpdate(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _bytes(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, size, = _NUMBERS[2].unpack_from(data)
+    at = 16
+    v1 = None
+    if size != NULL:
+        if size > len(data) - at:
+            raise Malformed("length beyond the frame")
+        v1, at = bytes(data[at : at + size]), at + size
     v2, at = _capacity(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
@@ -1286,9 +1468,15 @@ def _encode_C_SignEncryptUpdate(v0: Any, v1: Any) -> bytes:
 
 
 def _decode_C_DecryptVerifyUpdate(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _bytes(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, size, = _NUMBERS[2].unpack_from(data)
+    at = 16
+    v1 = None
+    if size != NULL:
+        if size > len(data) - at:
+            raise Malformed("length beyond the frame")
+        v1, at = bytes(data[at : at + size]), at + size
     v2, at = _capacity(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
@@ -1300,8 +1488,10 @@ def _encode_C_DecryptVerifyUpdate(v0: Any, v1: Any) -> bytes:
 
 
 def _decode_C_GenerateKey(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     v1, at = _mechanism(data, at)
     v2, at = _template(data, at)
     if at != len(data):
@@ -1314,8 +1504,10 @@ def _encode_C_GenerateKey(v0: Any) -> bytes:
 
 
 def _decode_C_GenerateKeyPair(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     v1, at = _mechanism(data, at)
     v2, at = _template(data, at)
     v3, at = _template(data, at)
@@ -1329,8 +1521,10 @@ def _encode_C_GenerateKeyPair(v0: Any, v1: Any) -> bytes:
 
 
 def _decode_C_WrapKey(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     v1, at = _mechanism(data, at)
     v2, at = _u64(data, at)
     v3, at = _u64(data, at)
@@ -1345,8 +1539,10 @@ def _encode_C_WrapKey(v0: Any, v1: Any) -> bytes:
 
 
 def _decode_C_UnwrapKey(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     v1, at = _mechanism(data, at)
     v2, at = _u64(data, at)
     v3, at = _bytes(data, at)
@@ -1361,8 +1557,10 @@ def _encode_C_UnwrapKey(v0: Any) -> bytes:
 
 
 def _decode_C_DeriveKey(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     v1, at = _mechanism(data, at)
     v2, at = _u64(data, at)
     v3, at = _template(data, at)
@@ -1376,9 +1574,15 @@ def _encode_C_DeriveKey(v0: Any) -> bytes:
 
 
 def _decode_C_SeedRandom(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _bytes(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, size, = _NUMBERS[2].unpack_from(data)
+    at = 16
+    v1 = None
+    if size != NULL:
+        if size > len(data) - at:
+            raise Malformed("length beyond the frame")
+        v1, at = bytes(data[at : at + size]), at + size
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0, v1,)
@@ -1389,8 +1593,10 @@ def _encode_C_SeedRandom() -> bytes:
 
 
 def _decode_C_GenerateRandom(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     v1, at = _u64(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
@@ -1402,8 +1608,10 @@ def _encode_C_GenerateRandom(v0: Any) -> bytes:
 
 
 def _decode_C_GetFunctionStatus(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1414,8 +1622,10 @@ def _encode_C_GetFunctionStatus() -> bytes:
 
 
 def _decode_C_CancelFunction(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1426,8 +1636,10 @@ def _encode_C_CancelFunction() -> bytes:
 
 
 def _decode_C_WaitForSlotEvent(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1454,10 +1666,15 @@ def _encode_C_GetInterface() -> bytes:
 
 
 def _decode_C_LoginUser(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _u64(data, at)
-    v2, at = _bytes(data, at)
+    if len(data) < 24:
+        raise Malformed("short")
+    v0, v1, size, = _NUMBERS[3].unpack_from(data)
+    at = 24
+    v2 = None
+    if size != NULL:
+        if size > len(data) - at:
+            raise Malformed("length beyond the frame")
+        v2, at = bytes(data[at : at + size]), at + size
     v3, at = _bytes(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
@@ -1469,9 +1686,10 @@ def _encode_C_LoginUser() -> bytes:
 
 
 def _decode_C_SessionCancel(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _u64(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, v1, = _NUMBERS[2].unpack_from(data)
+    at = 16
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0, v1,)
@@ -1482,8 +1700,10 @@ def _encode_C_SessionCancel() -> bytes:
 
 
 def _decode_C_MessageEncryptInit(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1494,8 +1714,10 @@ def _encode_C_MessageEncryptInit() -> bytes:
 
 
 def _decode_C_EncryptMessage(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1506,8 +1728,10 @@ def _encode_C_EncryptMessage() -> bytes:
 
 
 def _decode_C_EncryptMessageBegin(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1518,8 +1742,10 @@ def _encode_C_EncryptMessageBegin() -> bytes:
 
 
 def _decode_C_EncryptMessageNext(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1530,8 +1756,10 @@ def _encode_C_EncryptMessageNext() -> bytes:
 
 
 def _decode_C_MessageEncryptFinal(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1542,8 +1770,10 @@ def _encode_C_MessageEncryptFinal() -> bytes:
 
 
 def _decode_C_MessageDecryptInit(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1554,8 +1784,10 @@ def _encode_C_MessageDecryptInit() -> bytes:
 
 
 def _decode_C_DecryptMessage(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1566,8 +1798,10 @@ def _encode_C_DecryptMessage() -> bytes:
 
 
 def _decode_C_DecryptMessageBegin(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1578,8 +1812,10 @@ def _encode_C_DecryptMessageBegin() -> bytes:
 
 
 def _decode_C_DecryptMessageNext(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1590,8 +1826,10 @@ def _encode_C_DecryptMessageNext() -> bytes:
 
 
 def _decode_C_MessageDecryptFinal(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1602,8 +1840,10 @@ def _encode_C_MessageDecryptFinal() -> bytes:
 
 
 def _decode_C_MessageSignInit(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1614,8 +1854,10 @@ def _encode_C_MessageSignInit() -> bytes:
 
 
 def _decode_C_SignMessage(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1626,8 +1868,10 @@ def _encode_C_SignMessage() -> bytes:
 
 
 def _decode_C_SignMessageBegin(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1638,8 +1882,10 @@ def _encode_C_SignMessageBegin() -> bytes:
 
 
 def _decode_C_SignMessageNext(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1650,8 +1896,10 @@ def _encode_C_SignMessageNext() -> bytes:
 
 
 def _decode_C_MessageSignFinal(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1662,8 +1910,10 @@ def _encode_C_MessageSignFinal() -> bytes:
 
 
 def _decode_C_MessageVerifyInit(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1674,8 +1924,10 @@ def _encode_C_MessageVerifyInit() -> bytes:
 
 
 def _decode_C_VerifyMessage(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1686,8 +1938,10 @@ def _encode_C_VerifyMessage() -> bytes:
 
 
 def _decode_C_VerifyMessageBegin(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1698,8 +1952,10 @@ def _encode_C_VerifyMessageBegin() -> bytes:
 
 
 def _decode_C_VerifyMessageNext(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1710,8 +1966,10 @@ def _encode_C_VerifyMessageNext() -> bytes:
 
 
 def _decode_C_MessageVerifyFinal(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1722,8 +1980,10 @@ def _encode_C_MessageVerifyFinal() -> bytes:
 
 
 def _decode_C_EncapsulateKey(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1734,8 +1994,10 @@ def _encode_C_EncapsulateKey() -> bytes:
 
 
 def _decode_C_DecapsulateKey(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1746,8 +2008,10 @@ def _encode_C_DecapsulateKey() -> bytes:
 
 
 def _decode_C_VerifySignatureInit(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1758,8 +2022,10 @@ def _encode_C_VerifySignatureInit() -> bytes:
 
 
 def _decode_C_VerifySignature(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1770,8 +2036,10 @@ def _encode_C_VerifySignature() -> bytes:
 
 
 def _decode_C_VerifySignatureUpdate(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1782,8 +2050,10 @@ def _encode_C_VerifySignatureUpdate() -> bytes:
 
 
 def _decode_C_VerifySignatureFinal(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1794,9 +2064,10 @@ def _encode_C_VerifySignatureFinal() -> bytes:
 
 
 def _decode_C_GetSessionValidationFlags(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
-    v1, at = _u64(data, at)
+    if len(data) < 16:
+        raise Malformed("short")
+    v0, v1, = _NUMBERS[2].unpack_from(data)
+    at = 16
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0, v1,)
@@ -1807,8 +2078,10 @@ def _encode_C_GetSessionValidationFlags(v0: Any) -> bytes:
 
 
 def _decode_C_AsyncComplete(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1819,8 +2092,10 @@ def _encode_C_AsyncComplete() -> bytes:
 
 
 def _decode_C_AsyncGetID(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1831,8 +2106,10 @@ def _encode_C_AsyncGetID() -> bytes:
 
 
 def _decode_C_AsyncJoin(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1843,8 +2120,10 @@ def _encode_C_AsyncJoin() -> bytes:
 
 
 def _decode_C_WrapKeyAuthenticated(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)
@@ -1855,8 +2134,10 @@ def _encode_C_WrapKeyAuthenticated() -> bytes:
 
 
 def _decode_C_UnwrapKeyAuthenticated(data: memoryview) -> tuple[Any, ...]:
-    at = 0
-    v0, at = _u64(data, at)
+    if len(data) < 8:
+        raise Malformed("short")
+    v0, = _NUMBERS[1].unpack_from(data)
+    at = 8
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)

@@ -50,6 +50,11 @@ class Bench:
         return [float(word) for word in done.stdout.split()]
 
     def prepare(self) -> None:
+        """A token with two key pairs in a pool of its own, and one with OBJECTS besides in each module."""
+        self.pool("small")
+        self.client(str(MODULE), "prepare", LABEL, SO_PIN, PIN)
+        stop_engine()
+        self.pool("pool")
         for module in (str(MODULE), SOFTHSM):
             self.client(module, "prepare", LABEL, SO_PIN, PIN)
             self.client(module, "fill", LABEL, PIN, str(OBJECTS))
@@ -113,20 +118,27 @@ def _first_signature(bench: Bench) -> Figure:
 
 
 def _cold(bench: Bench) -> Figure:
-    stop_engine()
-    ours = bench.client(str(MODULE), "first")[0]
+    with small(bench):
+        ours = bench.client(str(MODULE), "first")[0]
     return Figure(ours, bench.client(SOFTHSM, "first")[0], ours)
 
 
 def _idle_memory(bench: Bench) -> Figure:
-    bench.pool("idle")
-    try:
+    with small(bench):
         bench.client(str(MODULE), "first")
         megabytes = resident(engine_pid())
+    return Figure(megabytes, None, megabytes)
+
+
+@contextmanager
+def small(bench: Bench) -> Iterator[None]:
+    """The pool with a few keys, no engine running at first."""
+    bench.pool("small")
+    try:
+        yield
         stop_engine()
     finally:
         bench.pool("pool")
-    return Figure(megabytes, None, megabytes)
 
 
 def _full_memory(bench: Bench) -> Figure:
