@@ -89,6 +89,18 @@ class Session:
         if self.closed:
             raise TokenError(ck.CKR_SESSION_CLOSED, "another thread closed the session meanwhile")
 
+    def trustee(self, handle: int) -> TokenObject | None:
+        """The private wrapping key behind a handle, for an SO session that may trust it."""
+        found = self.application.handles.get(handle)
+        return found if found is not None and found.alive and self.may_trust(found) else None
+
+    def may_trust(self, item: TokenObject) -> bool:
+        """The SO alone sets CKA_TRUSTED, so an SO session gets to see which private keys wrap, and no more of them
+        than TRUSTING: it uses, changes and destroys none."""
+        return self.is_so and item.partition is self.partition and item.is_token and item.private and (
+            item.flag(ck.CKA_WRAP)
+        )
+
     def sees(self, item: TokenObject) -> bool:
         if item.owner is not None and item.owner.application is not self.application:
             return False

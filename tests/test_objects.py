@@ -438,6 +438,33 @@ def test_only_the_so_makes_anything_trusted(user: tuple[Module, int], adyton_tok
         assert name(m.copy(s, source, {ck.CKA_TRUSTED: True})[0]) == "CKR_ATTRIBUTE_READ_ONLY"
 
 
+def test_the_so_trusts_a_private_wrapping_key_and_can_do_nothing_else_with_it(
+    user: tuple[Module, int], adyton_token: Any
+) -> None:
+    m, s = user
+    wrapping = m.make(s, {**SECRET, ck.CKA_TOKEN: True, ck.CKA_LABEL: b"transport", ck.CKA_ID: b"7", ck.CKA_WRAP: True})
+    m.make(s, {**SECRET, ck.CKA_TOKEN: True, ck.CKA_LABEL: b"other", ck.CKA_WRAP: False})
+    target = {ck.CKA_EXTRACTABLE: True, ck.CKA_TOKEN: True, ck.CKA_LABEL: b"target", ck.CKA_WRAP: False}
+    rv, _ = m.generate(s, ck.CKM_AES_KEY_GEN, {ck.CKA_VALUE_LEN: 16, **target})
+    good(rv)
+    kwp = m.mechanism(ck.CKM_AES_KEY_WRAP_KWP)
+    find = {ck.CKA_LABEL: b"target"}
+    assert name(m.wrap(s, kwp, wrapping, m.find(s, find)[0])[0]) == "CKR_KEY_NOT_WRAPPABLE"
+    so(m, s, adyton_token)
+    assert m.find(s, {ck.CKA_LABEL: b"other"}) == m.find(s, {ck.CKA_ID: b"7"}) == m.find(s, find) == []
+    (seen,) = m.find(s, {ck.CKA_LABEL: b"transport", ck.CKA_CLASS: ck.CKO_SECRET_KEY})
+    assert m.read(s, seen, ck.CKA_LABEL) == b"transport" and m.read(s, seen, ck.CKA_TRUSTED) == b"\0"
+    query = ffi.new("CK_ATTRIBUTE*", {"type": ck.CKA_VALUE_LEN})
+    assert name(m.C_GetAttributeValue(s, seen, query, 1)) == "CKR_ATTRIBUTE_SENSITIVE"
+    assert name(m.change(s, seen, {ck.CKA_TRUSTED: True, ck.CKA_LABEL: b"mine"})) == "CKR_ACTION_PROHIBITED"
+    assert name(m.C_EncryptInit(s, m.mechanism(ck.CKM_AES_ECB), seen)) == "CKR_KEY_HANDLE_INVALID"
+    assert name(m.C_DestroyObject(s, seen)) == name(m.copy(s, seen, {})[0]) == "CKR_OBJECT_HANDLE_INVALID"
+    good(m.change(s, seen, {ck.CKA_TRUSTED: True}))
+    back(m, s, adyton_token)
+    (wrapping,) = m.find(s, {ck.CKA_LABEL: b"transport"})
+    good(m.wrap(s, kwp, wrapping, m.find(s, find)[0])[0])
+
+
 def test_nobody_logged_in_uses_public_things(user: tuple[Module, int]) -> None:
     """Found, read and used: what is not private; made: session objects and public token objects."""
     m, s = user

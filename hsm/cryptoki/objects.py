@@ -7,6 +7,7 @@ from typing import Any
 from hsm.application import Application, Session
 from hsm.errors import TokenError
 from hsm.mechanisms import formats
+from hsm.objects import attributes as table
 from hsm.objects import templates
 from pkcs11_shim import constants as ck
 
@@ -49,11 +50,16 @@ def C_GetObjectSize(app: Application, handle: int, target: int) -> tuple[int, in
 
 def C_GetAttributeValue(app: Application, handle: int, target: int, query: Template) -> tuple[int, list[Any]]:
     """Every entry is looked at; the bad ones say CK_UNAVAILABLE_INFORMATION, the rest are filled (section 5.7.5)."""
-    item = app.session(handle).object(target)
+    session = app.session(handle)
+    trustee = session.trustee(target)
+    item = trustee or session.object(target)
     worst = ck.CKR_OK
     answers: list[Any] = []
     for attribute, capacity in query:
         try:
+            if trustee and attribute not in table.TRUSTING:
+                words = "of private wrapping keys the SO sees label and CKA_TRUSTED only"
+                raise TokenError(ck.CKR_ATTRIBUTE_SENSITIVE, words)
             value = templates.read(item, attribute)
         except TokenError as refusal:
             worst = refusal.rv
@@ -95,9 +101,12 @@ def _array(packed: bytes) -> list[Any]:
 
 def C_SetAttributeValue(app: Application, handle: int, target: int, template: Template) -> tuple[int]:
     session = app.session(handle)
-    item = session.object(target)
+    trustee = session.trustee(target)
+    item = trustee or session.object(target)
     _writable(session, item)
     changes = templates.for_set(item, templates.parse(template), session.is_so)
+    if trustee and set(changes) - {ck.CKA_TRUSTED}:
+        raise TokenError(ck.CKR_ACTION_PROHIBITED, "of private keys the SO changes CKA_TRUSTED only", "CKA_TRUSTED")
     session.partition.change(session, item, changes)
     return (ck.CKR_OK,)
 
@@ -130,7 +139,7 @@ def C_FindObjects(app: Application, handle: int, most: int) -> tuple[int, list[i
         handles: list[int] = []
         while search.found and len(handles) < most:
             item = search.found.pop()
-            if item.alive and session.sees(item):
+            if item.alive and (session.sees(item) or session.may_trust(item)):
                 handles.append(app.handle_of(item))
     return ck.CKR_OK, handles
 

@@ -184,6 +184,8 @@ USES = (
     ck.CKA_ENCRYPT, ck.CKA_DECRYPT, ck.CKA_SIGN, ck.CKA_SIGN_RECOVER, ck.CKA_VERIFY, ck.CKA_VERIFY_RECOVER,
     ck.CKA_WRAP, ck.CKA_UNWRAP, ck.CKA_DERIVE,
 )
+# What an SO session reads of the private wrapping keys that it may trust.
+TRUSTING = (ck.CKA_CLASS, ck.CKA_TOKEN, ck.CKA_PRIVATE, ck.CKA_LABEL, ck.CKA_TRUSTED)
 # Every attribute the standard names: one that is known but not in the object's rows is CKR_TEMPLATE_INCONSISTENT, any
 # other is CKR_ATTRIBUTE_TYPE_INVALID (section 4.1.1).
 NAMED = frozenset(value for name, value in vars(ck).items() if name.startswith("CKA_")) - {ck.CKA_VENDOR_DEFINED}
