@@ -251,8 +251,9 @@ bool adyton_get_found(struct adyton_answer *answer, CK_ULONG *out, CK_ULONG most
     return take(answer, out, said * sizeof *out);
 }
 
-/* The rows of an attribute array, into the caller's rows (NULL: there is no room, they are passed over). Each type is
- * set; a value without a pointer is asked for its size; one without room makes the call CKR_BUFFER_TOO_SMALL. */
+/* The rows of an attribute array, into the caller's rows (NULL: they are passed over). Each type is set; a value without
+ * a pointer is asked for its size; one without room makes the call CKR_BUFFER_TOO_SMALL. So does an array within the
+ * array: nothing says that the caller keeps attributes there, whose pointers could be followed, and not bytes. */
 static bool get_rows(struct adyton_answer *answer, CK_ATTRIBUTE *rows, uint64_t count, int depth)
 {
     for (uint64_t i = 0; i < count; i++) {
@@ -263,8 +264,7 @@ static bool get_rows(struct adyton_answer *answer, CK_ATTRIBUTE *rows, uint64_t 
             return false;
         CK_ATTRIBUTE *row = rows == NULL ? NULL : &rows[i];
         bool asked = row != NULL && row->pValue != NULL;
-        bool fits = asked && length <= room_of(row);
-        void *into = fits ? row->pValue : NULL;
+        bool fits = asked && kind == BYTES && length <= room_of(row);
         if (row != NULL) {
             row->type = type;
             row->ulValueLen = asked && !fits ? CK_UNAVAILABLE_INFORMATION : length;
@@ -272,9 +272,9 @@ static bool get_rows(struct adyton_answer *answer, CK_ATTRIBUTE *rows, uint64_t 
         if (asked && !fits && answer->rv == CKR_OK)
             answer->rv = CKR_BUFFER_TOO_SMALL;
         if (kind == ROWS && length % ENTRY == 0 && depth < DEEPEST) {
-            if (!get_rows(answer, into, length / ENTRY, depth + 1))
+            if (!get_rows(answer, NULL, length / ENTRY, depth + 1))
                 return false;
-        } else if (kind != BYTES || !take(answer, into, length)) {
+        } else if (kind != BYTES || !take(answer, fits ? row->pValue : NULL, length)) {
             return false;
         }
     }
@@ -293,6 +293,8 @@ bool adyton_get_query(struct adyton_answer *answer, CK_ATTRIBUTE *rows, CK_ULONG
             return false;
         if (kind != NOTHING && (rows[i].pValue == NULL || length > room_of(&rows[i])))
             return false;
+        if (kind != NOTHING && (kind == ROWS) != nests(rows[i].type))
+            return false; /* bytes over the caller's pointers, or bytes of the caller's for pointers */
         rows[i].ulValueLen = length;
         if (kind == BYTES && !take(answer, rows[i].pValue, length))
             return false;

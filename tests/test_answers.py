@@ -44,6 +44,10 @@ def _query(m: Module) -> int:
     return int(m.C_GetAttributeValue(1, 2, *m.template({ck.CKA_ID: b"1234"})))
 
 
+def _array(m: Module) -> int:
+    return int(m.C_GetAttributeValue(1, 2, *m.template({ck.CKA_WRAP_TEMPLATE: {ck.CKA_ID: b"1234"}})))
+
+
 LIES: list[tuple[Callable[[Module], int], bytes]] = [
     (_many, struct.pack("<Q", 2**61)),  # times eight is nothing
     (_many, struct.pack("<3Q", 3, 1, 2)),
@@ -57,6 +61,8 @@ LIES: list[tuple[Callable[[Module], int], bytes]] = [
     (_query, struct.pack("<QQB", 2, 4, 1) + bytes(4)),
     (_query, struct.pack("<QQB", 1, 24, 2) + bytes(17)),
     (_query, struct.pack("<QQB", 1, 4, 3) + bytes(4)),
+    (_query, struct.pack("<QQB", 1, 0, 2)),  # what is an array and what is not, the type says
+    (_array, struct.pack("<QQB", 1, 24, 1) + bytes(24)),
     (lambda m: int(m.C_OpenSession(0, 4, NULL, NULL, ffi.new("CK_ULONG*"))), bytes(7)),
     (lambda m: int(m.C_GetSlotInfo(0, ffi.new("CK_SLOT_INFO*"))), ulong(105) + bytes(105)),
     (lambda m: int(m.C_Logout(1)), b"surplus"),
@@ -102,3 +108,18 @@ def test_what_an_attribute_array_holds(adyton_token: Any) -> None:
         query.ulValueLen = ffi.sizeof("CK_ATTRIBUTE")
         assert name(m.C_GetAttributeValue(s, key, query, 1)) == "CKR_BUFFER_TOO_SMALL"
         assert query.ulValueLen == ck.CK_UNAVAILABLE_INFORMATION
+
+
+def test_an_attribute_array_within_another_is_told_by_its_size(adyton_token: Any) -> None:
+    """What the caller has room in there for, bytes or attributes, nobody can know: it is not written to."""
+    with logged_in(adyton_token) as (m, s):
+        inner = {ck.CKA_WRAP_TEMPLATE: {ck.CKA_LABEL: b"deep"}}
+        rows = {ck.CKA_CLASS: ck.CKO_SECRET_KEY, ck.CKA_KEY_TYPE: ck.CKK_AES, ck.CKA_VALUE: bytes(16)}
+        key = m.make(s, {**rows, ck.CKA_UNWRAP_TEMPLATE: inner})
+        found = ffi.new("CK_ATTRIBUTE*")
+        query = ffi.new("CK_ATTRIBUTE*", {"type": ck.CKA_UNWRAP_TEMPLATE, "pValue": found, "ulValueLen": 24})
+        good(m.C_GetAttributeValue(s, key, query, 1))
+        assert (found.type, found.ulValueLen) == (ck.CKA_WRAP_TEMPLATE, ffi.sizeof("CK_ATTRIBUTE"))
+        found.pValue = room = ffi.new("CK_BYTE[24]", bytes([255] * 24))
+        assert name(m.C_GetAttributeValue(s, key, query, 1)) == "CKR_BUFFER_TOO_SMALL"
+        assert found.ulValueLen == ck.CK_UNAVAILABLE_INFORMATION and bytes(room) == bytes([255] * 24)
