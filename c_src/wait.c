@@ -1,5 +1,5 @@
 /* Waiting for the engine's answer. A round trip is mostly wake-up: 57 us when both sides sleep, 9 us when both poll
- * before they sleep. So a call polls first: for 60 us at most, or 300 us (an RSA signature takes 200) while no other
+ * before they sleep. So a call polls first: for 60 us at most, or 600 us (an RSA-2048 signature takes 250 to 450) while no other
  * call of this process is under way; only while a core is to spare for the engine, and only for functions whose
  * answers have been coming within that time.
  */
@@ -11,7 +11,7 @@
 
 #include "wait.h"
 
-enum { SPIN_NS = 60 * 1000, SPIN_ALONE_NS = 300 * 1000, FUNCTIONS = 128, SCORE_MOST = 8, RETRY_EVERY = 32 };
+enum { SPIN_NS = 60 * 1000, SPIN_ALONE_NS = 600 * 1000, FUNCTIONS = 128, SCORE_MOST = 8, RETRY_EVERY = 32 };
 
 static atomic_int spinning;
 static atomic_int under_way;
