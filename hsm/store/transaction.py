@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from hsm.audit import log
 from hsm.errors import TokenError
+from hsm.objects import about
 from hsm.objects import attributes as table
 from hsm.store import schema, sealing
 from hsm.store.counters import OF_A_SLOT
@@ -139,20 +140,28 @@ class Transaction:
         head, device = self._head(slot), self._store.device_key
         generation = head.next_id
         head.next_id += 1
-        about = self._leave(slot, object_id) if object_id else None
+        said = self._leave(slot, object_id) if object_id else None
         object_id = object_id or generation
+        if ck.CKA_KEY_TYPE in attributes:
+            said = self._about(sealing.derive(device, b"about", head.serial, object_id), attributes, said)
         place = (head.serial, object_id, generation)
         secret = None
         if hidden and partition_key is not None:
             secret = sealing.seal(sealing.derive(partition_key, b"secret", *place), sealing.pack(hidden), public)
         sealed = sealing.seal(sealing.derive(device, b"public", *place), public, b"secret" if secret else b"")
-        if about is None and ck.CKA_KEY_TYPE in attributes:
-            named = self._named(attributes)
-            about = sealing.seal(sealing.derive(device, b"about", head.serial, object_id), named, b"")
-        self._put("objects", slot, object_id, generation, about, sealed, secret)
+        self._put("objects", slot, object_id, generation, said, sealed, secret)
         return object_id
 
-    def _named(self, attributes: dict[int, bytes]) -> bytes:
+    def _about(self, key: bytes, attributes: dict[int, bytes], sealed: object) -> bytes:
+        """The key's record for when its partition is sealed (hsm/objects/about.py), brought up to date."""
+        try:
+            before = sealing.unpack(sealing.unseal(key, sealed, b"")) if isinstance(sealed, bytes) else None
+        except sealing.Damaged:
+            raise TokenError(ck.CKR_DEVICE_ERROR, "the record of the key's name and version is damaged") from None
+        name, version = (b"", b"") if before else self._named(attributes)
+        return sealing.seal(key, sealing.pack(about.of(attributes, before, name, version)), b"")
+
+    def _named(self, attributes: dict[int, bytes]) -> tuple[bytes, bytes]:
         """The key's name for life and its version; the halves of a pair, made in one commit, share both."""
         label = attributes.get(ck.CKA_LABEL, b"")
         same = (label, attributes.get(ck.CKA_PUBLIC_KEY_INFO, b""))
@@ -160,7 +169,7 @@ class Transaction:
         if known is None:
             name = label if _AZURE_NAME.fullmatch(label) else b"p11-" + os.urandom(16).hex().encode()
             known = self._names[same] = (name, os.urandom(16).hex().encode())
-        return b"/".join(known)
+        return known
 
     def _leave(self, slot: int, object_id: int) -> object:
         row = self._take("objects", slot, object_id)
