@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -272,6 +273,36 @@ def test_broken_settings(home: Path, line: str) -> None:
     make_token()
     shown = adyton("config", "show")
     assert "30" in shown and str(home / "adyton.conf") in shown
+
+
+def test_settings_broken_under_an_engine(home: Path) -> None:
+    """It serves with those that it read, and status says that the next one won't."""
+    make_token()
+    (home / "adyton.conf").write_text("idle-timeuot = 5\n")
+    told = status()
+    assert told["engine"] and "will not start again" in told["problems"][0] and "idle-timeuot" in told["problems"][0]
+
+
+def test_a_failed_start_is_told_with_its_time(home: Path) -> None:
+    """Settings that have been mended since are not the next start's problem."""
+    home.mkdir(0o700)
+    (home / "adyton.conf").write_text("idle-timeout = soon\n")
+    no_token()
+    (home / "adyton.conf").unlink()
+    told = status(code=1)["problems"][0]
+    assert re.search(r"last start, at \d\d:\d\d:\d\d on .* failed: .*soon", told) and "If that is mended" in told
+    make_token()
+    assert status()["problems"] == []
+
+
+def test_a_disk_that_counts_no_blocks_is_not_full(tmp_path: Path) -> None:
+    apart(tmp_path, """
+        disk("disk", "0"); os.environ["ADYTON_HOME"] = os.path.abspath("disk/pool")
+        assert os.statvfs("disk").f_blocks == 0 and status()["problems"] == []
+        make_token()
+        assert status()["problems"] == []
+        adyton("stop")
+    """)
 
 
 def test_settings_of_the_whole_machine(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +46,11 @@ def of_running(told: dict[str, Any]) -> list[str]:
         return []
     damage = [f"damage in {words}" for words in told["damage"]]
     if told["write_protected"]:
-        return [*damage, "the pool's disk is read-only: keys can be used, nothing can be changed, no SO logs in"]
-    return damage + _full(told["home"])
+        damage.append("the pool's disk is read-only: keys can be used, nothing can be changed, no SO logs in")
+    else:
+        damage += _full(told["home"])
+    broken = _of_settings(Path(told["home"]))
+    return damage + [f"the engine runs, but will not start again: {words}" for words in broken]
 
 
 def _of_folder(folder: Path, status: os.stat_result) -> list[str]:
@@ -92,7 +96,7 @@ def _of_disk(folder: Path) -> list[str]:
 
 def _full(folder: str) -> list[str]:
     disk = os.statvfs(folder)
-    if disk.f_bavail * disk.f_frsize >= ROOM:
+    if not disk.f_blocks or disk.f_bavail * disk.f_frsize >= ROOM:  # no blocks: a file system that counts none
         return []
     return [f"the disk of {folder} is full. Make room: nothing stored was lost, and changes are taken again then"]
 
@@ -101,9 +105,12 @@ def _of_log(folder: Path) -> list[str]:
     """The engine's own last words, if its last start failed."""
     for place in map(Path, places(str(folder))):
         try:
-            last = (place / "engine.log").read_text(errors="replace").splitlines()[-1]
+            with open(place / "engine.log", errors="replace") as log:
+                last = log.read().splitlines()[-1]
+                then = time.strftime("%H:%M:%S on %d %B", time.localtime(os.fstat(log.fileno()).st_mtime))
         except (OSError, IndexError):
             continue
         if last.startswith("adyton: no engine for "):
-            return [f"the engine's last start failed: {last.removeprefix('adyton: ')} (whole log: {place}/engine.log)"]
+            words = f"the engine's last start, at {then}, failed: {last.removeprefix('adyton: ')}"
+            return [f"{words} (whole log: {place}/engine.log). If that is mended, the next program starts one"]
     return []
