@@ -54,6 +54,7 @@ def test_help_of_each_command_has_its_example(command: Any) -> None:
 def test_help_names_every_command_and_version_is_told() -> None:
     said = adyton("--help")
     assert all(row.words.split()[0] in said for row in COMMANDS)
+    assert 'example: pkcs11-tool --module "$(adyton module-path)" --init-token --slot 0 --label demo\n' in said
     assert adyton("--version") == f"adyton {__version__}\n"
     assert "usage" in adyton(status=2) and "invalid choice" in adyton("no-such-command", status=2)
 

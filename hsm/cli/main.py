@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="adyton", description="A managed HSM that fits on your machine.",
         epilog='example: pkcs11-tool --module "$(adyton module-path)" --init-token --slot 0 --label demo',
+        formatter_class=argparse.RawDescriptionHelpFormatter,  # an example that is broken in two can't be pasted
     )
     parser.add_argument("--version", action="version", version=f"adyton {__version__}")
     groups = {"": parser.add_subparsers(metavar="COMMAND", required=True)}
