@@ -98,8 +98,9 @@ def test_flags_and_lock_step_by_step(room: Room, home: Path) -> None:
         with refused(ck.CKR_PIN_INCORRECT):
             room.login(b"wrong-pin")
         assert flags() == LOW | (FINAL if tries == TRIES - 1 else 0) | (LOCKED if tries == TRIES else 0), tries
-    with refused(ck.CKR_PIN_LOCKED):
+    with pytest.raises(TokenError, match="The SO sets a new one: C_InitPIN") as locked:
         room.login()
+    assert locked.value.rv == ck.CKR_PIN_LOCKED
     with refused(ck.CKR_PIN_LOCKED):
         general.C_SetPIN(room.app, room.handle, USER, b"another")
     room.login(SO, ck.CKU_SO)

@@ -27,6 +27,11 @@ TRIES = 10
 ADMINISTRATOR = ("a290e904-7015-4bba-90c8-60543313cdb4",)
 USER = ("515eb02d-2335-4d2d-92f2-b1cbdf9c3778", "21dbd100-6940-42c2-9190-5d6cb909625b")
 OFFICERS = {"so": ADMINISTRATOR, "user": USER}
+# What is left to do when the tries are used up.
+_LOCKED = {
+    "so": "The user's PIN still opens the keys; nobody can initialise or delete this partition any more",
+    "user": "The SO sets a new one: C_InitPIN, or pkcs11-tool --login --login-type so --init-pin",
+}
 _AT_ONCE = threading.BoundedSemaphore(2)
 _SESSION_KEY = os.urandom(32)
 
@@ -89,7 +94,8 @@ class Credentials:
         with self._checks[officer]:
             failures = self._failures(officer)
             if failures >= TRIES:
-                raise TokenError(ck.CKR_PIN_LOCKED, f"the PIN of {officer} is locked after {TRIES} wrong ones")
+                words = f"the PIN of {officer} is locked after {TRIES} wrong ones. {_LOCKED[officer]}"
+                raise TokenError(ck.CKR_PIN_LOCKED, words)
             fast = self._fast.get(officer)
             if fast is not None and hmac.compare_digest(fast[0], self._verifier(officer, pin)):
                 if failures:
@@ -110,7 +116,8 @@ class Credentials:
             raise TokenError(ck.CKR_DEVICE_ERROR, f"the stored credential of {officer} is damaged") from None
         if key is None:
             left = TRIES - failures - 1
-            raise TokenError(ck.CKR_PIN_INCORRECT, f"wrong PIN for {officer}: {left} tries left")
+            words = "1 try" if left == 1 else f"{left} tries"
+            raise TokenError(ck.CKR_PIN_INCORRECT, f"wrong PIN for {officer}: {words} left")
         self._store.counters.write(*self._counter(officer), 0)
         self._fast[officer] = (self._verifier(officer, pin), key)
         return key
