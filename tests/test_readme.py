@@ -36,9 +36,10 @@ def test_recipes(newcomer: dict[str, str], tmp_path: Path) -> None:
         done = subprocess.run(script, env=newcomer, cwd=tmp_path, capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, recipe + done.stdout + done.stderr
         told.append(done.stdout + done.stderr)
-    token, signing, second, throw_away = told
+    token, signing, configured, second, throw_away = told
     assert "Key pair generated" in token and "signer" in token
     assert "demo.pem: OK" in signing and "CMS Verification successful" in signing
+    assert "self-signature verify OK" in configured
     assert "second" in second and "CKR_PIN_INCORRECT" in second and "wrong PIN for user" in second
     assert "Key pair generated" in throw_away
 
