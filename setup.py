@@ -7,6 +7,7 @@ from pathlib import Path
 
 from setuptools import Distribution, setup
 from setuptools.command.build_py import build_py
+from setuptools.command.sdist import sdist
 
 try:
     from setuptools.command.bdist_wheel import bdist_wheel
@@ -36,6 +37,14 @@ class BuildLibrary(build_py):
         return [*super().get_outputs(include_bytecode), str(Path(self.build_lib) / "pkcs11_shim" / NAME)]
 
 
+class SourceWithLibrary(sdist):
+    """What the library is built from belongs to the source, though no Python package has it."""
+
+    def add_defaults(self) -> None:
+        super().add_defaults()
+        self.filelist.extend(str(path.relative_to(ROOT)) for path in (ROOT / "c_src").rglob("*.[ch]"))
+
+
 class PlatformWheel(bdist_wheel):
     def finalize_options(self) -> None:
         super().finalize_options()
@@ -50,4 +59,5 @@ class WithLibrary(Distribution):
         return True
 
 
-setup(cmdclass={"build_py": BuildLibrary, "bdist_wheel": PlatformWheel}, distclass=WithLibrary)
+COMMANDS = {"build_py": BuildLibrary, "bdist_wheel": PlatformWheel, "sdist": SourceWithLibrary}
+setup(cmdclass=COMMANDS, distclass=WithLibrary)
