@@ -151,7 +151,7 @@ class Client:
             try:
                 rv, told = self._hello(folder)
             except (ConnectionError, EOFError):
-                words = "the engine does not let this user in: its setting uids says who may connect"
+                words = "the engine does not let this user in: its settings uids and gids say who may connect"
                 raise Unusable(words) from None
         if rv == _LEAVES:
             raise Absent

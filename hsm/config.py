@@ -34,15 +34,24 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _listed(text: str, number_of: Callable[[str], int], kind: str) -> frozenset[int]:
+    names = [word.strip() for word in text.split(",") if word.strip()]
+    try:
+        return frozenset(int(name) if name.isdigit() else number_of(name) for name in names)
+    except KeyError as unknown:
+        raise ValueError(f"{str(unknown.args[0]).rpartition(' ')[2]} is no {kind} of this machine") from None
+
+
 def _uids(text: str) -> frozenset[int]:
     import pwd
 
-    names = [word.strip() for word in text.split(",") if word.strip()]
-    try:
-        listed = frozenset(int(name) if name.isdigit() else pwd.getpwnam(name).pw_uid for name in names)
-    except KeyError as unknown:
-        raise ValueError(f"{str(unknown.args[0]).rpartition(' ')[2]} is no user of this machine") from None
-    return listed | {0, os.geteuid()}
+    return _listed(text, lambda name: pwd.getpwnam(name).pw_uid, "user")
+
+
+def _gids(text: str) -> frozenset[int]:
+    import grp
+
+    return _listed(text, lambda name: grp.getgrnam(name).gr_gid, "group")
 
 
 def _program(text: str) -> str:
@@ -53,7 +62,9 @@ def _program(text: str) -> str:
 
 SETTINGS = (
     Setting("idle-timeout", "600", _seconds, "seconds after the last client until the engine leaves; 0: never"),
-    Setting("uids", "", _uids, "users besides the pool's owner and root who may connect: names or numbers, by comma"),
+    Setting("uids", "", _uids, "users who may connect to the system pool, besides its owner and root: names or "
+            "numbers, by comma; with neither uids nor gids, whoever its socket's group lets in"),
+    Setting("gids", "", _gids, "groups whose members may connect to the system pool: names or numbers, by comma"),
     Setting("python", "", _program, "the interpreter that runs the engine, where it is not found beside the library"),
 )
 _NAMES = {row.name for row in SETTINGS}
@@ -105,8 +116,9 @@ def read(home: str) -> list[Value]:
 class EngineSettings(NamedTuple):
     idle_timeout: float
     uids: frozenset[int]
+    gids: frozenset[int]
 
 
 def engine_settings(home: str) -> EngineSettings:
     values = {value.setting.name: value.parsed() for value in read(home)}
-    return EngineSettings(values["idle-timeout"], values["uids"])
+    return EngineSettings(values["idle-timeout"], values["uids"], values["gids"])

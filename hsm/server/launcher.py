@@ -100,7 +100,7 @@ def _open(options: dict[str, str]) -> Listener:
 
     from hsm import config
     from hsm.pool import Pool
-    from hsm.server.listener import Listener
+    from hsm.server.listener import Listener, Peers
 
     home = options["home"]
     settings = config.engine_settings(home)
@@ -110,7 +110,9 @@ def _open(options: dict[str, str]) -> Listener:
     listening.set_inheritable(False)
     pool = Pool(home, in_memory="memory" in options, cheap_pin="cheap-pin" in options)
     idle = float(options.get("idle", settings.idle_timeout))
-    return Listener(pool, listening, idle, None if "any-user" in options else settings.uids)
+    if "any-user" in options and not (settings.uids or settings.gids):
+        return Listener(pool, listening, idle, None)
+    return Listener(pool, listening, idle, Peers(settings.uids | {0, os.geteuid()}, settings.gids))
 
 
 def main(argv: list[str]) -> int:

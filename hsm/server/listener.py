@@ -17,7 +17,7 @@ import time
 
 from hsm import __version__
 from hsm.application import Application
-from hsm.log import report
+from hsm.log import report, say
 from hsm.pool import Pool
 from hsm.server import codec, dispatch
 from pkcs11_shim import constants as ck
@@ -27,6 +27,8 @@ MAJOR, MINOR = 1, 0
 LARGEST_FRAME = 64 << 20
 HELLO, LINK, ADMIN = 0xFFFF, 0xFFFE, 0xFFFD
 MOST_LINKS = 64
+_SO_PEERGROUPS = 59  # unix(7)
+MOST_GROUPS = 256  # that Python lets getsockopt answer; of who is in more, only the first group counts
 TICK = 5.0  # seconds between looks at the clock
 SPIN_NS, SPIN_PATIENCE, SPIN_AGAIN = 60_000, 8, 32
 _HEAD = struct.Struct("<IHH")
@@ -34,17 +36,42 @@ _LENGTH = struct.Struct("<I")
 _HELLO = struct.Struct("<8sHHQ32sQ")
 
 
+class Peers:
+    """Who may connect: users, and members of groups. Who may not is said once in the log."""
+
+    def __init__(self, uids: frozenset[int], gids: frozenset[int]) -> None:
+        self._uids = uids
+        self._gids = gids
+        self._refused: set[int] = set()
+
+    def admit(self, connection: socket.socket, uid: int, gid: int) -> bool:
+        if uid in self._uids or gid in self._gids or self._gids & self._groups(connection):
+            return True
+        if uid not in self._refused:
+            self._refused.add(uid)
+            say(f"user {uid} may not connect: see the settings uids and gids")
+        return False
+
+    def _groups(self, connection: socket.socket) -> set[int]:
+        """The peer's further groups, as they were when it connected (unix(7), SO_PEERGROUPS)."""
+        try:
+            raw = connection.getsockopt(socket.SOL_SOCKET, _SO_PEERGROUPS, 4 * MOST_GROUPS)
+        except OSError:
+            return set()
+        return set(struct.unpack(f"{len(raw) // 4}I", raw))
+
+
 class Listener:
     """Accepts applications until nobody has been there for ``idle`` seconds (0: for ever).
 
-    ``uids`` None: the socket's mode says who may connect.
+    ``peers`` None: the socket's mode says who may connect.
     """
 
-    def __init__(self, pool: Pool, listening: socket.socket, idle: float, uids: frozenset[int] | None) -> None:
+    def __init__(self, pool: Pool, listening: socket.socket, idle: float, peers: Peers | None) -> None:
         self.pool = pool
         self.listening = listening
         self.idle = idle
-        self.uids = uids
+        self.peers = peers
         self.lock = threading.Lock()
         self.clients = 0
         self.stopping = False
@@ -88,8 +115,8 @@ class Listener:
                 time.sleep(0.1)
                 continue
             last = time.monotonic()
-            pid, uid, _gid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
-            if self.uids is not None and uid not in self.uids:
+            pid, uid, gid = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
+            if self.peers is not None and not self.peers.admit(connection, uid, gid):
                 connection.close()
                 continue
             threading.Thread(target=self._application, args=(connection, pid, uid), daemon=True).start()

@@ -47,6 +47,23 @@ def test_acts_on_the_pool_are_for_root_and_its_owner(system: SystemPool) -> None
     assert [row["slot"] for row in system.status()["partitions"]] == [0, 1, 2]
 
 
+@pytest.mark.parametrize(
+    ("setting", "admitted"),
+    [("uids = www-data", {"root", "adyton", "www-data"}), ("gids = www-data", {"root", "adyton", "www-data"}),
+     ("uids = nobody", {"root", "adyton"}), ("gids = adyton", {"root", "adyton", "www-data"})],
+)
+def test_the_settings_say_who_of_the_group_may_connect(system: SystemPool, setting: str, admitted: set[str]) -> None:
+    """adyton is www-data's further group, by which it reaches the socket; nobody does not."""
+    system.machine.run("sh", "-c", f"install -d -o adyton -m 700 /var/lib/adyton && "
+                       f"echo {setting} >/var/lib/adyton/adyton.conf && chown adyton /var/lib/adyton/adyton.conf")
+    system.serve()
+    for user in ("root", "adyton", "www-data", "nobody"):
+        assert (NO_SLOT not in slots(system, user)) == (user in admitted), user
+    if "www-data" not in admitted:
+        said = system.run_as("www-data", ADYTON, "status", fails=True)
+        assert "its settings uids and gids say who may connect" in said
+
+
 def test_the_socket_outlives_the_engine(system: SystemPool) -> None:
     """Who connects after adyton stop gets the next engine, by the same socket."""
     system.serve()
