@@ -358,6 +358,14 @@ class Partition:
             raise TokenError(ck.CKR_KEY_FUNCTION_NOT_PERMITTED, f"the key's CKA_{use.upper()} is FALSE", use)
         policy.check_use(session, key, use)
 
+    def may_open(self, key: TokenObject, unwrapped: dict[int, bytes]) -> None:
+        """A key that has wrapped sensitive keys unwraps in the clear only what is in the clear here already: anything
+        else may be a sensitive key under another class, type or length."""
+        sensitive = unwrapped.get(ck.CKA_SENSITIVE) == table.TRUE
+        if not sensitive and self.values.holds(key) and not self.values.is_open(unwrapped):
+            words = "the unwrapping key has wrapped sensitive keys: what it unwraps must be CKA_SENSITIVE"
+            raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, words, "CKA_SENSITIVE")
+
     def check_nonce(self, key: TokenObject, nonce: bytes) -> None:
         """Whether ``key`` may encrypt under this nonce: under one of its own once only, where its value is a secret."""
         nonces = self.values.nonces(key) if key_policy.is_secret(key) else None
@@ -377,12 +385,14 @@ class Partition:
         """First output of a use: what it excludes for ever is committed before the answer."""
         flag = key_policy.lost_by(key, use, target)
         carried_out = use == "wrap" and target is not None and not self.values.is_stored(target)
-        if not carried_out and (flag is None or self.values.has_lost(key, flag)):
+        holds = use == "wrap" and target is not None and target.flag(ck.CKA_SENSITIVE)
+        known = flag is None or (self.values.has_lost(key, flag) and (not holds or self.values.holds(key)))
+        if known and not carried_out:
             return
         with self.lock:
             self._is_there(key, GONE.get(use, ck.CKR_OPERATION_NOT_INITIALIZED))
             self.check_right(session, key, use)  # another thread's first use may have taken this one away meanwhile
-            losers, bits = self.values.losing(key, flag) if flag is not None else ([], 0)
+            losers, bits = self.values.losing(key, flag, holds) if flag is not None else ([], 0)
             change = {} if flag is None else {flag: b"\x00"}
             keep = any(item.is_token for item in losers) or self.values.is_stored(key)
             if keep or carried_out:

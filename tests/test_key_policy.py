@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from abi import Module, ffi, good, logged_in, name
+from abi import Module, ffi, good, initialised, logged_in, name
+from engine_room import CHEAP, SO, USER, DiskPool
 
+from hsm.client import MODULE
 from pkcs11_shim import constants as ck
 
 AES = {ck.CKA_CLASS: ck.CKO_SECRET_KEY, ck.CKA_KEY_TYPE: ck.CKK_AES}
@@ -173,3 +176,96 @@ def test_an_operation_does_not_outlive_its_login(user: tuple[Module, int]) -> No
     rv, _ = m.output(m.C_Encrypt, s, m.bytes(bytes(16)), 16)
     assert name(rv) == "CKR_OPERATION_NOT_INITIALIZED"
     assert m.C_EncryptInit(s, m.mechanism(ck.CKM_AES_ECB), key) == ck.CKR_KEY_HANDLE_INVALID
+
+
+GENERIC = {ck.CKA_CLASS: ck.CKO_SECRET_KEY, ck.CKA_KEY_TYPE: ck.CKK_GENERIC_SECRET}
+OPEN = {**GENERIC, ck.CKA_SENSITIVE: False, ck.CKA_EXTRACTABLE: True}
+P256 = bytes.fromhex("06082a8648ce3d030107")
+
+
+def test_a_private_key_does_not_come_back_as_a_secret_one_in_clear(user: tuple[Module, int]) -> None:
+    """Its PKCS#8 bytes would be the value of a secret key that nobody has called sensitive."""
+    m, s = user
+    wrapping = m.aes(s)
+    rv, _, private = m.pair(s, ck.CKM_EC_KEY_PAIR_GEN, {ck.CKA_EC_PARAMS: P256}, {ck.CKA_EXTRACTABLE: True})
+    good(rv)
+    rv, blob = m.wrap(s, m.mechanism(KWP), wrapping, private)
+    good(rv)
+    assert name(m.unwrap(s, m.mechanism(KWP), wrapping, blob, OPEN)[0]) == "CKR_TEMPLATE_INCONSISTENT"
+
+
+def test_a_wrapped_key_is_not_cut_short(user: tuple[Module, int]) -> None:
+    """AES_KEY_WRAP fills with zeros and keeps no length: only zeros are cut off again, sensitive or not."""
+    m, s = user
+    wrapping, mechanism = m.aes(s), m.mechanism(ck.CKM_AES_KEY_WRAP)
+    value = b"0123456789abcdef-1234567"
+    target = m.make(s, {**GENERIC, ck.CKA_VALUE: value, ck.CKA_SENSITIVE: False, ck.CKA_EXTRACTABLE: True})
+    rv, blob = m.wrap(s, mechanism, wrapping, target)
+    good(rv)
+    for sensitive in (True, False):
+        shorter = {**GENERIC, ck.CKA_VALUE_LEN: 23, ck.CKA_SENSITIVE: sensitive}
+        assert name(m.unwrap(s, mechanism, wrapping, blob, shorter)[0]) == "CKR_WRAPPED_KEY_LEN_RANGE"
+    rv, back = m.unwrap(s, mechanism, wrapping, blob, OPEN)
+    good(rv)
+    assert m.read(s, back, ck.CKA_VALUE) == value
+
+
+def test_gcm_wraps_no_sensitive_key(user: tuple[Module, int]) -> None:
+    """Who encrypts the counter blocks under the wrapping key has the keystream."""
+    m, s = user
+    gcm = m.structure("CK_GCM_PARAMS", pIv=b"i" * 12, ulIvLen=12, ulIvBits=96, ulTagBits=128)
+    mechanism = m.mechanism(ck.CKM_AES_GCM, gcm)
+    assert name(m.wrap(s, mechanism, m.aes(s), m.aes(s, extractable=True))[0]) == "CKR_KEY_NOT_WRAPPABLE"
+
+
+@pytest.mark.parametrize("number", [ck.CKM_AES_ECB, ck.CKM_AES_CBC, ck.CKM_AES_CBC_PAD])
+def test_a_key_that_wrapped_sensitive_ones_unwraps_no_blocks_of_them(user: tuple[Module, int], number: int) -> None:
+    """Unwrapping by ECB in clear is decryption; by CBC_PAD it would tell of each block whether the padding is good."""
+    m, s = user
+    wrapping = m.aes(s)
+    rv, blob = m.wrap(s, m.mechanism(KWP), wrapping, m.aes(s, extractable=True))
+    good(rv)
+    mechanism = m.mechanism(number, None if number == ck.CKM_AES_ECB else bytes(16))
+    for wrapped in (blob[:16], bytes(32)):
+        rows = {**OPEN, ck.CKA_VALUE_LEN: len(wrapped)} if number != ck.CKM_AES_CBC_PAD else OPEN
+        assert name(m.unwrap(s, mechanism, wrapping, wrapped, rows)[0]) == "CKR_TEMPLATE_INCONSISTENT"
+
+
+def test_what_is_in_the_clear_goes_round_by_a_key_that_wrapped_sensitive_ones(user: tuple[Module, int]) -> None:
+    m, s = user
+    wrapping, target = m.aes(s), m.aes(s, sensitive=False, extractable=True)
+    good(m.wrap(s, m.mechanism(KWP), wrapping, m.aes(s, extractable=True))[0])
+    rv, blob = m.wrap(s, m.mechanism(KWP), wrapping, target)
+    good(rv)
+    value = m.read(s, target, ck.CKA_VALUE)
+    good(m.C_DestroyObject(s, target))
+    rv, back = m.unwrap(s, m.mechanism(KWP), wrapping, blob, {**AES, ck.CKA_SENSITIVE: False, ck.CKA_EXTRACTABLE: True})
+    good(rv)
+    assert m.read(s, back, ck.CKA_VALUE) == value
+
+
+def test_what_a_key_has_wrapped_is_not_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A token key that wrapped a sensitive key still knows after its engine was killed."""
+    pool = DiskPool(tmp_path / "pool", CHEAP)
+    monkeypatch.setenv("ADYTON_HOME", str(pool.home))
+    try:
+        with initialised(str(MODULE)) as m:
+            good(m.C_InitToken(0, SO, len(SO), m.bytes(b"holds".ljust(32))))
+            s = m.session()
+            good(m.login(s, SO.decode(), ck.CKU_SO))
+            good(m.C_InitPIN(s, USER, len(USER)))
+            good(m.C_Logout(s))
+            good(m.login(s, USER.decode()))
+            wrapping = m.aes(s, token=True, label=b"wrapping")
+            rv, _, private = m.pair(s, ck.CKM_EC_KEY_PAIR_GEN, {ck.CKA_EC_PARAMS: P256}, {ck.CKA_EXTRACTABLE: True})
+            good(rv)
+            rv, blob = m.wrap(s, m.mechanism(KWP), wrapping, private)
+            good(rv)
+        pool.kill()
+        with initialised(str(MODULE)) as m:
+            s = m.session()
+            good(m.login(s, USER.decode()))
+            (wrapping,) = m.find(s, {ck.CKA_LABEL: b"wrapping"})
+            assert name(m.unwrap(s, m.mechanism(KWP), wrapping, blob, OPEN)[0]) == "CKR_TEMPLATE_INCONSISTENT"
+    finally:
+        pool.stop()

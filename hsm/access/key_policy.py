@@ -28,7 +28,7 @@ def known_outside(origin: str, entry: Mechanism | None, base: Key | None) -> boo
     if origin == "generate":
         return False
     if origin == "unwrap" and entry is not None and base is not None:
-        return not entry.authenticated or base.key_class != ck.CKO_SECRET_KEY or not is_secret(base)
+        return not entry.authenticated or entry.keystream or base.key_class != ck.CKO_SECRET_KEY or not is_secret(base)
     if origin == "derive" and entry is not None and base is not None:
         return entry.agreement or not is_secret(base)
     return True
@@ -58,9 +58,9 @@ def _may_wrap_sensitive(key: Key, target: Key, entry: Mechanism) -> None:
     if not is_secret(key) and not key.flag(ck.CKA_TRUSTED):
         words = "the wrapping key's value may be known outside: only a CKA_TRUSTED one wraps sensitive keys"
         raise TokenError(ck.CKR_KEY_NOT_WRAPPABLE, words, "CKA_TRUSTED")
-    if key.key_class == ck.CKO_SECRET_KEY and not entry.authenticated:
-        # Blocks of the wrapped key could be cut out and unwrapped one by one.
-        raise TokenError(ck.CKR_KEY_NOT_WRAPPABLE, "sensitive keys are wrapped by AES_KEY_WRAP, KWP or GCM only")
+    if key.key_class == ck.CKO_SECRET_KEY and (not entry.authenticated or entry.keystream):
+        # Blocks of the wrapped key could be cut out and unwrapped one by one, or the keystream be had by encrypting.
+        raise TokenError(ck.CKR_KEY_NOT_WRAPPABLE, "sensitive keys are wrapped by AES_KEY_WRAP and KWP only")
     if strength(key) < min(strength(target), 256):
         raise TokenError(ck.CKR_WRAPPING_KEY_SIZE_RANGE, "the wrapping key is weaker than the key it would wrap")
 
@@ -78,12 +78,16 @@ def strength(key: Key) -> int:
     return 4 * len(key.get(ck.CKA_VALUE) or b"")
 
 
-def may_unwrap(attributes: dict[int, bytes], entry: Mechanism) -> None:
-    """Asked before anything is decrypted, or the answer would tell about the padding."""
+def may_unwrap(attributes: dict[int, bytes], entry: Mechanism, *, holds: bool) -> None:
+    """Asked before anything is decrypted, or the answer would tell about the padding. ``holds``: the unwrapping key has
+    wrapped sensitive keys, whose blocks it would give out one by one."""
     secret = attributes[ck.CKA_CLASS] == ck.CKO_SECRET_KEY.to_bytes(8, "little")
     open_to_changes = not entry.authenticated and ck.CKK_RSA not in entry.key_types
     if secret and open_to_changes and attributes.get(ck.CKA_SENSITIVE) == table.TRUE:
         words = "an unauthenticated mechanism unwraps no sensitive secret key: use AES_KEY_WRAP, KWP or GCM"
+        raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, words, "CKA_SENSITIVE")
+    if secret and open_to_changes and holds:
+        words = "a key that has wrapped sensitive keys unwraps secret keys by AES_KEY_WRAP, KWP or GCM only"
         raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, words, "CKA_SENSITIVE")
 
 

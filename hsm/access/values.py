@@ -21,6 +21,7 @@ from pkcs11_shim import constants as ck
 
 _FLAGS = (ck.CKA_DECRYPT, ck.CKA_WRAP, ck.CKA_ENCRYPT, ck.CKA_UNWRAP)
 _SENSITIVE, _UNEXTRACTABLE = 16, 32
+_HOLDS = 64  # it has wrapped a sensitive key: what it unwraps may be that key in another form
 
 
 class Nonces:
@@ -137,12 +138,12 @@ class Values:
                 name = table.name_of(number)
                 raise TokenError(ck.CKR_ATTRIBUTE_READ_ONLY, f"{name} is lost to this key by an earlier use", name)
 
-    def losing(self, item: TokenObject, flag: int) -> tuple[list[TokenObject], int]:
-        """The objects whose ``flag`` becomes FALSE, and the record's new bits. ENCRYPT of a public key stays: anybody
-        can encrypt with it elsewhere."""
+    def losing(self, item: TokenObject, flag: int, holds: bool) -> tuple[list[TokenObject], int]:
+        """The objects whose ``flag`` becomes FALSE, and the record's new bits; ``holds``: by wrapping a sensitive key.
+        ENCRYPT of a public key stays: anybody can encrypt with it elsewhere."""
         value = self._known.get(self.fingerprint(item.attributes) or b"")
         objects = [item] if value is None else [*value.objects, *([] if item in value.objects else [item])]
-        bits = (value.bits if value else self.bits_of(item.attributes)) | 1 << _FLAGS.index(flag)
+        bits = (value.bits if value else self.bits_of(item.attributes)) | 1 << _FLAGS.index(flag) | _HOLDS * holds
         public_encrypt = flag == ck.CKA_ENCRYPT
         losers = [o for o in objects if o.flag(flag) and not (public_encrypt and o.key_class == ck.CKO_PUBLIC_KEY)]
         return losers, bits
@@ -157,6 +158,16 @@ class Values:
     def has_lost(self, item: TokenObject, flag: int) -> bool:
         value = self._known.get(self.fingerprint(item.attributes) or b"")
         return not item.flag(flag) if value is None else bool(value.bits >> _FLAGS.index(flag) & 1)
+
+    def holds(self, item: Key) -> bool:
+        """Whether this value has wrapped a sensitive key."""
+        value = self._known.get(self.fingerprint(item.attributes) or b"")
+        return value is not None and bool(value.bits & _HOLDS)
+
+    def is_open(self, attributes: Mapping[int, bytes]) -> bool:
+        """Whether a value is known here, and not as a sensitive one."""
+        value = self._known.get(self.fingerprint(attributes) or b"")
+        return value is not None and not value.bits & _SENSITIVE
 
     def nonces(self, item: Key) -> Nonces | None:
         """Where a token key has this value, what it encrypted under, by whatever object."""

@@ -90,9 +90,10 @@ def C_UnwrapKey(
     session.partition.check_use(session, key, "unwrap", entry)
     attributes = templates.for_unwrap(templates.parse(template), session.is_so, key)
     session.partition.may_add(session, attributes)
-    key_policy.may_unwrap(attributes, entry)
+    key_policy.may_unwrap(attributes, entry, holds=session.partition.values.holds(key))
     made = entry.unwrap(key, parameter, wrapped or b"", attributes)
     complete = _complete(attributes, made, "unwrap", key, entry)
+    session.partition.may_open(key, complete)
     session.partition.used(session, key, "unwrap", Key(complete))
     return ck.CKR_OK, session.partition.add(session, complete, "unwrap")
 

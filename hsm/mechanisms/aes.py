@@ -250,7 +250,7 @@ MECHANISMS = [
         **both(lambda key, block: Counter(key, block, True), lambda key, block: Counter(key, block, False)),
     ),
     Mechanism(
-        ck.CKM_AES_GCM, (ck.CKK_AES,), 16, 32, parameter=_gcm_parameter, authenticated=True,
+        ck.CKM_AES_GCM, (ck.CKK_AES,), 16, 32, parameter=_gcm_parameter, authenticated=True, keystream=True,
         nonce=lambda parameter: bytes(parameter[0]),
         **both(lambda key, parameter: Gcm(key, parameter, True), lambda key, parameter: Gcm(key, parameter, False)),
     ),

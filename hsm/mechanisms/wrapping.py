@@ -49,6 +49,10 @@ class Fill(NamedTuple):
         if not (least <= wanted <= len(data) if self.block else wanted == len(data)):
             words = "CKA_VALUE_LEN is not the length of what was wrapped"
             raise TokenError(ck.CKR_WRAPPED_KEY_LEN_RANGE, words, "CKA_VALUE_LEN")
+        if any(data[wanted:]):
+            # A key cut short could be found byte by byte, and then the rest of it.
+            words = "CKA_VALUE_LEN would cut off more than the zeros behind the key"
+            raise TokenError(ck.CKR_WRAPPED_KEY_LEN_RANGE, words, "CKA_VALUE_LEN")
         return data[:wanted]
 
 
