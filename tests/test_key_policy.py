@@ -244,28 +244,53 @@ def test_what_is_in_the_clear_goes_round_by_a_key_that_wrapped_sensitive_ones(us
     assert m.read(s, back, ck.CKA_VALUE) == value
 
 
-def test_what_a_key_has_wrapped_is_not_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token key that wrapped a sensitive key still knows after its engine was killed."""
-    pool = DiskPool(tmp_path / "pool", CHEAP)
-    monkeypatch.setenv("ADYTON_HOME", str(pool.home))
+@pytest.fixture
+def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DiskPool]:
+    """On disk, its token initialised, its user PIN set, no engine running."""
+    made = DiskPool(tmp_path / "pool", CHEAP)
+    monkeypatch.setenv("ADYTON_HOME", str(made.home))
     try:
         with initialised(str(MODULE)) as m:
-            good(m.C_InitToken(0, SO, len(SO), m.bytes(b"holds".ljust(32))))
+            good(m.C_InitToken(0, SO, len(SO), m.bytes(b"kept".ljust(32))))
             s = m.session()
             good(m.login(s, SO.decode(), ck.CKU_SO))
             good(m.C_InitPIN(s, USER, len(USER)))
-            good(m.C_Logout(s))
-            good(m.login(s, USER.decode()))
-            wrapping = m.aes(s, token=True, label=b"wrapping")
-            rv, _, private = m.pair(s, ck.CKM_EC_KEY_PAIR_GEN, {ck.CKA_EC_PARAMS: P256}, {ck.CKA_EXTRACTABLE: True})
-            good(rv)
-            rv, blob = m.wrap(s, m.mechanism(KWP), wrapping, private)
-            good(rv)
-        pool.kill()
-        with initialised(str(MODULE)) as m:
-            s = m.session()
-            good(m.login(s, USER.decode()))
-            (wrapping,) = m.find(s, {ck.CKA_LABEL: b"wrapping"})
-            assert name(m.unwrap(s, m.mechanism(KWP), wrapping, blob, OPEN)[0]) == "CKR_TEMPLATE_INCONSISTENT"
+        made.kill()
+        yield made
     finally:
-        pool.stop()
+        made.stop()
+
+
+def test_what_a_key_has_wrapped_is_not_forgotten(pool: DiskPool) -> None:
+    """A token key that wrapped a sensitive key still knows after its engine was killed."""
+    with initialised(str(MODULE)) as m:
+        s = m.session()
+        good(m.login(s, USER.decode()))
+        wrapping = m.aes(s, token=True, label=b"wrapping")
+        rv, _, private = m.pair(s, ck.CKM_EC_KEY_PAIR_GEN, {ck.CKA_EC_PARAMS: P256}, {ck.CKA_EXTRACTABLE: True})
+        good(rv)
+        rv, blob = m.wrap(s, m.mechanism(KWP), wrapping, private)
+        good(rv)
+    pool.kill()
+    with initialised(str(MODULE)) as m:
+        s = m.session()
+        good(m.login(s, USER.decode()))
+        (wrapping,) = m.find(s, {ck.CKA_LABEL: b"wrapping"})
+        assert name(m.unwrap(s, m.mechanism(KWP), wrapping, blob, OPEN)[0]) == "CKR_TEMPLATE_INCONSISTENT"
+
+
+def test_session_keys_have_values_before_anybody_logs_in(pool: DiskPool) -> None:
+    """A copy loses with its source while the partition is sealed, and has still lost once it is open."""
+    with initialised(str(MODULE)) as m:
+        s = m.session()
+        wrapping, target = m.aes(s, private=False), m.aes(s, private=False, extractable=True)
+        rv, copy = m.copy(s, wrapping, {ck.CKA_LABEL: b"copy"})
+        good(rv)
+        rv, blob = m.wrap(s, m.mechanism(KWP), wrapping, target)
+        good(rv)
+        for _ in range(2):
+            assert m.read(s, copy, ck.CKA_DECRYPT) == b"\0"
+            rv, _ = m.unwrap(s, m.mechanism(KWP), copy, blob, {**OPEN, ck.CKA_PRIVATE: False})
+            assert name(rv) == "CKR_TEMPLATE_INCONSISTENT"
+            again = m.login(s, USER.decode())
+        assert name(again) == "CKR_USER_ALREADY_LOGGED_IN"

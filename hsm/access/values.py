@@ -1,15 +1,16 @@
 """What has happened to each key *value* of a partition, whatever objects carry it.
 
 A copy, an unwrapped twin or a re-import has the same fingerprint as its source, so a use that one of them lost is lost
-to all, and none may come back less sensitive. The fingerprint is keyed under the partition key; before the partition
-is open there is none, and nothing of worth to compare with. A record outlives its objects once it was written to the
-store: when a token key had the value, or when it was wrapped out.
+to all, and none may come back less sensitive. The fingerprint is keyed under the partition key; before the partition is
+open, when there are session keys only, under a key of the moment. A record outlives its objects once it was written to
+the store: when a token key had the value, or when it was wrapped out.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import os
 from collections.abc import Iterable, Mapping
 
 from hsm.errors import TokenError
@@ -66,19 +67,25 @@ class Values:
     """The values of one partition. Callers hold the partition's lock."""
 
     def __init__(self) -> None:
-        self._key: bytes | None = None
+        self._key = os.urandom(32)
         self._known: dict[bytes, Value] = {}
 
     def open(self, partition_key: bytes, stored: Iterable[tuple[bytes, int]]) -> None:
-        """From now on values have fingerprints; ``stored`` are the records of the store."""
+        """From now on fingerprints are those of the store, whose records are ``stored``; what session keys have lost
+        before anybody logged in stays lost."""
+        before = [value for value in self._known.values() if value.objects]
         self._key = hmac.digest(partition_key, b"adyton fingerprint", "sha256")
-        for fingerprint, bits in stored:
-            self._known[fingerprint] = Value(bits, stored=True)
+        self._known = {fingerprint: Value(bits, stored=True) for fingerprint, bits in stored}
+        for value in before:
+            fingerprint = self.fingerprint(value.objects[0].attributes)
+            if fingerprint is not None:
+                now = self._known.setdefault(fingerprint, value)
+                if now is not value:
+                    now.bits |= value.bits
+                    now.objects += value.objects
 
     def fingerprint(self, attributes: Mapping[int, bytes]) -> bytes | None:
-        """16 bytes that tell values apart and nothing else; None before the partition is open and for other objects."""
-        if self._key is None:
-            return None
+        """16 bytes that tell values apart and nothing else; None for objects that are no keys."""
         info = attributes.get(ck.CKA_PUBLIC_KEY_INFO)
         if attributes.get(ck.CKA_CLASS) == ck.CKO_SECRET_KEY.to_bytes(8, "little"):
             told = b"secret" + attributes.get(ck.CKA_VALUE, b"")
