@@ -244,6 +244,36 @@ def test_what_is_in_the_clear_goes_round_by_a_key_that_wrapped_sensitive_ones(us
     assert m.read(s, back, ck.CKA_VALUE) == value
 
 
+def test_the_halves_of_an_rsa_aes_wrapped_key_give_nothing(user: tuple[Module, int], adyton_token: Any) -> None:
+    """The AES key of the first half, unwrapped as a sensitive one, would open the second half under another class."""
+    m, s = user
+    rows = {ck.CKA_MODULUS_BITS: 2048, ck.CKA_PUBLIC_EXPONENT: b"\1\0\1", ck.CKA_TOKEN: True}
+    rv, public, unwrapping = m.pair(s, ck.CKM_RSA_PKCS_KEY_PAIR_GEN, rows, {ck.CKA_TOKEN: True})
+    good(rv)
+    rv, _, private = m.pair(s, ck.CKM_EC_KEY_PAIR_GEN, {ck.CKA_EC_PARAMS: P256}, {
+        ck.CKA_EXTRACTABLE: True, ck.CKA_TOKEN: True, ck.CKA_LABEL: b"target",
+    })
+    good(rv)
+    oaep = m.structure("CK_RSA_PKCS_OAEP_PARAMS", hashAlg=ck.CKM_SHA256, mgf=ck.CKG_MGF1_SHA256)
+    both = m.structure("CK_RSA_AES_KEY_WRAP_PARAMS", ulAESKeyBits=256, pOAEPParams=oaep)
+    rsa_aes = m.mechanism(ck.CKM_RSA_AES_KEY_WRAP, both)
+    good(m.C_Logout(s))
+    good(m.login(s, adyton_token.so_pin, ck.CKU_SO))
+    good(m.C_SetAttributeValue(s, public, *m.template({ck.CKA_TRUSTED: True})))
+    good(m.C_Logout(s))
+    good(m.login(s, adyton_token.pin))
+    (private,) = m.find(s, {ck.CKA_LABEL: b"target", ck.CKA_CLASS: ck.CKO_PRIVATE_KEY})
+    (unwrapping,) = m.find(s, {ck.CKA_CLASS: ck.CKO_PRIVATE_KEY, ck.CKA_KEY_TYPE: ck.CKK_RSA})
+    rv, blob = m.wrap(s, rsa_aes, public, private)
+    good(rv)
+    first = m.mechanism(ck.CKM_RSA_PKCS_OAEP, oaep)
+    assert name(m.unwrap(s, first, unwrapping, blob[:256], OPEN)[0]) == "CKR_TEMPLATE_INCONSISTENT"
+    rv, once = m.unwrap(s, first, unwrapping, blob[:256], {**AES, ck.CKA_UNWRAP: True})
+    good(rv)
+    assert name(m.unwrap(s, m.mechanism(KWP), once, blob[256:], OPEN)[0]) == "CKR_TEMPLATE_INCONSISTENT"
+    good(m.unwrap(s, rsa_aes, unwrapping, blob, {ck.CKA_CLASS: ck.CKO_PRIVATE_KEY, ck.CKA_KEY_TYPE: ck.CKK_EC})[0])
+
+
 @pytest.fixture
 def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DiskPool]:
     """On disk, its token initialised, its user PIN set, no engine running."""

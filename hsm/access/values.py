@@ -22,7 +22,7 @@ from pkcs11_shim import constants as ck
 
 _FLAGS = (ck.CKA_DECRYPT, ck.CKA_WRAP, ck.CKA_ENCRYPT, ck.CKA_UNWRAP)
 _SENSITIVE, _UNEXTRACTABLE = 16, 32
-_HOLDS = 64  # it has wrapped a sensitive key: what it unwraps may be that key in another form
+_HOLDS = 64  # it has wrapped a sensitive key, or may have: what it unwraps may be that key in another form
 
 
 class Nonces:
@@ -114,6 +114,8 @@ class Values:
             bits |= _SENSITIVE
         if attributes.get(ck.CKA_EXTRACTABLE) == FALSE:
             bits |= _UNEXTRACTABLE
+        if attributes.get(table.HELD) == TRUE:
+            bits |= _HOLDS
         return bits
 
     def enter(self, item: TokenObject) -> None:
@@ -167,7 +169,7 @@ class Values:
         return not item.flag(flag) if value is None else bool(value.bits >> _FLAGS.index(flag) & 1)
 
     def holds(self, item: Key) -> bool:
-        """Whether this value has wrapped a sensitive key."""
+        """Whether this value has wrapped a sensitive key, or was unwrapped by one that has."""
         value = self._known.get(self.fingerprint(item.attributes) or b"")
         return value is not None and bool(value.bits & _HOLDS)
 
