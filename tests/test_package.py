@@ -79,7 +79,7 @@ def test_a_source_distribution_builds(source: Path, tmp_path: Path) -> None:
     backend = "from setuptools import build_meta; print(build_meta.build_sdist('sdist'))"
     environment = tmp_path / "environment"
     run(sys.executable, "-m", "venv", environment)
-    run(environment / "bin/pip", "install", "-q", "setuptools>=68", "wheel")
+    run(environment / "bin/pip", "install", "-q", "setuptools>=70.1")
     name = run(environment / "bin/python", "-c", backend, cwd=source).split()[-1]
     with tarfile.open(source / "sdist" / name) as packed:
         packed.extractall(tmp_path, filter="data")

@@ -144,7 +144,7 @@ def small(bench: Bench) -> Iterator[None]:
 def _full_memory(bench: Bench) -> Figure:
     """A fresh engine with the partition open; what filled it would leave its own traces."""
     stop_engine()
-    command = [bench.programs / "client", str(MODULE), "hold", LABEL, PIN]
+    command = [str(bench.programs / "client"), str(MODULE), "hold", LABEL, PIN]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as client:
         assert client.stdout is not None and client.stdin is not None
         client.stdout.readline()
