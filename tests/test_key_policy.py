@@ -77,6 +77,22 @@ def test_a_known_key_wraps_no_sensitive_key(user: tuple[Module, int]) -> None:
     good(m.wrap(s, m.mechanism(KWP), known, plain)[0])
 
 
+@pytest.mark.parametrize("sensitive", [True, False])
+@pytest.mark.parametrize("later", [True, False])
+def test_a_known_key_is_no_secret_after_a_round_trip(user: tuple[Module, int], sensitive: bool, later: bool) -> None:
+    """The trojan wrapping key again: wrapped by a secret key, destroyed or not, and unwrapped as a sensitive one."""
+    m, s = user
+    wrapping, target = m.aes(s), m.aes(s, extractable=True)
+    known = m.make(s, {**AES, ck.CKA_VALUE: b"k" * 32, ck.CKA_SENSITIVE: sensitive, ck.CKA_EXTRACTABLE: True})
+    rv, blob = m.wrap(s, m.mechanism(KWP), wrapping, known)
+    good(rv)
+    if later:
+        good(m.C_DestroyObject(s, known))
+    rv, trojan = m.unwrap(s, m.mechanism(KWP), wrapping, blob, {**AES, ck.CKA_WRAP: True, ck.CKA_SENSITIVE: True})
+    good(rv)
+    assert name(m.wrap(s, m.mechanism(KWP), trojan, target)[0]) == "CKR_KEY_NOT_WRAPPABLE"
+
+
 def test_unextractable_keys_are_not_wrapped(user: tuple[Module, int]) -> None:
     m, s = user
     assert m.wrap(s, m.mechanism(KWP), m.aes(s), m.aes(s))[0] == ck.CKR_KEY_UNEXTRACTABLE
@@ -307,6 +323,25 @@ def test_what_a_key_has_wrapped_is_not_forgotten(pool: DiskPool) -> None:
         good(m.login(s, USER.decode()))
         (wrapping,) = m.find(s, {ck.CKA_LABEL: b"wrapping"})
         assert name(m.unwrap(s, m.mechanism(KWP), wrapping, blob, OPEN)[0]) == "CKR_TEMPLATE_INCONSISTENT"
+
+
+def test_that_a_key_is_known_is_not_forgotten(pool: DiskPool) -> None:
+    """Wrapped out by one engine, unwrapped by the next: still nobody's secret."""
+    with initialised(str(MODULE)) as m:
+        s = m.session()
+        good(m.login(s, USER.decode()))
+        wrapping = m.aes(s, token=True, label=b"wrapping")
+        known = m.make(s, {**AES, ck.CKA_VALUE: b"k" * 32, ck.CKA_EXTRACTABLE: True})
+        rv, blob = m.wrap(s, m.mechanism(KWP), wrapping, known)
+        good(rv)
+    pool.kill()
+    with initialised(str(MODULE)) as m:
+        s = m.session()
+        good(m.login(s, USER.decode()))
+        (wrapping,) = m.find(s, {ck.CKA_LABEL: b"wrapping"})
+        rv, trojan = m.unwrap(s, m.mechanism(KWP), wrapping, blob, AES)
+        good(rv)
+        assert name(m.wrap(s, m.mechanism(KWP), trojan, m.aes(s, extractable=True))[0]) == "CKR_KEY_NOT_WRAPPABLE"
 
 
 def test_session_keys_have_values_before_anybody_logs_in(pool: DiskPool) -> None:

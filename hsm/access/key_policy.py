@@ -39,8 +39,9 @@ def is_secret(key: Key) -> bool:
     return key.key_class != ck.CKO_PUBLIC_KEY and key.flag(ck.CKA_SENSITIVE) and not key.flag(table.KNOWN_OUTSIDE)
 
 
-def may_wrap(key: Key, target: Key, entry: Mechanism) -> None:
-    """C_WrapKey: whether ``key`` may wrap ``target`` by this mechanism."""
+def may_wrap(key: Key, target: Key, entry: Mechanism, *, known: bool) -> None:
+    """C_WrapKey: whether ``key`` may wrap ``target`` by this mechanism. ``known``: its value has been known outside, by
+    whatever object; a known key does not become a secret by being wrapped and unwrapped."""
     if target.key_class not in table.GUARDED_CLASSES:
         raise TokenError(ck.CKR_KEY_NOT_WRAPPABLE, "only private and secret keys are wrapped")
     if not target.flag(ck.CKA_EXTRACTABLE):
@@ -51,11 +52,11 @@ def may_wrap(key: Key, target: Key, entry: Mechanism) -> None:
         if target.get(number) != value:
             raise TokenError(ck.CKR_KEY_HANDLE_INVALID, "the key does not match the wrapping key's CKA_WRAP_TEMPLATE")
     if target.flag(ck.CKA_SENSITIVE):
-        _may_wrap_sensitive(key, target, entry)
+        _may_wrap_sensitive(key, target, entry, known)
 
 
-def _may_wrap_sensitive(key: Key, target: Key, entry: Mechanism) -> None:
-    if not is_secret(key) and not key.flag(ck.CKA_TRUSTED):
+def _may_wrap_sensitive(key: Key, target: Key, entry: Mechanism, known: bool) -> None:
+    if (known or not is_secret(key)) and not key.flag(ck.CKA_TRUSTED):
         words = "the wrapping key's value may be known outside: only a CKA_TRUSTED one wraps sensitive keys"
         raise TokenError(ck.CKR_KEY_NOT_WRAPPABLE, words, "CKA_TRUSTED")
     if key.key_class == ck.CKO_SECRET_KEY and (not entry.authenticated or entry.keystream):

@@ -23,6 +23,7 @@ from pkcs11_shim import constants as ck
 _FLAGS = (ck.CKA_DECRYPT, ck.CKA_WRAP, ck.CKA_ENCRYPT, ck.CKA_UNWRAP)
 _SENSITIVE, _UNEXTRACTABLE = 16, 32
 _HOLDS = 64  # it has wrapped a sensitive key, or may have: what it unwraps may be that key in another form
+_KNOWN = 128  # somebody outside may know it: wrapped and unwrapped again, or imported anew, it is no secret
 
 
 class Nonces:
@@ -104,7 +105,8 @@ class Values:
             raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, "this key's value is sensitive here", "CKA_SENSITIVE")
         if value.bits & _UNEXTRACTABLE and attributes.get(ck.CKA_EXTRACTABLE) == TRUE:
             raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, "this key's value is unextractable here", "CKA_EXTRACTABLE")
-        return {**attributes, **{number: FALSE for number in value.lost() if number in attributes}}
+        known = {table.KNOWN_OUTSIDE: TRUE} if value.bits & _KNOWN and ck.CKA_SENSITIVE in attributes else {}
+        return {**attributes, **known, **{number: FALSE for number in value.lost() if number in attributes}}
 
     def bits_of(self, attributes: Mapping[int, bytes]) -> int:
         """What the record of this object's value says once the object is there."""
@@ -116,6 +118,8 @@ class Values:
             bits |= _UNEXTRACTABLE
         if attributes.get(table.HELD) == TRUE:
             bits |= _HOLDS
+        if attributes.get(table.KNOWN_OUTSIDE) == TRUE:
+            bits |= _KNOWN
         return bits
 
     def enter(self, item: TokenObject) -> None:
@@ -172,6 +176,11 @@ class Values:
         """Whether this value has wrapped a sensitive key, or was unwrapped by one that has."""
         value = self._known.get(self.fingerprint(item.attributes) or b"")
         return value is not None and bool(value.bits & _HOLDS)
+
+    def is_known(self, item: Key) -> bool:
+        """Whether any object that has or had this value came from outside, or showed it."""
+        value = self._known.get(self.fingerprint(item.attributes) or b"")
+        return value is not None and bool(value.bits & _KNOWN)
 
     def is_open(self, attributes: Mapping[int, bytes]) -> bool:
         """Whether a value is known here, and not as a sensitive one."""

@@ -60,7 +60,7 @@ def C_WrapKey(app: Application, handle: int, mech: Any, wrapping: int, target: i
     key = session.key(wrapping, ck.CKR_WRAPPING_KEY_HANDLE_INVALID)
     wrapped_key = session.key(target)
     session.partition.check_use(session, key, "wrap", entry)
-    key_policy.may_wrap(key, wrapped_key, entry)
+    key_policy.may_wrap(key, wrapped_key, entry, known=session.partition.values.is_known(key))
     blob = bytes(entry.wrap(key, parameter, wrapped_key))
     if capacity is None:
         return ck.CKR_OK, len(blob), None
