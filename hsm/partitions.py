@@ -365,6 +365,8 @@ class Partition:
         if not sensitive and self.values.holds(key) and not self.values.is_open(unwrapped):
             words = "the unwrapping key has wrapped sensitive keys: what it unwraps must be CKA_SENSITIVE"
             raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, words, "CKA_SENSITIVE")
+        if self.values.is_filled(unwrapped):
+            unwrapped[table.KNOWN_OUTSIDE] = table.TRUE
         if self.values.holds(key):
             unwrapped[table.HELD] = table.TRUE  # as with RSA_AES_KEY_WRAP, whose first part wraps the second
 

@@ -93,6 +93,21 @@ def test_a_known_key_is_no_secret_after_a_round_trip(user: tuple[Module, int], s
     assert name(m.wrap(s, m.mechanism(KWP), trojan, target)[0]) == "CKR_KEY_NOT_WRAPPABLE"
 
 
+def test_a_known_key_is_no_secret_with_zeros_behind_it(user: tuple[Module, int]) -> None:
+    """AES_KEY_WRAP fills a short key with zeros: what comes back as a longer one is as well known."""
+    m, s = user
+    wrapping, mechanism = m.aes(s), m.mechanism(ck.CKM_AES_KEY_WRAP)
+    rv, target = m.generate(s, ck.CKM_AES_KEY_GEN, {ck.CKA_VALUE_LEN: 16, ck.CKA_EXTRACTABLE: True})
+    good(rv)
+    generic = {ck.CKA_CLASS: ck.CKO_SECRET_KEY, ck.CKA_KEY_TYPE: ck.CKK_GENERIC_SECRET, ck.CKA_EXTRACTABLE: True}
+    for short in (1, 17):
+        rv, blob = m.wrap(s, mechanism, wrapping, m.make(s, {**generic, ck.CKA_VALUE: b"k" * short}))
+        good(rv)
+        rv, trojan = m.unwrap(s, mechanism, wrapping, blob, {**AES, ck.CKA_WRAP: True})
+        good(rv)
+        assert name(m.wrap(s, m.mechanism(KWP), trojan, target)[0]) == "CKR_KEY_NOT_WRAPPABLE"
+
+
 def test_unextractable_keys_are_not_wrapped(user: tuple[Module, int]) -> None:
     m, s = user
     assert m.wrap(s, m.mechanism(KWP), m.aes(s), m.aes(s))[0] == ck.CKR_KEY_UNEXTRACTABLE

@@ -24,6 +24,7 @@ _FLAGS = (ck.CKA_DECRYPT, ck.CKA_WRAP, ck.CKA_ENCRYPT, ck.CKA_UNWRAP)
 _SENSITIVE, _UNEXTRACTABLE = 16, 32
 _HOLDS = 64  # it has wrapped a sensitive key, or may have: what it unwraps may be that key in another form
 _KNOWN = 128  # somebody outside may know it: wrapped and unwrapped again, or imported anew, it is no secret
+_LONGEST_FILL = 15  # zeros behind one byte of a key, up to the shortest message of AES_KEY_WRAP
 
 
 class Nonces:
@@ -181,6 +182,15 @@ class Values:
         """Whether any object that has or had this value came from outside, or showed it."""
         value = self._known.get(self.fingerprint(item.attributes) or b"")
         return value is not None and bool(value.bits & _KNOWN)
+
+    def is_filled(self, attributes: Mapping[int, bytes]) -> bool:
+        """Whether this value is a known one and the zeros that AES_KEY_WRAP put behind it."""
+        value = attributes.get(ck.CKA_VALUE, b"")
+        for length in range(len(value) - 1, max(len(value.rstrip(b"\0")), len(value) - _LONGEST_FILL) - 1, -1):
+            known = self._known.get(self.fingerprint({**attributes, ck.CKA_VALUE: value[:length]}) or b"")
+            if known is not None and known.bits & _KNOWN:
+                return True
+        return False
 
     def is_open(self, attributes: Mapping[int, bytes]) -> bool:
         """Whether a value is known here, and not as a sensitive one."""
