@@ -22,6 +22,14 @@ if TYPE_CHECKING:
     from hsm.server.listener import Listener
 
 
+def _given(request: dict[str, Any], name: str, kind: type[Any]) -> Any:
+    """A field of the request, of just this type: a PIN is text, never what JSON's null would be written as."""
+    value = request[name]
+    if type(value) is not kind:
+        raise TypeError(name)
+    return value
+
+
 def _describe(partition: Partition) -> dict[str, Any]:
     return {
         "slot": partition.slot,
@@ -63,24 +71,24 @@ def _create(listener: Listener, app: Application, request: dict[str, Any]) -> di
 
 def _credentials(request: dict[str, Any]) -> tuple[bytes, bytes, bytes]:
     """Label, SO PIN, user PIN."""
-    label = str(request["label"]).encode()
+    label = _given(request, "label", str).encode()
     if len(label) > 32:
         raise TokenError(ck.CKR_ARGUMENTS_BAD, f"a label has 32 bytes at most, this one {len(label)}")
-    return label, str(request["so_pin"]).encode(), str(request["pin"]).encode()
+    return label, _given(request, "so_pin", str).encode(), _given(request, "pin", str).encode()
 
 
 def _delete(listener: Listener, app: Application, request: dict[str, Any]) -> dict[str, Any]:
     """Deleting destroys keys: its Administrator has to agree."""
-    partition = listener.pool.partition(int(request["slot"]))
+    partition = listener.pool.partition(_given(request, "slot", int))
     if partition.initialised:
-        partition.credentials.check("so", str(request.get("so_pin", "")).encode())
+        partition.credentials.check("so", _given(request, "so_pin", str).encode())
     listener.pool.delete_partition(app, partition.slot)
     return {}
 
 
 def _init(listener: Listener, app: Application, request: dict[str, Any]) -> dict[str, Any]:
     """Initialises a token and its user PIN in one act (what adyton run needs)."""
-    partition = listener.pool.partition(int(request["slot"]))
+    partition = listener.pool.partition(_given(request, "slot", int))
     label, so_pin, pin = _credentials(request)
     partition.initialise(app, so_pin, label)
     partition.init_pin(app, pin)
@@ -124,6 +132,6 @@ def answer(listener: Listener, app: Application, payload: bytes) -> bytes:
         result = act(listener, app, request)
     except TokenError as refusal:
         rv, result = refusal.rv, {"error": refusal.reason, "rv": refusal.rv}
-    except (ValueError, KeyError, TypeError) as fault:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as fault:
         rv, result = ck.CKR_ARGUMENTS_BAD, {"error": f"the request is not well formed: {type(fault).__name__}", "rv": 7}
     return struct.pack("<Q", rv) + json.dumps(result).encode()
