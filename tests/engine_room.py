@@ -43,7 +43,7 @@ class Mech(NamedTuple):
 
 @contextmanager
 def cheap_pins() -> Iterator[None]:
-    """64 KiB x 1 instead of 64 MiB x 3."""
+    """64 KiB x 1 instead of 64 MiB x 5."""
     usual = credentials.Cost.__new__.__defaults__
     credentials.Cost.__new__.__defaults__ = (64, 1, 1)
     try:
