@@ -36,8 +36,10 @@ def _seconds(text: str) -> float:
 
 def _listed(text: str, number_of: Callable[[str], int], kind: str) -> frozenset[int]:
     names = [word.strip() for word in text.split(",") if word.strip()]
+    if text and not names:  # else who meant to let in few would let in everybody
+        raise ValueError(f"names no {kind}: give names or numbers, by comma")
     try:
-        return frozenset(int(name) if name.isdigit() else number_of(name) for name in names)
+        return frozenset(int(name) if name.isascii() and name.isdigit() else number_of(name) for name in names)
     except KeyError as unknown:
         raise ValueError(f"{str(unknown.args[0]).rpartition(' ')[2]} is no {kind} of this machine") from None
 

@@ -253,6 +253,8 @@ SETTINGS = {
     "idle-timeout = soon": "give seconds",
     "idle-timeout = -1": "give seconds",
     "uids = nobody-of-that-name": "no user of this machine",
+    "uids = ,": "names no user",
+    "gids = \u00b2": "no group of this machine",
     "python = /nowhere/python": "can't be run",
     "\ufeff\x00": "is not a setting",
 }
