@@ -355,7 +355,8 @@ def test_install_module_for_p11_kit(tmp_path: Path) -> None:
     assert os.path.realpath(made["module"]) == str(MODULE)
     assert f"module: {made['module']}" in Path(made["p11_kit"]).read_text()
     lines = Path(made["settings"]).read_text().splitlines()
-    assert "# idle-timeout = 600" in lines and all(line.startswith("#") for line in lines)
+    assert {"# idle-timeout = 600", "# home = /run/adyton"} <= set(lines)
+    assert all(line.startswith("#") for line in lines)
     apart(tmp_path, f"""
         os.environ["ADYTON_HOME"] = os.path.abspath("pool")
         disk("over"); os.makedirs("over/up"); os.makedirs("over/work")

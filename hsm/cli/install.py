@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from hsm.cli.command import Arguments, Failure, show
-from hsm.client import MODULE
+from hsm.client import MODULE, SYSTEM_FOLDER
 from hsm.config import MACHINE_SETTINGS, SETTINGS
 
 
@@ -68,5 +68,6 @@ def _settings_template(chosen: str | None) -> str:
     if chosen:
         lines.append(f"# It counts as adyton.conf in a pool's folder, or for the whole machine as {MACHINE_SETTINGS}.")
     lines += [f"# {row.meaning}\n# {row.name} = {row.default}" for row in SETTINGS]
-    lines.append("# the pool's folder, in the machine's file only\n# home = /var/lib/adyton")
+    lines.append("# no default: the pool's folder, in the machine's file only; this is the system pool's\n"
+                 f"# home = {SYSTEM_FOLDER}")
     return "\n".join(lines) + "\n"
