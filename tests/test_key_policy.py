@@ -262,6 +262,22 @@ def test_a_key_that_wrapped_sensitive_ones_unwraps_no_blocks_of_them(user: tuple
         assert name(m.unwrap(s, mechanism, wrapping, wrapped, rows)[0]) == "CKR_TEMPLATE_INCONSISTENT"
 
 
+@pytest.mark.parametrize("key_type", [ck.CKK_RSA, ck.CKK_EC])
+def test_a_key_that_wrapped_sensitive_ones_tells_no_padding_as_a_private_key(
+    user: tuple[Module, int], key_type: int
+) -> None:
+    """Vaudenay's oracle: of 256 ciphertexts one has good padding and no PKCS#8 within, which took twice as long to
+    refuse. Forged blocks and honest ones are refused alike, before anything is decrypted."""
+    m, s = user
+    wrapping = m.aes(s)
+    rv, blob = m.wrap(s, m.mechanism(KWP), wrapping, m.aes(s, extractable=True))
+    good(rv)
+    private = {ck.CKA_CLASS: ck.CKO_PRIVATE_KEY, ck.CKA_KEY_TYPE: key_type}
+    for last in range(256):
+        mechanism = m.mechanism(ck.CKM_AES_CBC_PAD, bytes(15) + bytes([last]))
+        assert name(m.unwrap(s, mechanism, wrapping, blob[:16], private)[0]) == "CKR_TEMPLATE_INCONSISTENT"
+
+
 def test_what_is_in_the_clear_goes_round_by_a_key_that_wrapped_sensitive_ones(user: tuple[Module, int]) -> None:
     m, s = user
     wrapping, target = m.aes(s), m.aes(s, sensitive=False, extractable=True)

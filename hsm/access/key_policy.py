@@ -87,9 +87,10 @@ def may_unwrap(attributes: dict[int, bytes], entry: Mechanism, *, holds: bool) -
     if secret and open_to_changes and attributes.get(ck.CKA_SENSITIVE) == table.TRUE:
         words = "an unauthenticated mechanism unwraps no sensitive secret key: use AES_KEY_WRAP, KWP or GCM"
         raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, words, "CKA_SENSITIVE")
-    if secret and open_to_changes and holds:
-        words = "a key that has wrapped sensitive keys unwraps secret keys by AES_KEY_WRAP, KWP or GCM only"
-        raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, words, "CKA_SENSITIVE")
+    if open_to_changes and holds:
+        # Private keys too: whether the padding was right shows in how long a refusal takes, and in its reason.
+        words = "a key that has wrapped sensitive keys unwraps by AES_KEY_WRAP, KWP or GCM only"
+        raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, words)
 
 
 def may_derive(attributes: dict[int, bytes]) -> None:
