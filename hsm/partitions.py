@@ -13,7 +13,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 from hsm.access import key_policy, policy
-from hsm.access.credentials import LONGEST_PIN, OFFICERS, SHORTEST_PIN, Credentials, may_be
+from hsm.access.credentials import LONGEST_PIN, SHORTEST_PIN, Credentials, may_be
 from hsm.access.values import Values
 from hsm.errors import TokenError
 from hsm.objects import attributes as table
@@ -153,7 +153,7 @@ class Partition:
             if self.sessions:
                 raise TokenError(ck.CKR_SESSION_EXISTS, "an application has a session on this token")
             self.may_write()
-            _no_spelling(pin)
+            may_be(pin)
             if self.initialised:
                 self.credentials.check("so", pin)
             key = self.credentials.initialise(label.rstrip(b" "), pin, self._act(app, "C_InitToken", "so"))
@@ -168,13 +168,11 @@ class Partition:
 
     def init_pin(self, app: Application, pin: bytes) -> None:
         self.may_write()
-        _no_spelling(pin)
         self.credentials.set_pin("user", pin, self._opened(), self._act(app, "C_InitPIN", "so"))
 
     def set_pin(self, app: Application, login: Login | None, old: bytes, new: bytes) -> None:
         self.may_write()
         may_be(new)
-        _no_spelling(new)
         officer, old = self._spelling(login.officer if login else "user", old)
         if not self.credentials.exists(officer):
             raise TokenError(ck.CKR_USER_PIN_NOT_INITIALIZED, f"officer {officer} has no PIN yet")
@@ -428,10 +426,3 @@ class Partition:
                 self._put_value(tx, carried_out.attributes, self.values.bits_of(carried_out.attributes))
             objects = [key.attributes, *(item.attributes for item in losers if item is not key)]
             tx.audit(self._record(session, f"first-{use}", objects))
-
-
-def _no_spelling(pin: bytes) -> None:
-    """A PIN that would be read as ``name:pin`` could never be used."""
-    name, colon, _ = pin.partition(b":")
-    if colon and name.decode("utf-8", "replace") in OFFICERS:
-        raise TokenError(ck.CKR_PIN_INVALID, "a PIN can't begin with an officer's name and a colon")

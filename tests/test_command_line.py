@@ -206,6 +206,8 @@ def test_a_partition_is_made_whole_or_not_at_all(home: Path) -> None:
     make_token()
     with connect(start=True) as client, pytest.raises(Refused):
         client.ask("partition-create", label="half", so_pin="12345678", pin="1")
+    with connect(start=True) as client, pytest.raises(Refused, match="officer's name"):
+        client.ask("partition-create", label="half", so_pin="12345678", pin="user:123456")
     assert [row["label"] for row in partitions()] == ["kept"]
     adyton("stop")
     assert [row["label"] for row in partitions()] == ["kept"]

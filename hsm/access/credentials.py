@@ -13,6 +13,7 @@ import os
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
+from hsm.access.policy import OFFICERS
 from hsm.errors import TokenError
 from hsm.store import sealing
 from pkcs11_shim import constants as ck
@@ -23,10 +24,6 @@ if TYPE_CHECKING:
 
 SHORTEST_PIN, LONGEST_PIN = 4, 255
 TRIES = 10
-# What the officers that the standard knows are, in Azure's role definitions (hsm/access/policy.py).
-ADMINISTRATOR = ("a290e904-7015-4bba-90c8-60543313cdb4",)
-USER = ("515eb02d-2335-4d2d-92f2-b1cbdf9c3778", "21dbd100-6940-42c2-9190-5d6cb909625b")
-OFFICERS = {"so": ADMINISTRATOR, "user": USER}
 # What is left to do when the tries are used up.
 _LOCKED = {
     "so": "The user's PIN still opens the keys; nobody can initialise or delete this partition any more",
@@ -137,7 +134,7 @@ class Credentials:
         wrapped = self._wrap("so", so_pin, key)
         with self._store.transaction() as tx:
             tx.initialise(self._slot, label, key)
-            tx.put_officer(self._slot, "so", wrapped, ADMINISTRATOR)
+            tx.put_officer(self._slot, "so", wrapped, OFFICERS["so"])
             tx.audit(record)
         self._wrapped = {"so": wrapped}
         self._fast = {"so": (self._verifier("so", so_pin), key)}
@@ -179,5 +176,9 @@ def put_first(tx: Transaction, slot: int, label: bytes, pins: dict[str, bytes], 
 
 
 def may_be(pin: bytes) -> None:
+    """Whether this can be a PIN; one that would be read as ``name:pin`` could never be used."""
     if not SHORTEST_PIN <= len(pin) <= LONGEST_PIN:
         raise TokenError(ck.CKR_PIN_LEN_RANGE, f"a PIN has {SHORTEST_PIN} to {LONGEST_PIN} bytes")
+    name, colon, _ = pin.partition(b":")
+    if colon and name.decode("utf-8", "replace") in OFFICERS:
+        raise TokenError(ck.CKR_PIN_INVALID, "a PIN can't begin with an officer's name and a colon")

@@ -34,17 +34,19 @@ KEY_ACTIONS = frozenset(ACTION_OF_USE.values()) | {
     f"{PREFIX}/keys/delete",
     f"{PREFIX}/keys/import/action",
 }
+ADMINISTRATOR = "a290e904-7015-4bba-90c8-60543313cdb4"
+CRYPTO_OFFICER = "515eb02d-2335-4d2d-92f2-b1cbdf9c3778"
+CRYPTO_USER = "21dbd100-6940-42c2-9190-5d6cb909625b"
 ROLES: dict[str, tuple[str, frozenset[str]]] = {
-    "a290e904-7015-4bba-90c8-60543313cdb4": ("Managed HSM Administrator", frozenset()),
-    "515eb02d-2335-4d2d-92f2-b1cbdf9c3778": ("Managed HSM Crypto Officer", frozenset()),
-    "21dbd100-6940-42c2-9190-5d6cb909625b": ("Managed HSM Crypto User", KEY_ACTIONS),
+    ADMINISTRATOR: ("Managed HSM Administrator", frozenset()),
+    CRYPTO_OFFICER: ("Managed HSM Crypto Officer", frozenset()),
+    CRYPTO_USER: ("Managed HSM Crypto User", KEY_ACTIONS),
 }
-ROLES_OF_USER_TYPE = {
-    ck.CKU_SO: ("a290e904-7015-4bba-90c8-60543313cdb4",),
-    ck.CKU_USER: ("515eb02d-2335-4d2d-92f2-b1cbdf9c3778", "21dbd100-6940-42c2-9190-5d6cb909625b"),
-}
+# The officers that the standard knows, and their roles.
+OFFICERS = {"so": (ADMINISTRATOR,), "user": (CRYPTO_OFFICER, CRYPTO_USER)}
 _ACTIONS = {
-    user_type: frozenset().union(*(ROLES[role][1] for role in roles)) for user_type, roles in ROLES_OF_USER_TYPE.items()
+    user_type: frozenset().union(*(ROLES[role][1] for role in OFFICERS[officer]))
+    for user_type, officer in ((ck.CKU_SO, "so"), (ck.CKU_USER, "user"))
 }
 
 
