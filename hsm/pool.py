@@ -60,12 +60,10 @@ class Pool:
         taken for it, so that no spare one stays behind."""
         with self.lock:
             blank = self.by_slot.keys() == {0} and not self.by_slot[0].initialised
-            with self.store.lock:
-                self.store.counters.reserve(self.store.pool_head.next_slot + 1)
-                with self.store.transaction() as tx:
-                    slot = 0 if blank else tx.create_partition(_act(app, "partition-create"))
-                    credentials.put_first(tx, slot, label, {"so": so_pin, "user": pin}, self.pin_cost)
-                    tx.audit({**_act(app, "C_InitToken"), "slot": str(slot)})
+            with self.store.transaction() as tx:
+                slot = 0 if blank else tx.create_partition(_act(app, "partition-create"))
+                credentials.put_first(tx, slot, label, {"so": so_pin, "user": pin}, self.pin_cost)
+                tx.audit({**_act(app, "C_InitToken"), "slot": str(slot)})
             self.by_slot[slot] = Partition(self, slot)
             return self.by_slot[slot]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -235,6 +236,17 @@ def test_slots_and_counters_of_partitions_that_come_and_go(room: Room, home: Pat
         assert again.pool.slots() == [0, 4]
         assert again.pool.by_slot[4].token_flags() & SO_FLAGS[0]
         assert again.pool.create_partition(again.app).slot == 5
+
+
+def test_a_disk_without_room_for_counters_is_said(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", full)
+        with refused(ck.CKR_DEVICE_MEMORY):
+            room.pool.create_partition(room.app)
+    assert room.pool.slots() == [0] and room.pool.create_partition(room.app).slot == 1
 
 
 def test_wrong_pins_in_parallel_get_ten_tries(room: Room) -> None:

@@ -64,8 +64,11 @@ class Counters:
             size = os.fstat(self._file).st_size
             missing = slots * _BYTES_OF_A_SLOT - size
             if missing > 0:
-                os.pwrite(self._file, bytes(missing), size)
-                os.fsync(self._file)
+                try:
+                    os.pwrite(self._file, bytes(missing), size)
+                    os.fsync(self._file)
+                except OSError as fault:
+                    raise _failed("there is no room for another partition's PIN counters", fault) from None
 
     def _mac(self, number: int, count: Count) -> bytes:
         told = struct.pack("<QQQ", number, count.generation, count.failures) + count.credential
@@ -129,6 +132,10 @@ class Counters:
             if fault.errno == errno.EROFS:
                 self._writes = False
                 return
-            full = fault.errno in (errno.ENOSPC, errno.EDQUOT)
-            words = f"a PIN try can't be counted, so none is made: {os.strerror(fault.errno or errno.EIO)}"
-            raise TokenError(ck.CKR_DEVICE_MEMORY if full else ck.CKR_DEVICE_ERROR, words) from None
+            raise _failed("a PIN try can't be counted, so none is made", fault) from None
+
+
+def _failed(words: str, fault: OSError) -> TokenError:
+    full = fault.errno in (errno.ENOSPC, errno.EDQUOT)
+    why = os.strerror(fault.errno or errno.EIO)
+    return TokenError(ck.CKR_DEVICE_MEMORY if full else ck.CKR_DEVICE_ERROR, f"{words}: {why}")

@@ -73,7 +73,6 @@ class Store:
         if version > 0:
             self._read_heads()
         if version < len(schema.UPGRADES):
-            self.counters.reserve(1)
             with self.transaction() as tx:
                 schema.upgrade(self._database, self.device_key)
                 if not version:
@@ -252,11 +251,9 @@ class Store:
             pass
 
     def create_partition(self, record: dict[str, str]) -> PartitionHead:
-        with self.lock:
-            self.counters.reserve(self.pool_head.next_slot + 1)
-            with self.transaction() as tx:
-                slot = tx.create_partition(record)
-            return self.heads[slot]
+        with self.transaction() as tx:
+            slot = tx.create_partition(record)
+        return self.heads[slot]
 
     def delete_partition(self, slot: int, record: dict[str, str]) -> None:
         with self.transaction() as tx:

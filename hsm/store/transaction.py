@@ -91,6 +91,7 @@ class Transaction:
 
     def create_partition(self, record: dict[str, str]) -> int:
         slot = self.pool_head.next_slot
+        self._store.counters.reserve(slot + 1)
         self.pool_head.next_slot += 1
         self.heads[slot] = PartitionHead(slot, os.urandom(8).hex().upper().encode())
         self._touched.add(slot)
