@@ -6,6 +6,8 @@ carries key bytes, PINs or any other value a caller may not read.
 
 from __future__ import annotations
 
+from pkcs11_shim import constants as ck
+
 
 class TokenError(Exception):
     """A refusal: ``rv`` is the CKR code, ``reason`` a sentence for people, ``subject`` the attribute or rule."""
@@ -15,3 +17,8 @@ class TokenError(Exception):
         self.rv = rv
         self.reason = reason
         self.subject = subject
+
+
+def code_name(rv: int) -> str:
+    """CKR_... as the standard spells it."""
+    return next((n for n, v in vars(ck).items() if n.startswith("CKR_") and v == rv), hex(rv))

@@ -95,7 +95,7 @@ def _why(fault: Exception) -> tuple[str, int]:
 
         return diagnosis.no_engine(), 1
     if isinstance(fault, Refused):
-        from hsm.cli.pool import code_name
+        from hsm.errors import code_name
 
         return f"{fault} ({code_name(fault.rv)})", 1
     if isinstance(fault, Unusable):

@@ -13,12 +13,6 @@ from hsm.config import SYSTEM_HOME
 _PATIENCE_MS = 30_000
 
 
-def code_name(rv: int) -> str:
-    from pkcs11_shim import constants
-
-    return next((n for n, v in vars(constants).items() if n.startswith("CKR_") and v == rv), hex(rv))
-
-
 def status(given: Arguments) -> int:
     from hsm.cli import diagnosis
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from hsm import __version__
 from hsm.application import Application
-from hsm.errors import TokenError
+from hsm.errors import TokenError, code_name
+from hsm.log import report
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
@@ -47,7 +48,8 @@ def _describe(partition: Partition) -> dict[str, Any]:
 
 def _status(listener: Listener, app: Application, request: dict[str, Any]) -> dict[str, Any]:
     pool = listener.pool
-    partitions = [_describe(pool.by_slot[slot]) for slot in pool.slots()]
+    with pool.lock:
+        partitions = [_describe(pool.by_slot[slot]) for slot in pool.slots()]
     damage = [
         f"{'the pool' if slot is None else f'partition {slot}'}: {words}"
         for slot, sentences in list(pool.store.damage.items()) for words in sentences
@@ -102,7 +104,7 @@ def _explain(listener: Listener, app: Application, request: dict[str, Any]) -> d
         own = [a for a in pool.applications if a.uid == app.uid and a is not app] + [*pool.departed]
     rows = [{**row, "pid": a.pid} for a in own if a.uid == app.uid for row in list(a.refusals)]
     for row in rows:
-        row["code"] = next((n for n, v in vars(ck).items() if n.startswith("CKR_") and v == row["rv"]), hex(row["rv"]))
+        row["code"] = code_name(row["rv"])
     return {"refusals": sorted(rows, key=lambda row: float(row["time"]))[-32:]}
 
 
@@ -133,5 +135,9 @@ def answer(listener: Listener, app: Application, payload: bytes) -> bytes:
     except TokenError as refusal:
         rv, result = refusal.rv, {"error": refusal.reason, "rv": refusal.rv}
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as fault:
-        rv, result = ck.CKR_ARGUMENTS_BAD, {"error": f"the request is not well formed: {type(fault).__name__}", "rv": 7}
+        words = f"the request is not well formed: {type(fault).__name__}"
+        rv, result = ck.CKR_ARGUMENTS_BAD, {"error": words, "rv": ck.CKR_ARGUMENTS_BAD}
+    except Exception as fault:  # as in dispatch: a fault of ours is answered, and prints no value
+        report(fault)
+        rv, result = ck.CKR_DEVICE_ERROR, {"error": "a fault of the engine: its log says where"}
     return struct.pack("<Q", rv) + json.dumps(result).encode()

@@ -8,15 +8,14 @@ connection; a refusal becomes a code that the standard lists for the function, a
 from __future__ import annotations
 
 import struct
-import sys
-import time
-import traceback
 from collections.abc import Callable
 from typing import Any
 
+from hsm import clock
 from hsm.application import Application
 from hsm.cryptoki import ciphering, digesting, general, keys, objects, return_codes, signing
 from hsm.errors import TokenError
+from hsm.log import report
 from hsm.server import codec
 from pkcs11_shim import constants as ck
 
@@ -79,11 +78,5 @@ def go_ahead(app: Application, size: int, payload: memoryview) -> memoryview:
 def _refused(app: Application, function: int, rv: int, reason: str, subject: str = "") -> bytes:
     name = codec.NAMES[function]
     rv = return_codes.answerable(name, rv)
-    app.refusals.append({"time": time.time(), "function": name, "rv": rv, "reason": reason, "subject": subject})
+    app.refusals.append({"time": clock.now(), "function": name, "rv": rv, "reason": reason, "subject": subject})
     return _RV.pack(rv)
-
-
-def report(fault: BaseException) -> None:
-    """Where a fault of the engine happened, by file and line: never its text, which may carry values."""
-    places = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(fault.__traceback__)[-4:]]
-    print(f"adyton: fault {type(fault).__name__} at {' <- '.join(reversed(places))}", file=sys.stderr, flush=True)

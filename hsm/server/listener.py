@@ -14,6 +14,7 @@ import socket
 import struct
 import threading
 import time
+from collections.abc import Callable
 
 from hsm import __version__
 from hsm.application import Application
@@ -119,7 +120,8 @@ class Listener:
             if self.peers is not None and not self.peers.admit(connection, uid, gid):
                 connection.close()
                 continue
-            threading.Thread(target=self._application, args=(connection, pid, uid), daemon=True).start()
+            if not _started(self._application, connection, pid, uid):
+                connection.close()
 
     def stop(self) -> None:
         """The socket is not shut down: it may be systemd's, which listens on when this engine has left."""
@@ -163,18 +165,16 @@ class Listener:
                 self.closed.wait(TICK)
                 _send(connection, struct.pack("<Q", ck.CKR_DEVICE_REMOVED) + told)
             return
+        if not rv and not self._welcome():
+            self.closed.wait(TICK)  # who comes again at once must find no socket of ours
+            return
         _send_with(connection, struct.pack("<Q", rv) + told, self.pool.epoch.handle)
         if rv:
             return
-        self.welcomed = True
         while True:
             function, _, payload = _receive(connection)
             if function == LINK and len(links) < MOST_LINKS:
-                ours, theirs = socket.socketpair()
-                links.append(ours)
-                _send_with(connection, struct.pack("<Q", ck.CKR_OK), theirs.fileno())
-                theirs.close()
-                threading.Thread(target=self._link, args=(ours, app, links), daemon=True).start()
+                self._open_link(connection, app, links)
             elif function == ADMIN:
                 from hsm.server import admin
 
@@ -187,10 +187,37 @@ class Listener:
     def _gives_way(self, told: memoryview) -> bool:
         """An engine that leaves when idle, and has nobody else, makes room for a better one: a newer library's own, or
         one that can write, where the disk was read-only and is no more. Who was just started serves in any case."""
-        if not self.idle or not self.welcomed or self.clients > 1:
-            return False
         theirs = bytes(told[8:]).decode("ascii", "replace")
-        return self.pool.store.outdated or _release(theirs) > _release(__version__)
+        if not self.idle or not (self.pool.store.outdated or _release(theirs) > _release(__version__)):
+            return False
+        with self.lock:
+            if not self.welcomed or self.clients > 1:
+                return False
+            self.stopping = True  # from here on nobody else is let in
+            return True
+
+    def _welcome(self) -> bool:
+        """Whether an application may still come in: one that an engine lets in and leaves has lost its first call."""
+        with self.lock:
+            self.welcomed = self.welcomed or not self.stopping
+            return not self.stopping
+
+    def _open_link(self, connection: socket.socket, app: Application, links: list[socket.socket]) -> None:
+        """One more, unless the engine's limits leave no descriptor or no thread for it: those that are there go on."""
+        try:
+            ours, theirs = socket.socketpair()
+        except OSError as fault:
+            report(fault)
+            _send(connection, struct.pack("<Q", ck.CKR_DEVICE_MEMORY))
+            return
+        with theirs:
+            links.append(ours)
+            if _started(self._link, ours, app, links):
+                _send_with(connection, struct.pack("<Q", ck.CKR_OK), theirs.fileno())
+            else:
+                links.remove(ours)
+                ours.close()
+                _send(connection, struct.pack("<Q", ck.CKR_DEVICE_MEMORY))
 
     def _link(self, connection: socket.socket, app: Application, links: list[socket.socket]) -> None:
         """One link's calls. A link that has ended makes place for another."""
@@ -250,6 +277,16 @@ class Waiting:
             except BlockingIOError:
                 if time.perf_counter_ns() > until:
                     return None
+
+
+def _started(work: Callable[..., None], *arguments: object) -> bool:
+    """A thread for ``work``; False where the engine's limits leave none."""
+    try:
+        threading.Thread(target=work, args=arguments, daemon=True).start()
+    except RuntimeError as fault:
+        report(fault)
+        return False
+    return True
 
 
 def _release(version: str) -> tuple[int, ...]:
