@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gc
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hsm.access import key_policy, policy
 from hsm.access.credentials import LONGEST_PIN, SHORTEST_PIN, Credentials, may_be
@@ -19,12 +19,14 @@ from hsm.errors import TokenError
 from hsm.objects import attributes as table
 from hsm.objects.index import ObjectIndex
 from hsm.objects.key import Key
+from hsm.objects.templates import Template
 from hsm.objects.token_object import TokenObject
 from hsm.store.transaction import Transaction
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
     from hsm.application import Application, Login, Session
+    from hsm.mechanisms.entry import Mechanism
     from hsm.pool import Pool
     from hsm.store.heads import PartitionHead
 
@@ -223,9 +225,9 @@ class Partition:
 
     def may_add(self, session: Session, attributes: dict[int, bytes]) -> None:
         """Whether this session may make such an object, asked before any key is generated."""
-        if attributes.get(ck.CKA_TOKEN) == b"\x01" and not session.read_write:
+        if attributes.get(ck.CKA_TOKEN) == table.TRUE and not session.read_write:
             raise TokenError(ck.CKR_SESSION_READ_ONLY, "token objects are made in read/write sessions only")
-        if attributes.get(ck.CKA_PRIVATE) == b"\x01" and not session.is_user:
+        if attributes.get(ck.CKA_PRIVATE) == table.TRUE and not session.is_user:
             raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "private objects need the user logged in")
         key_policy.may_be_kept(attributes)
 
@@ -241,7 +243,7 @@ class Partition:
             for attributes in rows:
                 self.may_add(session, attributes)
             rows = [self.values.admit(attributes) for attributes in rows]
-            stored = [attributes.get(ck.CKA_TOKEN) == b"\x01" for attributes in rows]
+            stored = [attributes.get(ck.CKA_TOKEN) == table.TRUE for attributes in rows]
             ids = [0] * len(rows)
             if any(stored):
                 with self.pool.store.transaction() as tx:
@@ -317,7 +319,7 @@ class Partition:
             for item in [i for i in self.session_objects if i.private and i.owner and i.owner.application is app]:
                 self._drop(item)
 
-    def find(self, session: Session, template: list[tuple[int, Any]]) -> list[TokenObject]:
+    def find(self, session: Session, template: Template) -> list[TokenObject]:
         with self.lock:
             trusting = all(number in table.TRUSTING for number, _ in template)
             found = self.index.find(template)
@@ -334,7 +336,7 @@ class Partition:
 
     # -- use of keys
 
-    def check_use(self, session: Session, key: TokenObject, use: str, entry: Any) -> None:
+    def check_use(self, session: Session, key: TokenObject, use: str, entry: Mechanism) -> None:
         """At Init: right kind of key, right flag, right role (sections 5.8 to 5.18)."""
         wrong = WRONG_TYPE.get(use, ck.CKR_KEY_TYPE_INCONSISTENT)
         if key.key_class not in CLASSES[use] or key.key_type not in entry.key_types:
@@ -395,7 +397,7 @@ class Partition:
             self._is_there(key, GONE.get(use, ck.CKR_OPERATION_NOT_INITIALIZED))
             self.check_right(session, key, use)  # another thread's first use may have taken this one away meanwhile
             losers, bits = self.values.losing(key, flag, holds) if flag is not None else ([], 0)
-            change = {} if flag is None else {flag: b"\x00"}
+            change = {} if flag is None else {flag: table.FALSE}
             keep = any(item.is_token for item in losers) or self.values.is_stored(key)
             if keep or carried_out:
                 out = target if carried_out else None

@@ -12,10 +12,9 @@ from hsm.mechanisms import formats, registry
 from hsm.mechanisms.entry import Mechanism
 from hsm.objects import templates
 from hsm.objects.key import Key
+from hsm.objects.templates import Template
 from hsm.objects.token_object import TokenObject
 from pkcs11_shim import constants as ck
-
-Template = list[tuple[int, Any]]
 
 
 def _mechanism(mech: Any, use: str) -> tuple[Any, Any]:

@@ -9,9 +9,9 @@ from hsm.errors import TokenError
 from hsm.mechanisms import formats
 from hsm.objects import attributes as table
 from hsm.objects import templates
+from hsm.objects.templates import Template
+from hsm.objects.token_object import TokenObject
 from pkcs11_shim import constants as ck
-
-Template = list[tuple[int, Any]]
 
 
 def C_CreateObject(app: Application, handle: int, template: Template) -> tuple[int, int]:
@@ -29,7 +29,7 @@ def C_CopyObject(app: Application, handle: int, source: int, template: Template)
     return ck.CKR_OK, session.partition.add(session, attributes, "copy")
 
 
-def _writable(session: Session, item: Any) -> None:
+def _writable(session: Session, item: TokenObject) -> None:
     if item.is_token and not session.read_write:
         raise TokenError(ck.CKR_SESSION_READ_ONLY, "token objects change in read/write sessions only")
 
@@ -38,7 +38,7 @@ def C_DestroyObject(app: Application, handle: int, target: int) -> tuple[int]:
     session = app.session(handle)
     item = session.object(target)
     _writable(session, item)
-    if item.get(ck.CKA_DESTROYABLE) == b"\x00":
+    if item.get(ck.CKA_DESTROYABLE) == table.FALSE:
         raise TokenError(ck.CKR_ACTION_PROHIBITED, "CKA_DESTROYABLE is FALSE", "CKA_DESTROYABLE")
     session.partition.destroy(session, item)
     return (ck.CKR_OK,)
@@ -116,7 +116,7 @@ class Search:
 
     __slots__ = ("found",)
 
-    def __init__(self, found: list[Any]) -> None:
+    def __init__(self, found: list[TokenObject]) -> None:
         self.found = found
 
 

@@ -6,8 +6,6 @@ error: NSS asks for classes of its own, and a search must not answer guesses at 
 
 from __future__ import annotations
 
-from typing import Any
-
 from hsm.errors import TokenError
 from hsm.objects import attributes as table
 from hsm.objects import templates
@@ -51,7 +49,7 @@ class ObjectIndex:
         self._leave(item, before)
         self._enter(item)
 
-    def find(self, template: list[tuple[int, Any]]) -> list[TokenObject]:
+    def find(self, template: templates.Template) -> list[TokenObject]:
         """All objects that have every attribute of the template, whoever may see them."""
         wanted = []
         candidates = self._order

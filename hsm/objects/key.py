@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from hsm.objects.attributes import TRUE
 from pkcs11_shim import constants as ck
 
 T = TypeVar("T")
@@ -38,7 +39,7 @@ class Key:
         return missing if value is None else int.from_bytes(value, "little")
 
     def flag(self, attribute: int) -> bool:
-        return self.attributes.get(attribute) == b"\x01"
+        return self.attributes.get(attribute) == TRUE
 
     def native(self, load: Callable[[Key], T]) -> T:
         """What ``load`` makes of this key, made once."""

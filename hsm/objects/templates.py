@@ -20,6 +20,7 @@ from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
 Attributes = dict[int, bytes]
+Template = list[tuple[int, Any]]  # off the wire: bytes, None, or an attribute array, which is a template again
 SIZE_OF_CK_ATTRIBUTE = 24
 KINDS = {
     row.number: row.kind
@@ -41,7 +42,7 @@ def _refuse(rv: int, number: int, words: str) -> NoReturn:
     raise TokenError(rv, f"{name} {words}", name)
 
 
-def parse(template: list[tuple[int, Any]]) -> Attributes:
+def parse(template: Template) -> Attributes:
     """A template off the wire as native bytes by attribute: sizes checked, nothing twice, nothing unknown."""
     found: Attributes = {}
     for number, value in template:

@@ -45,7 +45,7 @@ class TokenObject(Key):
 
     @property
     def private(self) -> bool:
-        return self.attributes.get(ck.CKA_PRIVATE) == b"\x01"
+        return self.attributes.get(ck.CKA_PRIVATE) == table.TRUE
 
     @property
     def is_token(self) -> bool:
