@@ -34,7 +34,7 @@ _SESSION_KEY = os.urandom(32)
 
 
 class Cost(NamedTuple):
-    """Argon2id's price of one PIN check: memory in KiB, passes, lanes. 64 MiB x 5 is 200 ms or more on machines of 2026."""
+    """Argon2id's price of one PIN check: memory in KiB, passes, lanes. 64 MiB x 5 takes 200 ms or more today."""
 
     memory: int = 64 * 1024
     passes: int = 5
