@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from hsm.access import key_policy, policy
 from hsm.access.credentials import LONGEST_PIN, SHORTEST_PIN, Credentials, may_be
-from hsm.access.values import Values
+from hsm.access.values import HOLDS, Values
 from hsm.errors import TokenError
 from hsm.objects import attributes as table
 from hsm.objects.index import ObjectIndex
@@ -362,12 +362,12 @@ class Partition:
         """A key that has wrapped sensitive keys unwraps in the clear only what is in the clear here already: anything
         else may be a sensitive key under another class, type or length."""
         sensitive = unwrapped.get(ck.CKA_SENSITIVE) == table.TRUE
-        if not sensitive and self.values.holds(key) and not self.values.is_open(unwrapped):
+        if not sensitive and self.values.has_done(key, HOLDS) and not self.values.is_open(unwrapped):
             words = "the unwrapping key has wrapped sensitive keys: what it unwraps must be CKA_SENSITIVE"
             raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, words, "CKA_SENSITIVE")
         if self.values.is_filled(unwrapped):
             unwrapped[table.KNOWN_OUTSIDE] = table.TRUE
-        if self.values.holds(key):
+        if self.values.has_done(key, HOLDS):
             unwrapped[table.HELD] = table.TRUE  # as with RSA_AES_KEY_WRAP, whose first part wraps the second
 
     def check_nonce(self, key: TokenObject, nonce: bytes) -> None:
@@ -385,18 +385,19 @@ class Partition:
             if nonces is not None:
                 nonces.add(nonce)
 
-    def used(self, session: Session, key: TokenObject, use: str, target: Key | None = None) -> None:
-        """First output of a use: what it excludes for ever is committed before the answer."""
+    def used(
+        self, session: Session, key: TokenObject, use: str, target: Key | None = None, done: int = 0
+    ) -> None:
+        """First output of a use: what it excludes for ever, and has ``done``, is committed before the answer."""
         flag = key_policy.lost_by(key, use, target)
         carried_out = use == "wrap" and target is not None and not self.values.is_stored(target)
-        holds = use == "wrap" and target is not None and target.flag(ck.CKA_SENSITIVE)
-        known = flag is None or (self.values.has_lost(key, flag) and (not holds or self.values.holds(key)))
+        known = flag is None or (self.values.has_lost(key, flag) and self.values.has_done(key, done))
         if known and not carried_out:
             return
         with self.lock:
             self._is_there(key, GONE.get(use, ck.CKR_OPERATION_NOT_INITIALIZED))
             self.check_right(session, key, use)  # another thread's first use may have taken this one away meanwhile
-            losers, bits = self.values.losing(key, flag, holds) if flag is not None else ([], 0)
+            losers, bits = self.values.losing(key, flag, done) if flag is not None else ([], 0)
             change = {} if flag is None else {flag: table.FALSE}
             keep = any(item.is_token for item in losers) or self.values.is_stored(key)
             if keep or carried_out:

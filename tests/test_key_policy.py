@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +106,37 @@ def test_a_known_key_is_no_secret_with_zeros_behind_it(user: tuple[Module, int])
         rv, trojan = m.unwrap(s, mechanism, wrapping, blob, {**AES, ck.CKA_WRAP: True})
         good(rv)
         assert name(m.wrap(s, m.mechanism(KWP), trojan, target)[0]) == "CKR_KEY_NOT_WRAPPABLE"
+
+
+def _kwp(encrypt: Callable[[bytes], bytes], value: bytes) -> bytes:
+    """RFC 5649, section 4.1, over any source of single encrypted blocks."""
+    check = bytes.fromhex("a65959a6") + len(value).to_bytes(4, "big")
+    parts = [value[at : at + 8] for at in range(0, len(value), 8)]
+    for step in range(6 * len(parts)):
+        block = encrypt(check + parts[step % len(parts)])
+        check = (int.from_bytes(block[:8], "big") ^ (step + 1)).to_bytes(8, "big")
+        parts[step % len(parts)] = block[8:]
+    return check + b"".join(parts)
+
+
+@pytest.mark.parametrize("number", [ck.CKM_AES_ECB, ck.CKM_AES_CBC, ck.CKM_AES_CBC_PAD, ck.CKM_AES_CTR])
+def test_a_key_made_up_by_wrapping_chosen_blocks_is_no_secret(user: tuple[Module, int], number: int) -> None:
+    """Keys in the clear, wrapped by a plain cipher, are encryption at will, though C_Encrypt excludes unwrapping:
+    enough to put together a KWP of a trojan wrapping key that no object of the token ever had."""
+    m, s = user
+    wrapping, value = m.aes(s), b"a trojan of thirty-two bytes...."
+
+    def encrypt(block: bytes) -> bytes:
+        given = bytes([1]) * 16 if number == ck.CKM_AES_CTR else block
+        counter = m.structure("CK_AES_CTR_PARAMS", ulCounterBits=128, cb=block)
+        parameter = {ck.CKM_AES_ECB: None, ck.CKM_AES_CTR: counter}.get(number, bytes(16))
+        rv, blob = m.wrap(s, m.mechanism(number, parameter), wrapping, m.make(s, {**OPEN, ck.CKA_VALUE: given}))
+        good(rv)
+        return bytes(a ^ 1 for a in blob) if number == ck.CKM_AES_CTR else blob[:16]
+
+    rv, trojan = m.unwrap(s, m.mechanism(KWP), wrapping, _kwp(encrypt, value), {**AES, ck.CKA_WRAP: True})
+    good(rv)
+    assert name(m.wrap(s, m.mechanism(KWP), trojan, m.aes(s, extractable=True))[0]) == "CKR_KEY_NOT_WRAPPABLE"
 
 
 def test_unextractable_keys_are_not_wrapped(user: tuple[Module, int]) -> None:

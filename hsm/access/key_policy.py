@@ -7,6 +7,7 @@ comes back as a weaker one. Each rule below closes one of these; `docs` of each 
 
 from __future__ import annotations
 
+from hsm.access.values import CHOSEN, HOLDS
 from hsm.errors import TokenError
 from hsm.mechanisms.entry import Mechanism
 from hsm.objects import attributes as table
@@ -23,15 +24,22 @@ EXCLUDES = {
 }
 
 
-def known_outside(origin: str, entry: Mechanism | None, base: Key | None) -> bool:
-    """Whether a new key's value may be known outside the token, from how it came to be."""
+def known_outside(origin: str, entry: Mechanism | None, base: Key | None, *, chosen: bool) -> bool:
+    """Whether a new key's value may be known outside the token, from how it came to be. ``chosen``: its base has
+    encrypted what a caller chose, of which a wrapped key can be put together (RFC 3394 is encryptions in a row)."""
     if origin == "generate":
         return False
     if origin == "unwrap" and entry is not None and base is not None:
-        return not entry.authenticated or entry.keystream or base.key_class != ck.CKO_SECRET_KEY or not is_secret(base)
+        return chosen or enciphers(base, entry) or base.key_class != ck.CKO_SECRET_KEY or not is_secret(base)
     if origin == "derive" and entry is not None and base is not None:
         return entry.agreement or not is_secret(base)
     return True
+
+
+def enciphers(key: Key, entry: Mechanism) -> bool:
+    """Whether this is plain encryption that serves for wrapping: of blocks, which can be cut out and unwrapped one by
+    one, or under a keystream, which is to be had by encrypting."""
+    return key.key_class == ck.CKO_SECRET_KEY and (not entry.authenticated or entry.keystream)
 
 
 def is_secret(key: Key) -> bool:
@@ -59,8 +67,7 @@ def _may_wrap_sensitive(key: Key, target: Key, entry: Mechanism, known: bool) ->
     if (known or not is_secret(key)) and not key.flag(ck.CKA_TRUSTED):
         words = "the wrapping key's value may be known outside: only a CKA_TRUSTED one wraps sensitive keys"
         raise TokenError(ck.CKR_KEY_NOT_WRAPPABLE, words, "CKA_TRUSTED")
-    if key.key_class == ck.CKO_SECRET_KEY and (not entry.authenticated or entry.keystream):
-        # Blocks of the wrapped key could be cut out and unwrapped one by one, or the keystream be had by encrypting.
+    if enciphers(key, entry):
         raise TokenError(ck.CKR_KEY_NOT_WRAPPABLE, "sensitive keys are wrapped by AES_KEY_WRAP and KWP only")
     if strength(key) < min(strength(target), 256):
         raise TokenError(ck.CKR_WRAPPING_KEY_SIZE_RANGE, "the wrapping key is weaker than the key it would wrap")
@@ -127,3 +134,8 @@ def lost_by(key: Key, use: str, target: Key | None) -> int | None:
     if use in EXCLUDES and (key.flag(ck.CKA_SENSITIVE) or touches):
         return EXCLUDES[use]
     return None
+
+
+def done_by(key: Key, target: Key, entry: Mechanism) -> int:
+    """What the record of the wrapping key's value keeps of its having wrapped ``target``."""
+    return (HOLDS if target.flag(ck.CKA_SENSITIVE) else 0) | (CHOSEN if enciphers(key, entry) else 0)

@@ -22,8 +22,10 @@ from pkcs11_shim import constants as ck
 
 _FLAGS = (ck.CKA_DECRYPT, ck.CKA_WRAP, ck.CKA_ENCRYPT, ck.CKA_UNWRAP)
 _SENSITIVE, _UNEXTRACTABLE = 16, 32
-_HOLDS = 64  # it has wrapped a sensitive key, or may have: what it unwraps may be that key in another form
+# What a value has done by wrapping.
+HOLDS = 64  # it has wrapped a sensitive key, or may have: what it unwraps may be that key in another form
 _KNOWN = 128  # somebody outside may know it: wrapped and unwrapped again, or imported anew, it is no secret
+CHOSEN = 256  # it has encrypted what a caller chose: what it unwraps may have been made up from that
 _LONGEST_FILL = 15  # zeros behind one byte of a key, up to the shortest message of AES_KEY_WRAP
 
 
@@ -118,7 +120,7 @@ class Values:
         if attributes.get(ck.CKA_EXTRACTABLE) == FALSE:
             bits |= _UNEXTRACTABLE
         if attributes.get(table.HELD) == TRUE:
-            bits |= _HOLDS
+            bits |= HOLDS
         if attributes.get(table.KNOWN_OUTSIDE) == TRUE:
             bits |= _KNOWN
         return bits
@@ -152,12 +154,12 @@ class Values:
                 name = table.name_of(number)
                 raise TokenError(ck.CKR_ATTRIBUTE_READ_ONLY, f"{name} is lost to this key by an earlier use", name)
 
-    def losing(self, item: TokenObject, flag: int, holds: bool) -> tuple[list[TokenObject], int]:
-        """The objects whose ``flag`` becomes FALSE, and the record's new bits; ``holds``: by wrapping a sensitive key.
-        ENCRYPT of a public key stays: anybody can encrypt with it elsewhere."""
+    def losing(self, item: TokenObject, flag: int, done: int) -> tuple[list[TokenObject], int]:
+        """The objects whose ``flag`` becomes FALSE, and the record's new bits, ``done`` among them. ENCRYPT of a public
+        key stays: anybody can encrypt with it elsewhere."""
         value = self._known.get(self.fingerprint(item.attributes) or b"")
         objects = [item] if value is None else [*value.objects, *([] if item in value.objects else [item])]
-        bits = (value.bits if value else self.bits_of(item.attributes)) | 1 << _FLAGS.index(flag) | _HOLDS * holds
+        bits = (value.bits if value else self.bits_of(item.attributes)) | 1 << _FLAGS.index(flag) | done
         public_encrypt = flag == ck.CKA_ENCRYPT
         losers = [o for o in objects if o.flag(flag) and not (public_encrypt and o.key_class == ck.CKO_PUBLIC_KEY)]
         return losers, bits
@@ -173,10 +175,10 @@ class Values:
         value = self._known.get(self.fingerprint(item.attributes) or b"")
         return not item.flag(flag) if value is None else bool(value.bits >> _FLAGS.index(flag) & 1)
 
-    def holds(self, item: Key) -> bool:
-        """Whether this value has wrapped a sensitive key, or was unwrapped by one that has."""
+    def has_done(self, item: Key, done: int) -> bool:
+        """Whether the record of this value says all of ``done``; HOLDS also where it was unwrapped by one that does."""
         value = self._known.get(self.fingerprint(item.attributes) or b"")
-        return value is not None and bool(value.bits & _HOLDS)
+        return (value.bits if value is not None else 0) & done == done
 
     def is_known(self, item: Key) -> bool:
         """Whether any object that has or had this value came from outside, or showed it."""

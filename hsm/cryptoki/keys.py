@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from hsm.access import key_policy
+from hsm.access.values import CHOSEN, HOLDS
 from hsm.application import Application
 from hsm.cryptoki.operation import Sized
 from hsm.errors import TokenError
@@ -65,7 +66,8 @@ def C_WrapKey(app: Application, handle: int, mech: Any, wrapping: int, target: i
         return ck.CKR_OK, len(blob), None
     if capacity < len(blob):
         return ck.CKR_BUFFER_TOO_SMALL, len(blob), None
-    session.partition.used(session, key, "wrap", wrapped_key)
+    done = key_policy.done_by(key, wrapped_key, entry)
+    session.partition.used(session, key, "wrap", wrapped_key, done)
     if entry.nonce is not None:
         session.partition.spend_nonce(key, entry.nonce(parameter))
     return ck.CKR_OK, len(blob), blob
@@ -76,7 +78,8 @@ def _complete(
 ) -> dict[int, bytes]:
     """The object that an unwrapped or derived value becomes; what was unwrapped is checked and complete already."""
     value = made if origin == "unwrap" else {**made, **formats.check_and_complete({**attributes, **made})}
-    outside = key_policy.known_outside(origin, entry, key)
+    chosen = key.partition.values.has_done(key, CHOSEN)
+    outside = key_policy.known_outside(origin, entry, key, chosen=chosen)
     return templates.finish(attributes, value, origin, known_outside=outside, base=key)
 
 
@@ -89,7 +92,7 @@ def C_UnwrapKey(
     session.partition.check_use(session, key, "unwrap", entry)
     attributes = templates.for_unwrap(templates.parse(template), session.is_so, key)
     session.partition.may_add(session, attributes)
-    key_policy.may_unwrap(attributes, entry, holds=session.partition.values.holds(key))
+    key_policy.may_unwrap(attributes, entry, holds=session.partition.values.has_done(key, HOLDS))
     made = entry.unwrap(key, parameter, wrapped or b"", attributes)
     complete = _complete(attributes, made, "unwrap", key, entry)
     session.partition.may_open(key, complete)

@@ -193,11 +193,11 @@ class Store:
         key = sealing.derive(partition_key, b"values")
         for fingerprint, sealed in self._rows("SELECT fingerprint, sealed FROM key_values WHERE slot = ?", slot):
             try:
-                found.append((fingerprint, sealing.unseal(key, sealed, fingerprint)[0]))
+                found.append((fingerprint, int.from_bytes(sealing.unseal(key, sealed, fingerprint), "little")))
             except (sealing.Damaged, TypeError):
                 # Forgetting what a value lost would give it back: all uses are lost instead.
                 self.note(slot, "what a key value had lost is damaged: it counts as having lost all its uses")
-                found.append((fingerprint, 0xFF))
+                found.append((fingerprint, 0xFFFF))
         return found
 
     def officers(self, slot: int) -> dict[str, bytes | None]:
