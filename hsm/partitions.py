@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from hsm.access import key_policy, policy
 from hsm.access.credentials import LONGEST_PIN, SHORTEST_PIN, Credentials, may_be
-from hsm.access.values import HOLDS, Values
+from hsm.access.values import HALVES, HOLDS, Values
 from hsm.errors import TokenError
 from hsm.objects import attributes as table
 from hsm.objects.index import ObjectIndex
@@ -367,8 +367,10 @@ class Partition:
             raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, words, "CKA_SENSITIVE")
         if self.values.is_filled(unwrapped):
             unwrapped[table.KNOWN_OUTSIDE] = table.TRUE
-        if self.values.has_done(key, HOLDS):
-            unwrapped[table.HELD] = table.TRUE  # as with RSA_AES_KEY_WRAP, whose first part wraps the second
+        if self.values.has_done(key, HALVES) and self.values.is_new(unwrapped):
+            # It may be the first half of what RSA_AES_KEY_WRAP gave, whose key has wrapped the second and so decrypts
+            # nothing. A key that was wrapped by itself has a record, and keeps its uses.
+            unwrapped.update({table.HELD: table.TRUE, ck.CKA_DECRYPT: table.FALSE})
 
     def check_nonce(self, key: TokenObject, nonce: bytes) -> None:
         """Whether ``key`` may encrypt under this nonce: under one of its own once only, where its value is a secret."""

@@ -349,7 +349,18 @@ def test_the_halves_of_an_rsa_aes_wrapped_key_give_nothing(user: tuple[Module, i
     rv, once = m.unwrap(s, first, unwrapping, blob[:256], {**AES, ck.CKA_UNWRAP: True})
     good(rv)
     assert name(m.unwrap(s, m.mechanism(KWP), once, blob[256:], OPEN)[0]) == "CKR_TEMPLATE_INCONSISTENT"
+    for rows in (AES, {**AES, ck.CKA_DECRYPT: True}):  # as a key that has wrapped, it decrypts no more, nor its twins
+        rv, once = m.unwrap(s, first, unwrapping, blob[:256], rows)
+        good(rv)
+        assert m.read(s, once, ck.CKA_DECRYPT) == b"\0"
+        assert m.use("Decrypt", s, m.mechanism(KWP), once, blob[256:])[0] == ck.CKR_KEY_FUNCTION_NOT_PERMITTED
+        assert name(m.change(s, once, {ck.CKA_DECRYPT: True})) == "CKR_ATTRIBUTE_READ_ONLY"
     good(m.unwrap(s, rsa_aes, unwrapping, blob, {ck.CKA_CLASS: ck.CKO_PRIVATE_KEY, ck.CKA_KEY_TYPE: ck.CKK_EC})[0])
+    rv, blob = m.wrap(s, first, public, m.aes(s, extractable=True))
+    good(rv)
+    rv, back = m.unwrap(s, first, unwrapping, blob, AES)  # one that was wrapped by itself keeps what it had
+    good(rv)
+    assert m.read(s, back, ck.CKA_DECRYPT) == b"\1"
 
 
 @pytest.fixture

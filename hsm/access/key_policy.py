@@ -7,7 +7,7 @@ comes back as a weaker one. Each rule below closes one of these; `docs` of each 
 
 from __future__ import annotations
 
-from hsm.access.values import CHOSEN, HOLDS
+from hsm.access.values import CHOSEN, HALVES, HOLDS
 from hsm.errors import TokenError
 from hsm.mechanisms.entry import Mechanism
 from hsm.objects import attributes as table
@@ -138,4 +138,5 @@ def lost_by(key: Key, use: str, target: Key | None) -> int | None:
 
 def done_by(key: Key, target: Key, entry: Mechanism) -> int:
     """What the record of the wrapping key's value keeps of its having wrapped ``target``."""
-    return (HOLDS if target.flag(ck.CKA_SENSITIVE) else 0) | (CHOSEN if enciphers(key, entry) else 0)
+    holds = HOLDS | (HALVES if entry.halves else 0)
+    return (holds if target.flag(ck.CKA_SENSITIVE) else 0) | (CHOSEN if enciphers(key, entry) else 0)

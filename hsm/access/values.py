@@ -26,6 +26,7 @@ _SENSITIVE, _UNEXTRACTABLE = 16, 32
 HOLDS = 64  # it has wrapped a sensitive key, or may have: what it unwraps may be that key in another form
 _KNOWN = 128  # somebody outside may know it: wrapped and unwrapped again, or imported anew, it is no secret
 CHOSEN = 256  # it has encrypted what a caller chose: what it unwraps may have been made up from that
+HALVES = 512  # it has wrapped a key of the moment, with the key that this one wrapped beside it
 _LONGEST_FILL = 15  # zeros behind one byte of a key, up to the shortest message of AES_KEY_WRAP
 
 
@@ -120,7 +121,7 @@ class Values:
         if attributes.get(ck.CKA_EXTRACTABLE) == FALSE:
             bits |= _UNEXTRACTABLE
         if attributes.get(table.HELD) == TRUE:
-            bits |= HOLDS
+            bits |= HOLDS | 1 << _FLAGS.index(ck.CKA_DECRYPT)
         if attributes.get(table.KNOWN_OUTSIDE) == TRUE:
             bits |= _KNOWN
         return bits
@@ -176,7 +177,7 @@ class Values:
         return not item.flag(flag) if value is None else bool(value.bits >> _FLAGS.index(flag) & 1)
 
     def has_done(self, item: Key, done: int) -> bool:
-        """Whether the record of this value says all of ``done``; HOLDS also where it was unwrapped by one that does."""
+        """Whether the record of this value says all of ``done``; HOLDS also for a key of the moment."""
         value = self._known.get(self.fingerprint(item.attributes) or b"")
         return (value.bits if value is not None else 0) & done == done
 
@@ -193,6 +194,10 @@ class Values:
             if known is not None and known.bits & _KNOWN:
                 return True
         return False
+
+    def is_new(self, attributes: Mapping[int, bytes]) -> bool:
+        """Whether this value has no record here."""
+        return self._known.get(self.fingerprint(attributes) or b"") is None
 
     def is_open(self, attributes: Mapping[int, bytes]) -> bool:
         """Whether a value is known here, and not as a sensitive one."""

@@ -45,6 +45,7 @@ class Mechanism(NamedTuple):
     derive: Function | None = None
     authenticated: bool = False  # unwrapping notices an altered wrapped key
     keystream: bool = False  # whoever may encrypt blocks under the key can undo this, and make it up
+    halves: bool = False  # wraps a key of the moment, and the target under that one beside it
     agreement: bool = False  # derives from another party's public key: both know the result
     nonce: Callable[[Any], bytes] | None = None  # what of its parameter may serve a key for one encryption only
 

@@ -106,6 +106,7 @@ MECHANISMS = [
     _aes(ck.CKM_AES_KEY_WRAP_KWP, DEFAULT_IV_PADDED, True),
     Mechanism(
         ck.CKM_RSA_AES_KEY_WRAP, (ck.CKK_RSA,), rsa_keys.SMALLEST, rsa_keys.LARGEST, parameter=_rsa_aes_parameter,
+        halves=True,
         wrap=named_for_wrapping(_rsa_aes_wrap), unwrap=named_for_unwrapping(_rsa_aes_unwrap),
     ),
 ]

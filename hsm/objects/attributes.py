@@ -18,7 +18,7 @@ TRUE, FALSE, EMPTY = b"\x01", b"\x00", b""
 # What the engine itself keeps on an object; never given, read, found or copied by a client.
 INTERNAL = ck.CKA_VENDOR_DEFINED | 0xAD0000
 KNOWN_OUTSIDE = INTERNAL | 1  # TRUE: the key's value has been, or may be, known outside the token
-HELD = INTERNAL | 2  # TRUE: a key that had wrapped sensitive keys unwrapped this one, which may open what it wrapped
+HELD = INTERNAL | 2  # TRUE: it may be the key of the moment that a sensitive key was wrapped under
 
 
 class Attribute(NamedTuple):
