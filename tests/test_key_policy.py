@@ -432,3 +432,30 @@ def test_session_keys_have_values_before_anybody_logs_in(pool: DiskPool) -> None
             assert name(rv) == "CKR_TEMPLATE_INCONSISTENT"
             again = m.login(s, USER.decode())
         assert name(again) == "CKR_USER_ALREADY_LOGGED_IN"
+
+
+@pytest.mark.parametrize("copied", [True, False])
+def test_what_was_wrapped_out_before_anybody_logged_in_is_not_forgotten(pool: DiskPool, copied: bool) -> None:
+    """A key that wrapped another, was wrapped out itself and destroyed comes back after the login: it decrypts no more,
+    nor does a known one come back as a secret."""
+    with initialised(str(MODULE)) as m:
+        s = m.session()
+        kept, wrapping, target = (m.aes(s, private=False, extractable=True) for _ in range(3))
+        trojan = m.make(s, {**AES, ck.CKA_PRIVATE: False, ck.CKA_VALUE: b"t" * 32, ck.CKA_EXTRACTABLE: True})
+        blobs = []
+        for by, what in ((wrapping, target), (kept, wrapping), (kept, trojan)):
+            rv, blob = m.wrap(s, m.mechanism(KWP), by, what)
+            good(rv)
+            blobs.append(blob)
+        if copied:
+            good(m.copy(s, wrapping, {})[0])
+        for handle in (wrapping, trojan):
+            good(m.C_DestroyObject(s, handle))
+        good(m.login(s, USER.decode()))
+        rv, back = m.unwrap(s, m.mechanism(KWP), kept, blobs[1], {**AES, ck.CKA_DECRYPT: True})
+        good(rv)
+        assert m.read(s, back, ck.CKA_DECRYPT) == b"\0"
+        assert m.use("Decrypt", s, m.mechanism(KWP), back, blobs[0])[0] == ck.CKR_KEY_FUNCTION_NOT_PERMITTED
+        rv, back = m.unwrap(s, m.mechanism(KWP), kept, blobs[2], AES)
+        good(rv)
+        assert name(m.wrap(s, m.mechanism(KWP), back, m.aes(s, extractable=True))[0]) == "CKR_KEY_NOT_WRAPPABLE"

@@ -68,41 +68,59 @@ class Value:
         return [number for position, number in enumerate(_FLAGS) if self.bits >> position & 1]
 
 
+def _fingerprint(key: bytes, attributes: Mapping[int, bytes]) -> bytes | None:
+    info = attributes.get(ck.CKA_PUBLIC_KEY_INFO)
+    if attributes.get(ck.CKA_CLASS) == ck.CKO_SECRET_KEY.to_bytes(8, "little"):
+        told = b"secret" + attributes.get(ck.CKA_VALUE, b"")
+    elif info and ck.CKA_KEY_TYPE in attributes:
+        told = b"pair" + info
+    else:
+        return None
+    return hmac.new(key, told, hashlib.sha256).digest()[:16]
+
+
 class Values:
     """The values of one partition. Callers hold the partition's lock."""
 
     def __init__(self) -> None:
         self._key = os.urandom(32)
         self._known: dict[bytes, Value] = {}
+        self._earlier: tuple[bytes, dict[bytes, Value]] = (self._key, {})
 
     def open(self, partition_key: bytes, stored: Iterable[tuple[bytes, int]]) -> None:
         """From now on fingerprints are those of the store, whose records are ``stored``; what session keys have lost
         before anybody logged in stays lost."""
-        before = [value for value in self._known.values() if value.objects]
+        self._earlier = self._key, self._known
         self._key = hmac.digest(partition_key, b"adyton fingerprint", "sha256")
         self._known = {fingerprint: Value(bits, stored=True) for fingerprint, bits in stored}
-        for value in before:
-            fingerprint = self.fingerprint(value.objects[0].attributes)
-            if fingerprint is not None:
-                now = self._known.setdefault(fingerprint, value)
-                if now is not value:
-                    now.bits |= value.bits
-                    now.objects += value.objects
+        for value in [value for value in self._earlier[1].values() if value.objects]:
+            self._find(value.objects[0].attributes)
+
+    def _find(self, attributes: Mapping[int, bytes]) -> Value | None:
+        """The record of this object's value. One from before the opening, of a key that is gone but was wrapped out,
+        can't be told by today's fingerprint before the value itself comes back."""
+        fingerprint = self.fingerprint(attributes)
+        if fingerprint is None:
+            return None
+        key, earlier = self._earlier
+        told = _fingerprint(key, attributes) or b"" if earlier else b""
+        before = earlier.get(told)
+        if before is not None:
+            # Entered here before it leaves there: at no moment has the value no record.
+            now = self._known.setdefault(fingerprint, before)
+            if now is not before:
+                now.bits |= before.bits
+                now.objects += before.objects
+            earlier.pop(told, None)
+        return self._known.get(fingerprint)
 
     def fingerprint(self, attributes: Mapping[int, bytes]) -> bytes | None:
         """16 bytes that tell values apart and nothing else; None for objects that are no keys."""
-        info = attributes.get(ck.CKA_PUBLIC_KEY_INFO)
-        if attributes.get(ck.CKA_CLASS) == ck.CKO_SECRET_KEY.to_bytes(8, "little"):
-            told = b"secret" + attributes.get(ck.CKA_VALUE, b"")
-        elif info and ck.CKA_KEY_TYPE in attributes:
-            told = b"pair" + info
-        else:
-            return None
-        return hmac.new(self._key, told, hashlib.sha256).digest()[:16]
+        return _fingerprint(self._key, attributes)
 
     def admit(self, attributes: dict[int, bytes]) -> dict[int, bytes]:
         """A new object's attributes, less the uses its value has lost; refused if it would be less protected."""
-        value = self._known.get(self.fingerprint(attributes) or b"")
+        value = self._find(attributes)
         if value is None:
             return attributes
         if value.bits & _SENSITIVE and attributes.get(ck.CKA_SENSITIVE) == FALSE:
@@ -114,7 +132,7 @@ class Values:
 
     def bits_of(self, attributes: Mapping[int, bytes]) -> int:
         """What the record of this object's value says once the object is there."""
-        value = self._known.get(self.fingerprint(attributes) or b"")
+        value = self._find(attributes)
         bits = value.bits if value else 0
         if attributes.get(ck.CKA_SENSITIVE) == TRUE:
             bits |= _SENSITIVE
@@ -138,8 +156,8 @@ class Values:
             value.objects.append(item)
 
     def leave(self, item: TokenObject) -> None:
+        value = self._find(item.attributes)
         fingerprint = self.fingerprint(item.attributes)
-        value = self._known.get(fingerprint or b"")
         if value is None or fingerprint is None:
             return
         if item in value.objects:
@@ -149,7 +167,7 @@ class Values:
 
     def may_change(self, item: TokenObject, changes: Mapping[int, bytes]) -> None:
         """A use that the value has lost does not come back by C_SetAttributeValue."""
-        value = self._known.get(self.fingerprint(item.attributes) or b"")
+        value = self._find(item.attributes)
         for number in value.lost() if value else ():
             if changes.get(number) == TRUE:
                 name = table.name_of(number)
@@ -158,7 +176,7 @@ class Values:
     def losing(self, item: TokenObject, flag: int, done: int) -> tuple[list[TokenObject], int]:
         """The objects whose ``flag`` becomes FALSE, and the record's new bits, ``done`` among them. ENCRYPT of a public
         key stays: anybody can encrypt with it elsewhere."""
-        value = self._known.get(self.fingerprint(item.attributes) or b"")
+        value = self._find(item.attributes)
         objects = [item] if value is None else [*value.objects, *([] if item in value.objects else [item])]
         bits = (value.bits if value else self.bits_of(item.attributes)) | 1 << _FLAGS.index(flag) | done
         public_encrypt = flag == ck.CKA_ENCRYPT
@@ -167,48 +185,48 @@ class Values:
 
     def lost(self, item: Key, bits: int, stored: bool) -> None:
         """After the commit: the record now says ``bits``."""
-        value = self._known.get(self.fingerprint(item.attributes) or b"")
+        value = self._find(item.attributes)
         if value is not None:
             value.bits = bits
             value.stored = value.stored or stored
 
     def has_lost(self, item: TokenObject, flag: int) -> bool:
-        value = self._known.get(self.fingerprint(item.attributes) or b"")
+        value = self._find(item.attributes)
         return not item.flag(flag) if value is None else bool(value.bits >> _FLAGS.index(flag) & 1)
 
     def has_done(self, item: Key, done: int) -> bool:
         """Whether the record of this value says all of ``done``; HOLDS also for a key of the moment."""
-        value = self._known.get(self.fingerprint(item.attributes) or b"")
+        value = self._find(item.attributes)
         return (value.bits if value is not None else 0) & done == done
 
     def is_known(self, item: Key) -> bool:
         """Whether any object that has or had this value came from outside, or showed it."""
-        value = self._known.get(self.fingerprint(item.attributes) or b"")
+        value = self._find(item.attributes)
         return value is not None and bool(value.bits & _KNOWN)
 
     def is_filled(self, attributes: Mapping[int, bytes]) -> bool:
         """Whether this value is a known one and the zeros that AES_KEY_WRAP put behind it."""
         value = attributes.get(ck.CKA_VALUE, b"")
         for length in range(len(value) - 1, max(len(value.rstrip(b"\0")), len(value) - _LONGEST_FILL) - 1, -1):
-            known = self._known.get(self.fingerprint({**attributes, ck.CKA_VALUE: value[:length]}) or b"")
+            known = self._find({**attributes, ck.CKA_VALUE: value[:length]})
             if known is not None and known.bits & _KNOWN:
                 return True
         return False
 
     def is_new(self, attributes: Mapping[int, bytes]) -> bool:
         """Whether this value has no record here."""
-        return self._known.get(self.fingerprint(attributes) or b"") is None
+        return self._find(attributes) is None
 
     def is_open(self, attributes: Mapping[int, bytes]) -> bool:
         """Whether a value is known here, and not as a sensitive one."""
-        value = self._known.get(self.fingerprint(attributes) or b"")
+        value = self._find(attributes)
         return value is not None and not value.bits & _SENSITIVE
 
     def nonces(self, item: Key) -> Nonces | None:
         """Where a token key has this value, what it encrypted under, by whatever object."""
-        value = self._known.get(self.fingerprint(item.attributes) or b"")
+        value = self._find(item.attributes)
         return value.nonces if value is not None and value.stored else None
 
     def is_stored(self, item: Key) -> bool:
-        value = self._known.get(self.fingerprint(item.attributes) or b"")
+        value = self._find(item.attributes)
         return value is not None and value.stored
