@@ -109,6 +109,13 @@ def test_no_thread_and_no_descriptor_for_one_more(listener: Listener, monkeypatc
             assert _hello(other, b"0.0.1") == ck.CKR_OK
 
 
+@pytest.mark.parametrize("version", [b"9" * 5000 + b".0.0", b"", b"1..2", "9²".encode(), bytes(range(128, 256))])
+def test_what_is_no_version_is_no_newer_one(listener: Listener, version: bytes) -> None:
+    listener.welcomed = True
+    with _connected(listener.pool.home) as one:
+        assert _hello(one, version) == ck.CKR_OK
+
+
 def test_nobody_is_let_in_by_an_engine_that_has_promised_to_leave(
     listener: Listener, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,6 +119,7 @@ def main(argv: list[str]) -> int:
     options = _arguments(argv)
     _harden()
     import signal
+    import threading
 
     sys.setswitchinterval(0.0005)
     try:
@@ -126,6 +127,7 @@ def main(argv: list[str]) -> int:
 
         _shorten_log()
         listener = _open(options)
+        threading.excepthook = lambda fault: report(fault.exc_value) if fault.exc_value else None
     except Exception as fault:
         words = f"adyton: no engine for {options['home']}: {_why(fault, options['home'])}"
         try:

@@ -290,9 +290,9 @@ def _started(work: Callable[..., None], *arguments: object) -> bool:
 
 
 def _release(version: str) -> tuple[int, ...]:
-    """1.10.0 is later than 1.9.3."""
+    """1.10.0 is later than 1.9.3, and all are later than what is no version."""
     numbers = version.split(".")
-    return tuple(map(int, numbers)) if all(part.isdigit() for part in numbers) else ()
+    return tuple(map(int, numbers)) if all(part.isdigit() and len(part) < 10 for part in numbers) else ()
 
 
 def _receive(connection: socket.socket, data: bytes | None = None) -> tuple[int, int, memoryview]:
