@@ -12,13 +12,12 @@ import gc
 import threading
 from typing import TYPE_CHECKING
 
-from hsm.access import key_policy, policy
+from hsm.access import key_policy
 from hsm.access.credentials import LONGEST_PIN, SHORTEST_PIN, Credentials, may_be
-from hsm.access.values import HALVES, HOLDS, Values
+from hsm.access.values import Values
 from hsm.errors import TokenError
 from hsm.objects import attributes as table
 from hsm.objects.index import ObjectIndex
-from hsm.objects.key import Key
 from hsm.objects.templates import Template
 from hsm.objects.token_object import TokenObject
 from hsm.store.transaction import Transaction
@@ -26,24 +25,9 @@ from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
     from hsm.application import Application, Login, Session
-    from hsm.mechanisms.entry import Mechanism
     from hsm.pool import Pool
     from hsm.store.heads import PartitionHead
 
-USAGE = {
-    "sign": ck.CKA_SIGN, "verify": ck.CKA_VERIFY, "encrypt": ck.CKA_ENCRYPT, "decrypt": ck.CKA_DECRYPT,
-    "wrap": ck.CKA_WRAP, "unwrap": ck.CKA_UNWRAP, "derive": ck.CKA_DERIVE,
-}
-CLASSES = {
-    "sign": (ck.CKO_PRIVATE_KEY, ck.CKO_SECRET_KEY), "verify": (ck.CKO_PUBLIC_KEY, ck.CKO_SECRET_KEY),
-    "encrypt": (ck.CKO_PUBLIC_KEY, ck.CKO_SECRET_KEY), "decrypt": (ck.CKO_PRIVATE_KEY, ck.CKO_SECRET_KEY),
-    "wrap": (ck.CKO_PUBLIC_KEY, ck.CKO_SECRET_KEY), "unwrap": (ck.CKO_PRIVATE_KEY, ck.CKO_SECRET_KEY),
-    "derive": (ck.CKO_PRIVATE_KEY, ck.CKO_SECRET_KEY),
-}
-# One call each, with no Init after which a context-specific login could come.
-IN_ONE_CALL = ("wrap", "unwrap", "derive")
-WRONG_TYPE = {"wrap": ck.CKR_WRAPPING_KEY_TYPE_INCONSISTENT, "unwrap": ck.CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT}
-GONE = {"wrap": ck.CKR_WRAPPING_KEY_HANDLE_INVALID, "unwrap": ck.CKR_UNWRAPPING_KEY_HANDLE_INVALID}
 
 
 class Partition:
@@ -250,8 +234,8 @@ class Partition:
                     for position, attributes in enumerate(rows):
                         if stored[position]:
                             ids[position] = tx.put_object(self.slot, 0, attributes, self.key)
-                            self._put_value(tx, attributes, self.values.bits_of(attributes))
-                    tx.audit(self._record(session, how, rows))
+                            self.put_value(tx, attributes, self.values.bits_of(attributes))
+                    tx.audit(self.record(session, how, rows))
             for position, attributes in enumerate(rows):
                 item = TokenObject(self, attributes, None if stored[position] else session, ids[position])
                 if stored[position]:
@@ -263,23 +247,24 @@ class Partition:
                 made.append(item)
         return [session.application.handle_of(item) for item in made]
 
-    def _put_value(self, tx: Transaction, attributes: dict[int, bytes], bits: int) -> None:
+    def put_value(self, tx: Transaction, attributes: dict[int, bytes], bits: int) -> None:
+        """What has happened to this key's value, for when it outlives this engine."""
         fingerprint = self.values.fingerprint(attributes)
         if fingerprint is not None and self.key is not None:
             tx.put_value(self.slot, fingerprint, bits, self.key)
 
     def change(self, session: Session, item: TokenObject, changes: dict[int, bytes]) -> None:
         with self.lock:
-            self._is_there(item)
+            self.is_there(item)
             self.values.may_change(item, changes)
             before = dict(item.attributes)
             after = {**before, **changes}
             if item.is_token:
                 with self.pool.store.transaction() as tx:
                     tx.put_object(self.slot, item.object_id, after, self.key)
-                    self._put_value(tx, after, self.values.bits_of(after))
+                    self.put_value(tx, after, self.values.bits_of(after))
                     names = " ".join(map(table.name_of, changes))
-                    tx.audit({**self._record(session, "change", [before]), "attributes": names})
+                    tx.audit({**self.record(session, "change", [before]), "attributes": names})
             item.attributes.update(changes)
             self.pool.epoch.bump()
             self.index.changed(item, before)
@@ -287,18 +272,18 @@ class Partition:
 
     def destroy(self, session: Session, item: TokenObject) -> None:
         with self.lock:
-            self._is_there(item)
+            self.is_there(item)
             if item.is_token:
                 with self.pool.store.transaction() as tx:
                     tx.delete_object(self.slot, item.object_id)
-                    tx.audit(self._record(session, "destroy", [item.attributes]))
+                    tx.audit(self.record(session, "destroy", [item.attributes]))
                 del self.objects[item.object_id]
             self._drop(item)
             if item.is_token:  # a session object is known to one process only, whose library saw this call
                 self.pool.epoch.bump()
 
     @staticmethod
-    def _is_there(item: TokenObject, rv: int = ck.CKR_OBJECT_HANDLE_INVALID) -> None:
+    def is_there(item: TokenObject, rv: int = ck.CKR_OBJECT_HANDLE_INVALID) -> None:
         if not item.alive:
             raise TokenError(rv, "the object is gone: somebody destroyed it")
 
@@ -325,7 +310,7 @@ class Partition:
             found = self.index.find(template)
             return [item for item in found if session.sees(item) or (trusting and session.may_trust(item))]
 
-    def _record(self, session: Session, what: str, objects: list[dict[int, bytes]]) -> dict[str, str]:
+    def record(self, session: Session, what: str, objects: list[dict[int, bytes]]) -> dict[str, str]:
         """Who did what to which objects: the audit log names them by CKA_UNIQUE_ID and never by a value of theirs."""
         login = session.login
         named = b" ".join(attributes.get(ck.CKA_UNIQUE_ID, b"") for attributes in objects).decode()
@@ -333,101 +318,3 @@ class Partition:
 
     def _act(self, app: Application, what: str, officer: str) -> dict[str, str]:
         return {"act": what, "officer": officer, "slot": str(self.slot), "pid": str(app.pid), "uid": str(app.uid)}
-
-    # -- use of keys
-
-    def check_use(self, session: Session, key: TokenObject, use: str, entry: Mechanism) -> None:
-        """At Init: right kind of key, right flag, right role (sections 5.8 to 5.18)."""
-        wrong = WRONG_TYPE.get(use, ck.CKR_KEY_TYPE_INCONSISTENT)
-        if key.key_class not in CLASSES[use] or key.key_type not in entry.key_types:
-            raise TokenError(wrong, "the mechanism does not work with a key of this class and type")
-        if not key.flag(USAGE[use]):
-            raise TokenError(ck.CKR_KEY_FUNCTION_NOT_PERMITTED, f"the key's CKA_{use.upper()} is FALSE", use)
-        allowed = key.get(ck.CKA_ALLOWED_MECHANISMS)
-        number = entry.number.to_bytes(8, "little")
-        if allowed and number not in [allowed[i : i + 8] for i in range(0, len(allowed), 8)]:
-            raise TokenError(ck.CKR_MECHANISM_INVALID, "not among the key's CKA_ALLOWED_MECHANISMS")
-        if use in IN_ONE_CALL and key.flag(ck.CKA_ALWAYS_AUTHENTICATE):
-            words = "the key asks for a context-specific login at each use, which this function has no room for"
-            raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, words, "CKA_ALWAYS_AUTHENTICATE")
-        self.check_right(session, key, use)
-
-    def check_right(self, session: Session, key: TokenObject, use: str) -> None:
-        """Asked again at every use: a flag lost or a role removed stops a running operation."""
-        if not key.flag(USAGE[use]):
-            raise TokenError(ck.CKR_KEY_FUNCTION_NOT_PERMITTED, f"the key's CKA_{use.upper()} is FALSE", use)
-        policy.check_use(session, key, use)
-
-    def may_open(self, key: TokenObject, unwrapped: dict[int, bytes]) -> None:
-        """A key that has wrapped sensitive keys unwraps in the clear only what is in the clear here already: anything
-        else may be a sensitive key under another class, type or length."""
-        sensitive = unwrapped.get(ck.CKA_SENSITIVE) == table.TRUE
-        if not sensitive and self.values.has_done(key, HOLDS) and not self.values.is_open(unwrapped):
-            words = "the unwrapping key has wrapped sensitive keys: what it unwraps must be CKA_SENSITIVE"
-            raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, words, "CKA_SENSITIVE")
-        if self.values.is_filled(unwrapped):
-            unwrapped[table.KNOWN_OUTSIDE] = table.TRUE
-        if self.values.has_done(key, HALVES) and self.values.is_new(unwrapped):
-            # It may be the first half of what RSA_AES_KEY_WRAP gave, whose key has wrapped the second and so decrypts
-            # nothing. A key that was wrapped by itself has a record, and keeps its uses.
-            unwrapped.update({table.HELD: table.TRUE, ck.CKA_DECRYPT: table.FALSE})
-
-    def check_nonce(self, key: TokenObject, nonce: bytes) -> None:
-        """Whether ``key`` may encrypt under this nonce: under one of its own once only, where its value is a secret."""
-        nonces = self.values.nonces(key) if key_policy.is_secret(key) else None
-        if nonces is not None and nonce in nonces:
-            words = "this key has encrypted under this IV already: a second message would give both away"
-            raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, words, "pIv")
-
-    def spend_nonce(self, key: TokenObject, nonce: bytes) -> None:
-        """As the ciphertext goes out; of two operations that were begun under one nonce, the second is refused."""
-        with self.lock:
-            self.check_nonce(key, nonce)
-            nonces = self.values.nonces(key) if key_policy.is_secret(key) else None
-            if nonces is not None:
-                nonces.add(nonce)
-
-    def used(
-        self, session: Session, key: TokenObject, use: str, target: Key | None = None, done: int = 0
-    ) -> None:
-        """First output of a use: what it excludes for ever, and has ``done``, is committed before the answer."""
-        flag = key_policy.lost_by(key, use, target)
-        carried_out = use == "wrap" and target is not None and not self.values.is_stored(target)
-        known = flag is None or (self.values.has_lost(key, flag) and self.values.has_done(key, done))
-        if known and not carried_out:
-            return
-        with self.lock:
-            self._is_there(key, GONE.get(use, ck.CKR_OPERATION_NOT_INITIALIZED))
-            self.check_right(session, key, use)  # another thread's first use may have taken this one away meanwhile
-            losers, bits = self.values.losing(key, flag, done) if flag is not None else ([], 0)
-            change = {} if flag is None else {flag: table.FALSE}
-            keep = any(item.is_token for item in losers) or self.values.is_stored(key)
-            if keep or carried_out:
-                out = target if carried_out else None
-                self._write_use(session, use, key, losers, change, bits if keep else None, out)
-            for item in losers:
-                item.attributes.update(change)
-            self.pool.epoch.bump()
-            if flag is not None:
-                self.values.lost(key, bits, keep)
-            if carried_out and target is not None:
-                self.values.lost(target, self.values.bits_of(target.attributes), True)
-
-    def _write_use(
-        self, session: Session, use: str, key: TokenObject, losers: list[TokenObject], change: dict[int, bytes],
-        bits: int | None, carried_out: Key | None,
-    ) -> None:
-        """The commit of a first use. Where there is none, there is no use: the next engine would not know of it."""
-        if self.pool.store.write_protected:
-            words = "the key's first use takes other uses away, which can't be written down on a read-only disk"
-            raise TokenError(ck.CKR_DEVICE_ERROR, words)
-        with self.pool.store.transaction() as tx:
-            for item in losers:
-                if item.is_token:
-                    tx.put_object(self.slot, item.object_id, {**item.attributes, **change}, self.key)
-            if change and bits is not None:
-                self._put_value(tx, key.attributes, bits)
-            if carried_out is not None:
-                self._put_value(tx, carried_out.attributes, self.values.bits_of(carried_out.attributes))
-            objects = [key.attributes, *(item.attributes for item in losers if item is not key)]
-            tx.audit(self._record(session, f"first-{use}", objects))

@@ -17,6 +17,7 @@ import pytest
 from abi import ffi, good, initialised, name
 from engine_room import CHEAP, NO, SO, USER, DiskPool, Room, cheap_pins, crashes_at, refused, serve
 
+from hsm.access import key_use
 from hsm.cryptoki import general
 from hsm.errors import TokenError
 from hsm.throwaway import ThrowAway
@@ -111,7 +112,7 @@ def _change(room: Room) -> None:
 
 def _first_use(room: Room) -> None:
     item = next(o for o in room.partition.objects.values() if o.attributes[ck.CKA_LABEL] == b"kept")
-    room.partition.used(room.session, item, "decrypt")
+    key_use.used(room.session, item, "decrypt")
 
 
 def _init_pin(room: Room) -> None:
@@ -427,7 +428,7 @@ def test_a_session_key_is_used_where_nothing_can_be_written(made: Path, monkeypa
         handle = room.aes(b"session", token=NO)
         monkeypatch.setattr(type(room.pool.store), "write_protected", True)
         item = room.session.object(handle)
-        room.partition.used(room.session, item, "decrypt")
+        key_use.used(room.session, item, "decrypt")
         assert item.attributes[ck.CKA_WRAP] == NO
         with refused(ck.CKR_DEVICE_ERROR):
             _first_use(room)

@@ -50,7 +50,7 @@ def filled(home: Path) -> None:
                     for point in (ck.CKA_PUBLIC_KEY_INFO, ck.CKA_EC_POINT):
                         made[point] = made[point][:-8] + (n // 3).to_bytes(8, "big")
                 tx.put_object(0, 0, made, partition.key)
-                partition._put_value(tx, made, partition.values.bits_of(made))
+                partition.put_value(tx, made, partition.values.bits_of(made))
 
 
 def resident(pid: int) -> float:

@@ -17,6 +17,7 @@ from engine_room import CHEAP, NO, SO, USER, DiskPool, Room, cheap_pins, crashes
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hsm.access import key_use
 from hsm.access.credentials import TRIES
 from hsm.errors import TokenError
 from hsm.store import counters, folder, schema
@@ -46,7 +47,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         room.data(b"public data", value=b"for everybody")
         room.data(b"private data", value=b"for few", private=b"\1")
         item = room.session.object(room.find(b"secret key")[0])
-        room.partition.used(room.session, item, "decrypt")
+        key_use.used(room.session, item, "decrypt")
     return home
 
 
@@ -200,7 +201,7 @@ def test_an_old_row_put_back_is_noticed(home: Path) -> None:
         room.destroy(room.find(b"public data")[0])
         room.relabel(room.find(b"private data")[0], b"renamed")
         item = room.session.object(room.find(b"in clear")[0])
-        room.partition.used(room.session, item, "wrap", room.session.object(room.find(b"secret key")[0]))
+        key_use.used(room.session, item, "wrap", room.session.object(room.find(b"secret key")[0]))
         room.partition.set_pin(room.app, room.session.login, USER, b"another pin")
     for table in schema.OF_A_PARTITION:
         for row in before[table]:

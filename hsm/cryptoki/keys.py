@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hsm.access import key_policy
+from hsm.access import key_policy, key_use
 from hsm.access.values import CHOSEN, HOLDS
 from hsm.application import Application
 from hsm.cryptoki.operation import Sized
@@ -59,7 +59,7 @@ def C_WrapKey(app: Application, handle: int, mech: Any, wrapping: int, target: i
     entry, parameter = _mechanism(mech, "wrap")
     key = session.key(wrapping, ck.CKR_WRAPPING_KEY_HANDLE_INVALID)
     wrapped_key = session.key(target)
-    session.partition.check_use(session, key, "wrap", entry)
+    key_use.check(session, key, "wrap", entry)
     key_policy.may_wrap(key, wrapped_key, entry, known=session.partition.values.is_known(key))
     blob = bytes(entry.wrap(key, parameter, wrapped_key))
     if capacity is None:
@@ -67,9 +67,9 @@ def C_WrapKey(app: Application, handle: int, mech: Any, wrapping: int, target: i
     if capacity < len(blob):
         return ck.CKR_BUFFER_TOO_SMALL, len(blob), None
     done = key_policy.done_by(key, wrapped_key, entry)
-    session.partition.used(session, key, "wrap", wrapped_key, done)
+    key_use.used(session, key, "wrap", wrapped_key, done)
     if entry.nonce is not None:
-        session.partition.spend_nonce(key, entry.nonce(parameter))
+        key_use.spend_nonce(key, entry.nonce(parameter))
     return ck.CKR_OK, len(blob), blob
 
 
@@ -89,14 +89,14 @@ def C_UnwrapKey(
     session = app.session(handle)
     entry, parameter = _mechanism(mech, "unwrap")
     key = session.key(unwrapping, ck.CKR_UNWRAPPING_KEY_HANDLE_INVALID)
-    session.partition.check_use(session, key, "unwrap", entry)
+    key_use.check(session, key, "unwrap", entry)
     attributes = templates.for_unwrap(templates.parse(template), session.is_so, key)
     session.partition.may_add(session, attributes)
     key_policy.may_unwrap(attributes, entry, holds=session.partition.values.has_done(key, HOLDS))
     made = entry.unwrap(key, parameter, wrapped or b"", attributes)
     complete = _complete(attributes, made, "unwrap", key, entry)
-    session.partition.may_open(key, complete)
-    session.partition.used(session, key, "unwrap", Key(complete))
+    key_use.may_open(key, complete)
+    key_use.used(session, key, "unwrap", Key(complete))
     return ck.CKR_OK, session.partition.add(session, complete, "unwrap")
 
 
@@ -104,7 +104,7 @@ def C_DeriveKey(app: Application, handle: int, mech: Any, base: int, template: T
     session = app.session(handle)
     entry, parameter = _mechanism(mech, "derive")
     key = session.key(base)
-    session.partition.check_use(session, key, "derive", entry)
+    key_use.check(session, key, "derive", entry)
     attributes = templates.for_derive(templates.parse(template), session.is_so, key)
     session.partition.may_add(session, attributes)
     complete = _complete(attributes, entry.derive(key, parameter, attributes), "derive", key, entry)

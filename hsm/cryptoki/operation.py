@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from hsm.access import key_use
 from hsm.application import Application, Login, Session
 from hsm.errors import TokenError
 from hsm.mechanisms import registry
@@ -64,12 +65,12 @@ def start(app: Application, handle: int, kind: str, mech: Any, key_handle: int |
             state = getattr(entry, kind)(entry.parameter(mech.parameter))
         else:
             key = session.key(key_handle)
-            session.partition.check_use(session, key, kind, entry)
+            key_use.check(session, key, kind, entry)
             parameter = entry.parameter(mech.parameter)
             state = getattr(entry, kind)(key, parameter)
             if entry.nonce is not None and kind == "encrypt":
                 nonce = entry.nonce(parameter)
-                session.partition.check_nonce(key, nonce)
+                key_use.check_nonce(key, nonce)
         session.active[kind] = Operation(state, key, login, nonce)
         return (ck.CKR_OK,)
 
@@ -86,7 +87,7 @@ def going_on(session: Session, kind: str) -> Iterator[Operation]:
                 words = "the key of the operation is gone, or the login it was started under has ended"
                 raise TokenError(ck.CKR_OPERATION_NOT_INITIALIZED, words)
             if active.key is not None:
-                session.partition.check_right(session, active.key, kind)
+                key_use.check_right(session, active.key, kind)
             if active.unauthenticated:
                 raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "the key asks for a context-specific login first")
             yield active
@@ -148,17 +149,17 @@ def finish(
             return short
         if active.key is not None:
             # The first output of a key fixes its uses, committed before the answer.
-            session.partition.used(session, active.key, kind)
+            key_use.used(session, active.key, kind)
             if active.nonce is not None:
-                _spend(session, active.key, active.nonce)
+                _spend(active.key, active.nonce)
         session.active.pop(kind, None)
         return ck.CKR_OK, len(active.result), active.result
 
 
-def _spend(session: Session, key: TokenObject, nonce: bytes) -> None:
+def _spend(key: TokenObject, nonce: bytes) -> None:
     """C_Encrypt and C_EncryptFinal have no code for a parameter."""
     try:
-        session.partition.spend_nonce(key, nonce)
+        key_use.spend_nonce(key, nonce)
     except TokenError as refusal:
         raise TokenError(ck.CKR_FUNCTION_FAILED, refusal.reason, refusal.subject) from None
 
@@ -179,7 +180,7 @@ def update(app: Application, handle: int, kind: str, data: bytes | None, capacit
             return short
         part = bytes(active.state.update(given))
         if part and active.key is not None:
-            session.partition.used(session, active.key, kind)
+            key_use.used(session, active.key, kind)
         return ck.CKR_OK, len(part), part
 
 

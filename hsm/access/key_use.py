@@ -1,0 +1,141 @@
+"""The use of a key: asked at Init, again at every step, and written down at its first output.
+
+What a first use takes from a key's value for ever (hsm/access/key_policy.py) is committed before the answer.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hsm.access import key_policy, policy
+from hsm.access.values import HALVES, HOLDS
+from hsm.errors import TokenError
+from hsm.objects import attributes as table
+from hsm.objects.key import Key
+from hsm.objects.token_object import TokenObject
+from pkcs11_shim import constants as ck
+
+if TYPE_CHECKING:
+    from hsm.application import Session
+    from hsm.mechanisms.entry import Mechanism
+
+USAGE = {
+    "sign": ck.CKA_SIGN, "verify": ck.CKA_VERIFY, "encrypt": ck.CKA_ENCRYPT, "decrypt": ck.CKA_DECRYPT,
+    "wrap": ck.CKA_WRAP, "unwrap": ck.CKA_UNWRAP, "derive": ck.CKA_DERIVE,
+}
+CLASSES = {
+    "sign": (ck.CKO_PRIVATE_KEY, ck.CKO_SECRET_KEY), "verify": (ck.CKO_PUBLIC_KEY, ck.CKO_SECRET_KEY),
+    "encrypt": (ck.CKO_PUBLIC_KEY, ck.CKO_SECRET_KEY), "decrypt": (ck.CKO_PRIVATE_KEY, ck.CKO_SECRET_KEY),
+    "wrap": (ck.CKO_PUBLIC_KEY, ck.CKO_SECRET_KEY), "unwrap": (ck.CKO_PRIVATE_KEY, ck.CKO_SECRET_KEY),
+    "derive": (ck.CKO_PRIVATE_KEY, ck.CKO_SECRET_KEY),
+}
+# One call each, with no Init after which a context-specific login could come.
+IN_ONE_CALL = ("wrap", "unwrap", "derive")
+WRONG_TYPE = {"wrap": ck.CKR_WRAPPING_KEY_TYPE_INCONSISTENT, "unwrap": ck.CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT}
+GONE = {"wrap": ck.CKR_WRAPPING_KEY_HANDLE_INVALID, "unwrap": ck.CKR_UNWRAPPING_KEY_HANDLE_INVALID}
+
+
+def check(session: Session, key: TokenObject, use: str, entry: Mechanism) -> None:
+    """At Init: right kind of key, right flag, right role (sections 5.8 to 5.18)."""
+    wrong = WRONG_TYPE.get(use, ck.CKR_KEY_TYPE_INCONSISTENT)
+    if key.key_class not in CLASSES[use] or key.key_type not in entry.key_types:
+        raise TokenError(wrong, "the mechanism does not work with a key of this class and type")
+    if not key.flag(USAGE[use]):
+        raise TokenError(ck.CKR_KEY_FUNCTION_NOT_PERMITTED, f"the key's CKA_{use.upper()} is FALSE", use)
+    allowed = key.get(ck.CKA_ALLOWED_MECHANISMS)
+    number = entry.number.to_bytes(8, "little")
+    if allowed and number not in [allowed[i : i + 8] for i in range(0, len(allowed), 8)]:
+        raise TokenError(ck.CKR_MECHANISM_INVALID, "not among the key's CKA_ALLOWED_MECHANISMS")
+    if use in IN_ONE_CALL and key.flag(ck.CKA_ALWAYS_AUTHENTICATE):
+        words = "the key asks for a context-specific login at each use, which this function has no room for"
+        raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, words, "CKA_ALWAYS_AUTHENTICATE")
+    check_right(session, key, use)
+
+
+def check_right(session: Session, key: TokenObject, use: str) -> None:
+    """Asked again at every use: a flag lost or a role removed stops a running operation."""
+    if not key.flag(USAGE[use]):
+        raise TokenError(ck.CKR_KEY_FUNCTION_NOT_PERMITTED, f"the key's CKA_{use.upper()} is FALSE", use)
+    policy.check_use(session, key, use)
+
+
+def may_open(key: TokenObject, unwrapped: dict[int, bytes]) -> None:
+    """A key that has wrapped sensitive keys unwraps in the clear only what is in the clear here already: anything
+    else may be a sensitive key under another class, type or length."""
+    values = key.partition.values
+    sensitive = unwrapped.get(ck.CKA_SENSITIVE) == table.TRUE
+    if not sensitive and values.has_done(key, HOLDS) and not values.is_open(unwrapped):
+        words = "the unwrapping key has wrapped sensitive keys: what it unwraps must be CKA_SENSITIVE"
+        raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, words, "CKA_SENSITIVE")
+    if values.is_filled(unwrapped):
+        unwrapped[table.KNOWN_OUTSIDE] = table.TRUE
+    if values.has_done(key, HALVES) and values.is_new(unwrapped):
+        # It may be the first half of what RSA_AES_KEY_WRAP gave, whose key has wrapped the second and so decrypts
+        # nothing. A key that was wrapped by itself has a record, and keeps its uses.
+        unwrapped.update({table.HELD: table.TRUE, ck.CKA_DECRYPT: table.FALSE})
+
+
+def check_nonce(key: TokenObject, nonce: bytes) -> None:
+    """Whether ``key`` may encrypt under this nonce: under one of its own once only, where its value is a secret."""
+    nonces = key.partition.values.nonces(key) if key_policy.is_secret(key) else None
+    if nonces is not None and nonce in nonces:
+        words = "this key has encrypted under this IV already: a second message would give both away"
+        raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, words, "pIv")
+
+
+def spend_nonce(key: TokenObject, nonce: bytes) -> None:
+    """As the ciphertext goes out; of two operations that were begun under one nonce, the second is refused."""
+    with key.partition.lock:
+        check_nonce(key, nonce)
+        nonces = key.partition.values.nonces(key) if key_policy.is_secret(key) else None
+        if nonces is not None:
+            nonces.add(nonce)
+
+
+def used(
+    session: Session, key: TokenObject, use: str, target: Key | None = None, done: int = 0
+) -> None:
+    """First output of a use: what it excludes for ever, and has ``done``, is committed before the answer."""
+    partition, values = key.partition, key.partition.values
+    flag = key_policy.lost_by(key, use, target)
+    carried_out = use == "wrap" and target is not None and not values.is_stored(target)
+    known = flag is None or (values.has_lost(key, flag) and values.has_done(key, done))
+    if known and not carried_out:
+        return
+    with partition.lock:
+        partition.is_there(key, GONE.get(use, ck.CKR_OPERATION_NOT_INITIALIZED))
+        check_right(session, key, use)  # another thread's first use may have taken this one away meanwhile
+        losers, bits = values.losing(key, flag, done) if flag is not None else ([], 0)
+        change = {} if flag is None else {flag: table.FALSE}
+        keep = any(item.is_token for item in losers) or values.is_stored(key)
+        if keep or carried_out:
+            out = target if carried_out else None
+            _write(session, use, key, losers, change, bits if keep else None, out)
+        for item in losers:
+            item.attributes.update(change)
+        partition.pool.epoch.bump()
+        if flag is not None:
+            values.lost(key, bits, keep)
+        if carried_out and target is not None:
+            values.lost(target, values.bits_of(target.attributes), True)
+
+
+def _write(
+    session: Session, use: str, key: TokenObject, losers: list[TokenObject], change: dict[int, bytes],
+    bits: int | None, carried_out: Key | None,
+) -> None:
+    """The commit of a first use. Where there is none, there is no use: the next engine would not know of it."""
+    partition, values = key.partition, key.partition.values
+    if partition.pool.store.write_protected:
+        words = "the key's first use takes other uses away, which can't be written down on a read-only disk"
+        raise TokenError(ck.CKR_DEVICE_ERROR, words)
+    with partition.pool.store.transaction() as tx:
+        for item in losers:
+            if item.is_token:
+                tx.put_object(partition.slot, item.object_id, {**item.attributes, **change}, partition.key)
+        if change and bits is not None:
+            partition.put_value(tx, key.attributes, bits)
+        if carried_out is not None:
+            partition.put_value(tx, carried_out.attributes, values.bits_of(carried_out.attributes))
+        objects = [key.attributes, *(item.attributes for item in losers if item is not key)]
+        tx.audit(partition.record(session, f"first-{use}", objects))
