@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import subprocess
+import threading
+import tracemalloc
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hsm.server import codec
+from hsm.server import codec, listener
 from pkcs11_shim import build, directions, generate
 from pkcs11_shim import constants as ck
 
@@ -70,3 +74,32 @@ def test_nesting_deeper_than_the_cap_is_refused() -> None:
         frame = _u64(1) + _u64(ck.CKA_WRAP_TEMPLATE) + b"\x02" + (frame or _u64(0))
     with pytest.raises(codec.Malformed):
         codec.DECODE[codec.NAMES.index("C_FindObjectsInit")](memoryview(_u64(1) + frame))
+
+
+def test_a_length_that_is_only_claimed_takes_no_memory() -> None:
+    """Twenty links that each sent a header of eight bytes held 1.3 GB of the engine."""
+    ours, theirs = socket.socketpair()
+    ours.sendall(struct.pack("<IHH", listener.LARGEST_FRAME, 0, 0) + bytes(1000))
+    ours.shutdown(socket.SHUT_WR)
+    tracemalloc.start()
+    try:
+        with pytest.raises(EOFError):
+            listener._receive(theirs)
+        assert tracemalloc.get_traced_memory()[1] < 1 << 20
+    finally:
+        tracemalloc.stop()
+        ours.close()
+        theirs.close()
+
+
+@pytest.mark.parametrize("size", [65_500, 65_536, 1_000_003])
+def test_a_long_frame_arrives_whole(size: int) -> None:
+    ours, theirs = socket.socketpair()
+    body = bytes(range(256)) * (size // 256) + bytes(size % 256)
+    sending = threading.Thread(target=ours.sendall, args=(struct.pack("<IHH", size + 4, 7, 9) + body,))
+    sending.start()
+    function, ahead, payload = listener._receive(theirs)
+    sending.join()
+    assert (function, ahead, bytes(payload)) == (7, 9, body)
+    ours.close()
+    theirs.close()

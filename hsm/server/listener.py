@@ -27,6 +27,7 @@ MAGIC = b"ADYTON\x00\x01"
 MAJOR, MINOR = 1, 0
 LARGEST_FRAME = 64 << 20
 HELLO, LINK, ADMIN = 0xFFFF, 0xFFFE, 0xFFFD
+FIRST_ROOM = 64 << 10
 MOST_LINKS = 64
 _SO_PEERGROUPS = 59  # unix(7)
 MOST_GROUPS = 256  # that Python lets getsockopt answer; of who is in more, only the first group counts
@@ -313,17 +314,23 @@ def _receive(connection: socket.socket, data: bytes | None = None) -> tuple[int,
     if missing < 0:
         raise codec.Malformed("bytes behind the frame")
     if missing:
-        whole = bytearray(length + 4)
-        whole[: len(data)] = data
-        view = memoryview(whole)
-        have = len(data)
-        while have < len(whole):
-            got = connection.recv_into(view[have:])
-            if not got:
-                raise EOFError
-            have += got
-        return function, ahead, view[8:]
+        return function, ahead, _whole(connection, data, length + 4)[8:]
     return function, ahead, memoryview(data)[8:]
+
+
+def _whole(connection: socket.socket, data: bytes, size: int) -> memoryview:
+    """A long frame. Its room grows with what has come of it: a length that is only claimed costs nothing."""
+    whole = bytearray(data)
+    have = len(data)
+    while have < size:
+        if have == len(whole):
+            whole.extend(bytes(min(size - have, max(have, FIRST_ROOM))))
+        with memoryview(whole) as view, view[have:] as rest:
+            got = connection.recv_into(rest)
+        if not got:
+            raise EOFError
+        have += got
+    return memoryview(whole)
 
 
 def _send(connection: socket.socket, body: bytes) -> None:
