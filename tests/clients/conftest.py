@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from machine import Machine
+from recipe import follow
 from system_pool import REACHABLE, SystemPool
 
 
@@ -15,3 +16,13 @@ def system(tmp_path: Path) -> Iterator[SystemPool]:
         made = SystemPool(machine, tmp_path)
         made.install()
         yield made
+
+
+RECIPES = Path(__file__).parent / "recipes"
+
+
+@pytest.fixture
+def follow_recipe(newcomer: dict[str, str], tmp_path: Path) -> Callable[[str], list[str]]:
+    """Follows a page of recipes/ as somebody who has the token that its README makes; returns what each block said."""
+    follow(RECIPES / "README.md", newcomer, tmp_path)
+    return lambda name: follow(RECIPES / f"{name}.md", newcomer, tmp_path, timeout=110)

@@ -1,0 +1,20 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def newcomer(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The environment of somebody with an empty home, and the command adyton in the path."""
+    environment = {
+        "HOME": str(tmp_path), "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", "LANG": "C.UTF-8",
+        "ADYTON_HOME": str(tmp_path / "pool"),
+    }
+    yield environment
+    subprocess.run(["adyton", "stop"], env=environment, check=True, capture_output=True)
