@@ -411,7 +411,9 @@ SLEEPER = 'echo $ADYTON_HOME $$; exec sleep 100'
 
 def _started(temporary: Path) -> tuple[subprocess.Popen[str], int, int]:
     """`adyton run` with a command that waits: its process, descriptors of command and engine."""
+    inherited = signal.signal(signal.SIGHUP, signal.SIG_DFL)  # under nohup it is ignored, by whatever we start too
     process = subprocess.Popen([*ADYTON, "run", "--", "sh", "-c", SLEEPER], stdout=subprocess.PIPE, text=True)
+    signal.signal(signal.SIGHUP, inherited)
     assert process.stdout is not None
     folder, command = process.stdout.readline().split()
     engine = int(Path(folder, "engine.log").read_text().split()[2])
