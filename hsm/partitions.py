@@ -67,6 +67,11 @@ class Partition:
         return self._head.initialised
 
     @property
+    def legacy(self) -> bool:
+        """Whether mechanisms and key types are offered that are no longer safe."""
+        return self._head.legacy
+
+    @property
     def damaged(self) -> list[str]:
         """What is not as it was left, in sentences."""
         return self.pool.store.damage.get(self.slot, [])
@@ -127,6 +132,15 @@ class Partition:
                 raise TokenError(ck.CKR_SESSION_EXISTS, words)
             self.pool.store.delete_partition(self.slot, record)
             self._deleted = True
+
+    def switch_legacy(self, on: bool, record: dict[str, str]) -> None:
+        """What runs is asked again at its next step, and no library keeps an answer given before."""
+        with self.lock:
+            self.may_write()
+            with self.pool.store.transaction() as tx:
+                tx.switch_legacy(self.slot, on)
+                tx.audit({**record, "legacy": "on" if on else "off"})
+            self.pool.epoch.bump()
 
     # -- officers
 
@@ -213,6 +227,9 @@ class Partition:
             raise TokenError(ck.CKR_SESSION_READ_ONLY, "token objects are made in read/write sessions only")
         if attributes.get(ck.CKA_PRIVATE) == table.TRUE and not session.is_user:
             raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "private objects need the user logged in")
+        if not self.legacy and table.is_legacy(attributes):
+            words = "a legacy key type, and the partition's switch for these is off: adyton partition set SLOT --legacy"
+            raise TokenError(ck.CKR_ATTRIBUTE_VALUE_INVALID, f"{words} on", "CKA_KEY_TYPE")
         key_policy.may_be_kept(attributes)
 
     def add(self, session: Session, attributes: dict[int, bytes], how: str) -> int:

@@ -49,23 +49,29 @@ class Pool:
             raise TokenError(ck.CKR_SLOT_ID_INVALID, f"slot {slot} has no partition")
         return found
 
-    def create_partition(self, app: Application) -> Partition:
+    def create_partition(self, app: Application, legacy: bool = False) -> Partition:
         with self.lock:
-            slot = self.store.create_partition(_act(app, "partition-create")).slot
+            with self.store.transaction() as tx:
+                slot = tx.create_partition(_act(app, "partition-create"))
+                tx.switch_legacy(slot, legacy)
             self.by_slot[slot] = Partition(self, slot)
             return self.by_slot[slot]
 
-    def create_token(self, app: Application, label: bytes, so_pin: bytes, pin: bytes) -> Partition:
+    def create_token(self, app: Application, label: bytes, so_pin: bytes, pin: bytes, legacy: bool) -> Partition:
         """A partition with its token initialised and its user's PIN: all in one commit. A new pool's blank slot 0 is
         taken for it, so that no spare one stays behind."""
         with self.lock:
             blank = self.by_slot.keys() == {0} and not self.by_slot[0].initialised
             with self.store.transaction() as tx:
                 slot = 0 if blank else tx.create_partition(_act(app, "partition-create"))
+                tx.switch_legacy(slot, legacy)
                 credentials.put_first(tx, slot, label, {"so": so_pin, "user": pin}, self.pin_cost)
                 tx.audit({**_act(app, "C_InitToken"), "slot": str(slot)})
             self.by_slot[slot] = Partition(self, slot)
             return self.by_slot[slot]
+
+    def switch_legacy(self, app: Application, slot: int, on: bool) -> None:
+        self.partition(slot).switch_legacy(on, {**_act(app, "partition-set"), "slot": str(slot)})
 
     def delete_partition(self, app: Application, slot: int) -> None:
         with self.lock:

@@ -27,11 +27,18 @@ COMMANDS = (
     Command("partition create", "make a partition: a slot with a token", "adyton partition create --label payments",
             (option("--label", help="the token's label, 32 bytes at most; two may share one"),
              option("--blank", action="store_true", help="leave it uninitialised, for C_InitToken"),
+             option("--legacy", action="store_true", help="offer DES3 and MD5 there, which are no longer safe"),
              _SO_PIN, _PIN, JSON),
             "partition:create"),
     Command("partition list", "all partitions of the pool", "adyton partition list --json", (JSON,),
             "partition:list_all"),
     Command("partition show", "one partition", "adyton partition show 0", (_SLOT, JSON), "partition:show_one"),
+    Command("partition set", "change a partition's settings", "adyton partition set 0 --legacy on",
+            (_SLOT,
+             option("--legacy", choices=("on", "off"), required=True,
+                    help="offer DES3 and MD5, which are no longer safe (default: off); keys that are there stay"),
+             _SO_PIN, JSON),
+            "partition:change"),
     Command("partition delete", "destroy a partition and all its keys", "adyton partition delete 2 --yes",
             (_SLOT, option("--yes", action="store_true", help="yes, for ever"), _SO_PIN, JSON), "partition:delete"),
     Command("serve", "run the engine in the foreground, or on a socket of systemd's",
@@ -56,7 +63,7 @@ COMMANDS = (
                     "ADYTON_PIN, ADYTON_SO_PIN and ADYTON_URI in its environment")),
             "run:run"),
 )
-_GROUPS = {"partition": "make, list, show and delete partitions", "config": "see the settings"}
+_GROUPS = {"partition": "make, list, show, set and delete partitions", "config": "see the settings"}
 
 
 def _parser() -> argparse.ArgumentParser:

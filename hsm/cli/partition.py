@@ -1,4 +1,4 @@
-"""``adyton partition``: make, list, show and delete the pool's partitions. PINs never come as arguments."""
+"""``adyton partition``: make, list, show, set and delete the pool's partitions. PINs never come as arguments."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ def _may_be(pin: str) -> bool:
 def create(given: Arguments) -> int:
     if given.blank == bool(given.label):
         raise Failure("a partition needs a --label, or --blank for one that a program initialises itself")
-    fields: dict[str, Any] = {}
+    fields: dict[str, Any] = {"legacy": given.legacy}
     if given.label:
         if not 0 < len(given.label.encode(errors="replace")) <= 32:
             raise Failure("a label has 32 bytes at most; nothing was changed")
         fields["so_pin"] = _pin(given.so_pin_file, "ADYTON_SO_PIN", "SO PIN", twice=True)
         fields["pin"] = _pin(given.pin_file, "ADYTON_PIN", "user PIN", twice=True)
-        if not all(map(_may_be, fields.values())):
+        if not all(_may_be(fields[name]) for name in ("so_pin", "pin")):
             raise Failure("a PIN is text of 4 to 255 bytes; nothing was changed")
         fields["label"] = given.label
     with connect(start=True) as client:
@@ -74,6 +74,15 @@ def show_one(given: Arguments) -> int:
     with connect(start=True) as client:
         row = _row(client.ask("partition-list")["partitions"], given.slot)
     return show(given, row, "\n".join(f"{name:12} {cell(value)}" for name, value in row.items()))
+
+
+def change(given: Arguments) -> int:
+    with connect(start=True) as client:
+        row = _row(client.ask("partition-list")["partitions"], given.slot)
+        pin = _pin(given.so_pin_file, "ADYTON_SO_PIN", "SO PIN", twice=False) if row["initialised"] else ""
+        row = client.ask("partition-set", slot=given.slot, legacy=given.legacy == "on", so_pin=pin)["partition"]
+    offered = "are offered" if row["legacy"] else "are not offered"
+    return show(given, row, f"partition {given.slot}: DES3 and MD5 {offered}")
 
 
 def delete(given: Arguments) -> int:

@@ -55,8 +55,7 @@ def C_GetTokenInfo(app: Application, slot: int) -> tuple[int, bytes]:
 
 
 def C_GetMechanismList(app: Application, slot: int, capacity: int | None) -> tuple[int, int, list[int] | None]:
-    app.pool.partition(slot)
-    numbers = sorted(registry.MECHANISMS)
+    numbers = registry.offered(app.pool.partition(slot).legacy)
     if capacity is None:
         return ck.CKR_OK, len(numbers), None
     if capacity < len(numbers):
@@ -65,10 +64,7 @@ def C_GetMechanismList(app: Application, slot: int, capacity: int | None) -> tup
 
 
 def C_GetMechanismInfo(app: Application, slot: int, number: int) -> tuple[int, bytes]:
-    app.pool.partition(slot)
-    entry = registry.MECHANISMS.get(number)
-    if entry is None:
-        raise TokenError(ck.CKR_MECHANISM_INVALID, f"mechanism {number:#x} is not offered")
+    entry = registry.entry_of(number, app.pool.partition(slot).legacy)
     return ck.CKR_OK, struct.pack("<3Q", entry.min_size, entry.max_size, entry.info_flags)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from hsm.access import key_policy, key_use
 from hsm.access.values import CHOSEN, HOLDS
-from hsm.application import Application
+from hsm.application import Application, Session
 from hsm.cryptoki.operation import Sized
 from hsm.errors import TokenError
 from hsm.mechanisms import formats, registry
@@ -18,16 +18,16 @@ from hsm.objects.token_object import TokenObject
 from pkcs11_shim import constants as ck
 
 
-def _mechanism(mech: Any, use: str) -> tuple[Any, Any]:
+def _mechanism(session: Session, mech: Any, use: str) -> tuple[Any, Any]:
     if mech is None:
         raise TokenError(ck.CKR_ARGUMENTS_BAD, "the mechanism is missing")
-    entry = registry.find(mech.number, use)
+    entry = registry.find(mech.number, use, session.partition.legacy)
     return entry, entry.parameter(mech.parameter)
 
 
 def C_GenerateKey(app: Application, handle: int, mech: Any, template: Template) -> tuple[int, int]:
     session = app.session(handle)
-    entry, parameter = _mechanism(mech, "generate")
+    entry, parameter = _mechanism(session, mech, "generate")
     attributes = templates.for_generate(templates.parse(template), ck.CKO_SECRET_KEY, entry, session.is_so)
     session.partition.may_add(session, attributes)
     made = entry.generate(parameter, attributes)
@@ -39,7 +39,7 @@ def C_GenerateKeyPair(
     app: Application, handle: int, mech: Any, public: Template, private: Template
 ) -> tuple[int, int, int]:
     session = app.session(handle)
-    entry, parameter = _mechanism(mech, "generate_pair")
+    entry, parameter = _mechanism(session, mech, "generate_pair")
     given = templates.parse(public), templates.parse(private)
     wanted_public = templates.for_generate(given[0], ck.CKO_PUBLIC_KEY, entry, session.is_so)
     wanted_private = templates.for_generate(given[1], ck.CKO_PRIVATE_KEY, entry, session.is_so)
@@ -56,7 +56,7 @@ def C_GenerateKeyPair(
 
 def C_WrapKey(app: Application, handle: int, mech: Any, wrapping: int, target: int, capacity: int | None) -> Sized:
     session = app.session(handle)
-    entry, parameter = _mechanism(mech, "wrap")
+    entry, parameter = _mechanism(session, mech, "wrap")
     key = session.key(wrapping, ck.CKR_WRAPPING_KEY_HANDLE_INVALID)
     wrapped_key = session.key(target)
     key_use.check(session, key, "wrap", entry)
@@ -87,7 +87,7 @@ def C_UnwrapKey(
     app: Application, handle: int, mech: Any, unwrapping: int, wrapped: bytes | None, template: Template
 ) -> tuple[int, int]:
     session = app.session(handle)
-    entry, parameter = _mechanism(mech, "unwrap")
+    entry, parameter = _mechanism(session, mech, "unwrap")
     key = session.key(unwrapping, ck.CKR_UNWRAPPING_KEY_HANDLE_INVALID)
     key_use.check(session, key, "unwrap", entry)
     attributes = templates.for_unwrap(templates.parse(template), session.is_so, key)
@@ -102,7 +102,7 @@ def C_UnwrapKey(
 
 def C_DeriveKey(app: Application, handle: int, mech: Any, base: int, template: Template) -> tuple[int, int]:
     session = app.session(handle)
-    entry, parameter = _mechanism(mech, "derive")
+    entry, parameter = _mechanism(session, mech, "derive")
     key = session.key(base)
     key_use.check(session, key, "derive", entry)
     attributes = templates.for_derive(templates.parse(template), session.is_so, key)

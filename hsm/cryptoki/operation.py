@@ -15,6 +15,7 @@ from hsm.access import key_use
 from hsm.application import Application, Login, Session
 from hsm.errors import TokenError
 from hsm.mechanisms import registry
+from hsm.mechanisms.entry import Mechanism
 from hsm.objects.token_object import TokenObject
 from pkcs11_shim import constants as ck
 
@@ -24,9 +25,12 @@ Sized = tuple[int, int, bytes | None]
 class Operation:
     """One active operation: the mechanism's state, the key it uses, and a result not yet fetched with its input."""
 
-    __slots__ = ("given", "in_parts", "key", "login", "nonce", "result", "state", "unauthenticated")
+    __slots__ = ("entry", "given", "in_parts", "key", "login", "nonce", "result", "state", "unauthenticated")
 
-    def __init__(self, state: Any, key: TokenObject | None, login: Login | None, nonce: bytes | None = None) -> None:
+    def __init__(
+        self, entry: Mechanism, state: Any, key: TokenObject | None, login: Login | None, nonce: bytes | None = None
+    ) -> None:
+        self.entry = entry
         self.state = state
         self.key = key
         self.login = login
@@ -37,7 +41,10 @@ class Operation:
         self.in_parts = False
 
     def is_over(self, session: Session) -> bool:
-        """Its key is gone, or is a private one and the login it was started under has ended."""
+        """Its key is gone, or is a private one and the login it was started under has ended; or its mechanism is a
+        legacy one, which the partition does not offer any more."""
+        if self.entry.legacy and not session.partition.legacy:
+            return True
         key = self.key
         return key is not None and (not key.alive or (key.private and session.login is not self.login))
 
@@ -58,7 +65,7 @@ def start(app: Application, handle: int, kind: str, mech: Any, key_handle: int |
         if active is not None:
             raise TokenError(ck.CKR_OPERATION_ACTIVE, f"a {kind} operation is active already")
         login = session.login
-        entry = registry.find(mech.number, kind)
+        entry = registry.find(mech.number, kind, session.partition.legacy)
         key: TokenObject | None = None
         nonce: bytes | None = None
         if key_handle is None:
@@ -71,7 +78,7 @@ def start(app: Application, handle: int, kind: str, mech: Any, key_handle: int |
             if entry.nonce is not None and kind == "encrypt":
                 nonce = entry.nonce(parameter)
                 key_use.check_nonce(key, nonce)
-        session.active[kind] = Operation(state, key, login, nonce)
+        session.active[kind] = Operation(entry, state, key, login, nonce)
         return (ck.CKR_OK,)
 
 
@@ -84,7 +91,7 @@ def going_on(session: Session, kind: str) -> Iterator[Operation]:
             raise TokenError(ck.CKR_OPERATION_NOT_INITIALIZED, f"no {kind} operation is active")
         try:
             if active.is_over(session):
-                words = "the key of the operation is gone, or the login it was started under has ended"
+                words = "the key of the operation, the login it was started under or its mechanism is gone"
                 raise TokenError(ck.CKR_OPERATION_NOT_INITIALIZED, words)
             if active.key is not None:
                 key_use.check_right(session, active.key, kind)

@@ -24,10 +24,26 @@ def _collect() -> dict[int, Mechanism]:
     return found
 
 
-def find(number: int, use: str) -> Mechanism:
-    """The entry of a mechanism that serves ``use``; CKR_MECHANISM_INVALID otherwise."""
+def offered(legacy: bool) -> list[int]:
+    """The numbers that a partition lists, by its switch for legacy mechanisms."""
+    return sorted(number for number, entry in MECHANISMS.items() if legacy or not entry.legacy)
+
+
+def entry_of(number: int, legacy: bool) -> Mechanism:
+    """The entry of a mechanism that the partition offers; CKR_MECHANISM_INVALID otherwise."""
     entry = MECHANISMS.get(number)
-    if entry is None or getattr(entry, use) is None:
+    if entry is None:
+        raise TokenError(ck.CKR_MECHANISM_INVALID, f"mechanism {number:#x} is not offered")
+    if entry.legacy and not legacy:
+        words = f"mechanism {number:#x} is a legacy one, and the partition's switch for these is off"
+        raise TokenError(ck.CKR_MECHANISM_INVALID, f"{words}: adyton partition set SLOT --legacy on", "legacy")
+    return entry
+
+
+def find(number: int, use: str, legacy: bool) -> Mechanism:
+    """The entry of a mechanism that the partition offers for ``use``; CKR_MECHANISM_INVALID otherwise."""
+    entry = entry_of(number, legacy)
+    if getattr(entry, use) is None:
         raise TokenError(ck.CKR_MECHANISM_INVALID, f"mechanism {number:#x} is not offered for {use}")
     return entry
 

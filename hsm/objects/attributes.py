@@ -151,6 +151,7 @@ class KeyType(NamedTuple):
     public: tuple[Attribute, ...] = ()
     private: tuple[Attribute, ...] = ()
     uses: tuple[int, ...] = ()
+    legacy: bool = False  # made where the partition's switch for what is no longer safe is on
 
 
 _SIGNING = (ck.CKA_SIGN, ck.CKA_VERIFY)
@@ -211,6 +212,12 @@ def known(object_class: int, key_type: int) -> bool:
     if object_class not in KEY_CLASSES:
         return object_class in CLASSES
     return key_type in KEY_TYPES and (key_type in PAIR_TYPES) == (object_class != ck.CKO_SECRET_KEY)
+
+
+def is_legacy(attributes: dict[int, bytes]) -> bool:
+    """Whether this is a key of a type that the partition's switch for legacy mechanisms is about."""
+    row = KEY_TYPES.get(int.from_bytes(attributes.get(ck.CKA_KEY_TYPE, b""), "little"))
+    return row is not None and row.legacy
 
 
 def name_of(number: int) -> str:

@@ -37,6 +37,7 @@ def _describe(partition: Partition) -> dict[str, Any]:
         "serial": partition.serial,
         "label": partition.label.rstrip(),
         "kind": partition.kind,
+        "legacy": partition.legacy,
         "initialised": partition.initialised,
         "user_pin": partition.has_user,
         "open": partition.is_open,
@@ -66,9 +67,10 @@ def _list(listener: Listener, app: Application, request: dict[str, Any]) -> dict
 
 
 def _create(listener: Listener, app: Application, request: dict[str, Any]) -> dict[str, Any]:
+    legacy = _given(request, "legacy", bool) if "legacy" in request else False
     if "label" not in request:
-        return {"partition": _describe(listener.pool.create_partition(app))}
-    return {"partition": _describe(listener.pool.create_token(app, *_credentials(request)))}
+        return {"partition": _describe(listener.pool.create_partition(app, legacy))}
+    return {"partition": _describe(listener.pool.create_token(app, *_credentials(request), legacy))}
 
 
 def _credentials(request: dict[str, Any]) -> tuple[bytes, bytes, bytes]:
@@ -77,6 +79,16 @@ def _credentials(request: dict[str, Any]) -> tuple[bytes, bytes, bytes]:
     if len(label) > 32:
         raise TokenError(ck.CKR_ARGUMENTS_BAD, f"a label has 32 bytes at most, this one {len(label)}")
     return label, _given(request, "so_pin", str).encode(), _given(request, "pin", str).encode()
+
+
+def _set(listener: Listener, app: Application, request: dict[str, Any]) -> dict[str, Any]:
+    """Allowing what is weaker is up to the partition's Administrator, like what destroys keys."""
+    partition = listener.pool.partition(_given(request, "slot", int))
+    on = _given(request, "legacy", bool)
+    if partition.initialised:
+        partition.credentials.check("so", _given(request, "so_pin", str).encode())
+    listener.pool.switch_legacy(app, partition.slot, on)
+    return {"partition": _describe(partition)}
 
 
 def _delete(listener: Listener, app: Application, request: dict[str, Any]) -> dict[str, Any]:
@@ -114,10 +126,10 @@ def _stop(listener: Listener, app: Application, request: dict[str, Any]) -> dict
 
 
 # Acts on the pool itself: for its owner and root. The others tell a caller what it may know anyway.
-OF_THE_OWNER = ("partition-create", "partition-delete", "init", "stop")
+OF_THE_OWNER = ("partition-create", "partition-set", "partition-delete", "init", "stop")
 ACTS: dict[str, Callable[[Listener, Application, dict[str, Any]], dict[str, Any]]] = {
-    "status": _status, "partition-list": _list, "partition-create": _create, "partition-delete": _delete,
-    "init": _init, "explain": _explain, "stop": _stop,
+    "status": _status, "partition-list": _list, "partition-create": _create, "partition-set": _set,
+    "partition-delete": _delete, "init": _init, "explain": _explain, "stop": _stop,
 }
 
 

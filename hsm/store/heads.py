@@ -13,15 +13,18 @@ import struct
 from hsm.store import sealing
 
 _NUMBERS = struct.Struct("<QQQ32s")  # generation, next object id, rows, accumulator
-_SERIAL, _KIND, _LABEL, _INITIALISED, _COUNTS, _TRIES = 1, 2, 3, 4, 5, 6
+_SERIAL, _KIND, _LABEL, _INITIALISED, _COUNTS, _TRIES, _LEGACY = 1, 2, 3, 4, 5, 6, 7
 _WRITTEN, _NEXT_SLOT, _SLOTS, _SEQUENCE, _HASH = 1, 2, 3, 4, 5
 _MODULUS = 1 << 256
 
 
 class PartitionHead:
-    """``tries`` are the generations that the PIN counters had reached: an older counters file is not believed."""
+    """``tries`` are the generations that the PIN counters had reached: an older counters file is not believed.
+    ``legacy`` is the partition's switch for mechanisms that are no longer safe."""
 
-    __slots__ = ("generation", "initialised", "kind", "label", "next_id", "rows", "serial", "slot", "total", "tries")
+    __slots__ = (
+        "generation", "initialised", "kind", "label", "legacy", "next_id", "rows", "serial", "slot", "total", "tries",
+    )
 
     def __init__(self, slot: int, serial: bytes, kind: bytes = b"token") -> None:
         self.slot = slot
@@ -29,6 +32,7 @@ class PartitionHead:
         self.kind = kind
         self.label = b""
         self.initialised = False
+        self.legacy = False
         self.generation = 0
         self.next_id = 1
         self.rows = 0
@@ -37,7 +41,7 @@ class PartitionHead:
 
     def copy(self) -> PartitionHead:
         made = PartitionHead(self.slot, self.serial, self.kind)
-        for name in ("label", "initialised", "generation", "next_id", "rows", "total"):
+        for name in ("label", "initialised", "legacy", "generation", "next_id", "rows", "total"):
             setattr(made, name, getattr(self, name))
         made.tries = list(self.tries)
         return made
@@ -52,6 +56,7 @@ class PartitionHead:
         fields = {
             _SERIAL: self.serial, _KIND: self.kind, _LABEL: self.label, _INITIALISED: bytes([self.initialised]),
             _COUNTS: numbers, _TRIES: struct.pack(f"<{len(self.tries)}Q", *self.tries),
+            _LEGACY: bytes([self.legacy]),
         }
         return sealing.seal(sealing.derive(device_key, b"partition", self.slot), sealing.pack(fields), b"")
 
@@ -60,6 +65,7 @@ class PartitionHead:
         fields = sealing.unpack(sealing.unseal(sealing.derive(device_key, b"partition", slot), sealed, b""))
         made = cls(slot, fields[_SERIAL], fields[_KIND])
         made.label, made.initialised = fields[_LABEL], fields[_INITIALISED] == b"\x01"
+        made.legacy = fields.get(_LEGACY) == b"\x01"  # heads of the first release say nothing of it
         made.generation, made.next_id, made.rows, total = _NUMBERS.unpack(fields[_COUNTS])
         made.total = int.from_bytes(total, "little")
         made.tries = list(struct.unpack(f"<{len(fields[_TRIES]) // 8}Q", fields[_TRIES]))

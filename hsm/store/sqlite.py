@@ -250,11 +250,6 @@ class Store:
         except sqlite3.Error:
             pass
 
-    def create_partition(self, record: dict[str, str]) -> PartitionHead:
-        with self.transaction() as tx:
-            slot = tx.create_partition(record)
-        return self.heads[slot]
-
     def delete_partition(self, slot: int, record: dict[str, str]) -> None:
         with self.transaction() as tx:
             tx.delete_partition(slot)

@@ -120,6 +120,9 @@ class Transaction:
         private, public = sealing.new_pair()
         self._put("partition_keys", slot, public, sealing.seal(sealing.derive(partition_key, b"pair"), private, public))
 
+    def switch_legacy(self, slot: int, on: bool) -> None:
+        self._head(slot).legacy = on
+
     def put_officer(self, slot: int, officer: str, wrapped: bytes, roles: tuple[str, ...]) -> None:
         """The credential is sealed once more, under the device key: the database alone is nothing to guess on."""
         place = self._head(slot).serial, officer.encode()
