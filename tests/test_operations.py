@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hsm.cryptoki import operation
+from hsm.mechanisms.entry import Mechanism
 from pkcs11_shim import constants as ck
 
 DATA = {ck.CKA_CLASS: ck.CKO_DATA}
@@ -327,7 +328,7 @@ def test_a_fault_of_the_engine_ends_the_operation() -> None:
         lambda: operation.feed(app, 1, "digest", b"x"),
         lambda: operation.finish(app, 1, "digest", 9, None, lambda s: 1, lambda s: s.finish()),
     ):
-        session.active["digest"] = operation.Operation(state, None, None)
+        session.active["digest"] = operation.Operation(Mechanism(0), state, None, None)
         with pytest.raises(ZeroDivisionError):
             step()
         assert session.active == {}

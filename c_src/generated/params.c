@@ -391,6 +391,7 @@ void adyton_put_parameter(struct adyton_call *call, const CK_MECHANISM *mechanis
         adyton_put_raw_parameter(call, mechanism, mechanism->ulParameterLen);
         return;
     case CKM_AES_GCM:
+    case CKM_AES_GMAC:
         if (mechanism->ulParameterLen != sizeof(CK_GCM_PARAMS)) {
             adyton_refuse(call, CKR_MECHANISM_PARAM_INVALID);
             return;

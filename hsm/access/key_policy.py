@@ -32,7 +32,7 @@ def known_outside(origin: str, entry: Mechanism | None, base: Key | None, *, cho
     if origin == "unwrap" and entry is not None and base is not None:
         return chosen or enciphers(base, entry) or base.key_class != ck.CKO_SECRET_KEY or not is_secret(base)
     if origin == "derive" and entry is not None and base is not None:
-        return entry.agreement or not is_secret(base)
+        return entry.agreement or "derive" in entry.oracle or not is_secret(base)
     return True
 
 
@@ -76,7 +76,8 @@ def _may_wrap_sensitive(key: Key, target: Key, entry: Mechanism, known: bool) ->
 def strength(key: Key) -> int:
     """Bits of security (NIST SP 800-57 part 1, table 2); RSA of 2048 bits or more wraps any key."""
     if key.key_class == ck.CKO_SECRET_KEY:
-        return 8 * len(key.get(ck.CKA_VALUE) or b"")
+        length = len(key.get(ck.CKA_VALUE) or b"")
+        return {ck.CKK_DES3: 112, ck.CKK_AES_XTS: 4 * length}.get(key.key_type, 8 * length)
     if key.key_type == ck.CKK_RSA:
         bits = int.from_bytes(key.get(ck.CKA_MODULUS) or b"", "big").bit_length()
         if key.key_class == ck.CKO_PUBLIC_KEY:
@@ -100,8 +101,14 @@ def may_unwrap(attributes: dict[int, bytes], entry: Mechanism, *, holds: bool) -
         raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, words)
 
 
-def may_derive(attributes: dict[int, bytes]) -> None:
-    """A short key would be found by trying, and its base part by part."""
+def may_derive(attributes: dict[int, bytes], entry: Mechanism, base: Key) -> None:
+    """A short key would be found by trying, and its base part by part. Agreed keys follow their template, which clients
+    read; any other is at least as sensitive as its base."""
+    for number in () if entry.agreement else (ck.CKA_SENSITIVE, ck.CKA_EXTRACTABLE):
+        strict = table.TRUE if number == ck.CKA_SENSITIVE else table.FALSE
+        if base.get(number) == strict and attributes.get(number) != strict:
+            words = "a derived key is at least as sensitive, and as little extractable, as its base"
+            raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, words, table.name_of(number))
     if len(attributes.get(ck.CKA_VALUE, b"")) < WEAKEST_DERIVED:
         raise TokenError(ck.CKR_KEY_SIZE_RANGE, "a derived key has 112 bits or more", "CKA_VALUE_LEN")
 
@@ -125,18 +132,26 @@ def may_be_kept(attributes: dict[int, bytes]) -> None:
         raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, "keys this weak may be session keys only", "CKA_TOKEN")
 
 
-def lost_by(key: Key, use: str, target: Key | None) -> int | None:
+def counts_as(use: str, entry: Mechanism) -> str:
+    """The use that this one costs a key: GMAC over no data and ENCRYPT_DATA encrypt, whatever they are called."""
+    return "encrypt" if use in entry.oracle and use not in EXCLUDES else use
+
+
+def lost_by(key: Key, use: str, entry: Mechanism, target: Key | None) -> int | None:
     """The usage flag that the key's value loses by this use, if any.
 
     A sensitive key loses it at its first use, any key when it wraps or unwraps a sensitive one.
     """
     touches = target is not None and target.flag(ck.CKA_SENSITIVE)
-    if use in EXCLUDES and (key.flag(ck.CKA_SENSITIVE) or touches):
-        return EXCLUDES[use]
+    if key.flag(ck.CKA_SENSITIVE) or touches:
+        return EXCLUDES.get(counts_as(use, entry))
     return None
 
 
-def done_by(key: Key, target: Key, entry: Mechanism) -> int:
-    """What the record of the wrapping key's value keeps of its having wrapped ``target``."""
+def done_by(key: Key, use: str, entry: Mechanism, target: Key | None) -> int:
+    """What the record of the key's value keeps of this use: of its having wrapped ``target``, or of its having
+    encrypted blocks that the caller chose, as decrypting under a keystream does too."""
+    if use != "wrap" or target is None:
+        return CHOSEN if use in entry.oracle else 0
     holds = HOLDS | (HALVES if entry.halves else 0)
     return (holds if target.flag(ck.CKA_SENSITIVE) else 0) | (CHOSEN if enciphers(key, entry) else 0)

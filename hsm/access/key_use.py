@@ -49,13 +49,16 @@ def check(session: Session, key: TokenObject, use: str, entry: Mechanism) -> Non
     if use in IN_ONE_CALL and key.flag(ck.CKA_ALWAYS_AUTHENTICATE):
         words = "the key asks for a context-specific login at each use, which this function has no room for"
         raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, words, "CKA_ALWAYS_AUTHENTICATE")
-    check_right(session, key, use)
+    check_right(session, key, use, entry)
 
 
-def check_right(session: Session, key: TokenObject, use: str) -> None:
+def check_right(session: Session, key: TokenObject, use: str, entry: Mechanism) -> None:
     """Asked again at every use: a flag lost or a role removed stops a running operation."""
     if not key.flag(USAGE[use]):
         raise TokenError(ck.CKR_KEY_FUNCTION_NOT_PERMITTED, f"the key's CKA_{use.upper()} is FALSE", use)
+    if key_policy.counts_as(use, entry) != use and key.partition.values.has_lost(key, ck.CKA_ENCRYPT):
+        words = "the key has unwrapped a key, and this mechanism would encrypt with it"
+        raise TokenError(ck.CKR_KEY_FUNCTION_NOT_PERMITTED, words, "CKA_ENCRYPT")
     policy.check_use(session, key, use)
 
 
@@ -93,18 +96,19 @@ def spend_nonce(key: TokenObject, nonce: bytes) -> None:
 
 
 def used(
-    session: Session, key: TokenObject, use: str, target: Key | None = None, done: int = 0
+    session: Session, key: TokenObject, use: str, entry: Mechanism, target: Key | None = None
 ) -> None:
-    """First output of a use: what it excludes for ever, and has ``done``, is committed before the answer."""
+    """First output of a use: what it excludes for ever, and has done, is committed before the answer."""
     partition, values = key.partition, key.partition.values
-    flag = key_policy.lost_by(key, use, target)
+    flag = key_policy.lost_by(key, use, entry, target)
+    done = key_policy.done_by(key, use, entry, target)
     carried_out = use == "wrap" and target is not None and not values.is_stored(target)
     known = flag is None or (values.has_lost(key, flag) and values.has_done(key, done))
     if known and not carried_out:
         return
     with partition.lock:
         partition.is_there(key, GONE.get(use, ck.CKR_OPERATION_NOT_INITIALIZED))
-        check_right(session, key, use)  # another thread's first use may have taken this one away meanwhile
+        check_right(session, key, use, entry)  # another thread's first use may have taken this one away meanwhile
         losers, bits = values.losing(key, flag, done) if flag is not None else ([], 0)
         change = {} if flag is None else {flag: table.FALSE}
         keep = any(item.is_token for item in losers) or values.is_stored(key)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from hsm.errors import TokenError
 from hsm.objects import attributes as table
@@ -28,6 +28,7 @@ _KNOWN = 128  # somebody outside may know it: wrapped and unwrapped again, or im
 CHOSEN = 256  # it has encrypted what a caller chose: what it unwraps may have been made up from that
 HALVES = 512  # it has wrapped a key of the moment, with the key that this one wrapped beside it
 _LONGEST_FILL = 15  # zeros behind one byte of a key, up to the shortest message of AES_KEY_WRAP
+_PADDED = 8  # AES_KEY_WRAP_PKCS7 fills half blocks
 
 
 class Nonces:
@@ -77,6 +78,18 @@ def _fingerprint(key: bytes, attributes: Mapping[int, bytes]) -> bytes | None:
     else:
         return None
     return hmac.new(key, told, hashlib.sha256).digest()[:16]
+
+
+def _forms(value: bytes) -> Iterator[bytes]:
+    """What this value may have been wrapped as: with the filling, or without."""
+    shortest = max(len(value.rstrip(b"\0")), len(value) - _LONGEST_FILL)
+    yield from (value[:length] for length in range(shortest, len(value)))
+    yield from (value + bytes(more) for more in range(1, _LONGEST_FILL + 1))
+    pad = value[-1] if value else 0
+    if 0 < pad <= _PADDED and value.endswith(bytes((pad,)) * pad):
+        yield value[:-pad]
+    more = _PADDED - len(value) % _PADDED
+    yield value + bytes((more,)) * more
 
 
 class Values:
@@ -205,13 +218,10 @@ class Values:
         return value is not None and bool(value.bits & _KNOWN)
 
     def is_filled(self, attributes: Mapping[int, bytes]) -> bool:
-        """Whether this value is a known one and the zeros that AES_KEY_WRAP put behind it."""
-        value = attributes.get(ck.CKA_VALUE, b"")
-        for length in range(len(value) - 1, max(len(value.rstrip(b"\0")), len(value) - _LONGEST_FILL) - 1, -1):
-            known = self._find({**attributes, ck.CKA_VALUE: value[:length]})
-            if known is not None and known.bits & _KNOWN:
-                return True
-        return False
+        """Whether this value and a known one differ by no more than what AES_KEY_WRAP or AES_KEY_WRAP_PKCS7 puts
+        behind a key, or takes off again."""
+        found = (self._find({**attributes, ck.CKA_VALUE: form}) for form in _forms(attributes.get(ck.CKA_VALUE, b"")))
+        return any(known is not None and known.bits & _KNOWN for known in found)
 
     def is_new(self, attributes: Mapping[int, bytes]) -> bool:
         """Whether this value has no record here."""

@@ -66,8 +66,7 @@ def C_WrapKey(app: Application, handle: int, mech: Any, wrapping: int, target: i
         return ck.CKR_OK, len(blob), None
     if capacity < len(blob):
         return ck.CKR_BUFFER_TOO_SMALL, len(blob), None
-    done = key_policy.done_by(key, wrapped_key, entry)
-    key_use.used(session, key, "wrap", wrapped_key, done)
+    key_use.used(session, key, "wrap", entry, wrapped_key)
     if entry.nonce is not None:
         key_use.spend_nonce(key, entry.nonce(parameter))
     return ck.CKR_OK, len(blob), blob
@@ -77,7 +76,7 @@ def _complete(
     attributes: dict[int, bytes], made: dict[int, bytes], origin: str, key: TokenObject, entry: Mechanism
 ) -> dict[int, bytes]:
     """The object that an unwrapped or derived value becomes; what was unwrapped is checked and complete already."""
-    value = made if origin == "unwrap" else {**made, **formats.check_and_complete({**attributes, **made})}
+    value = made if origin == "unwrap" else formats.derived(attributes, made)
     chosen = key.partition.values.has_done(key, CHOSEN)
     outside = key_policy.known_outside(origin, entry, key, chosen=chosen)
     return templates.finish(attributes, value, origin, known_outside=outside, base=key)
@@ -96,7 +95,7 @@ def C_UnwrapKey(
     made = entry.unwrap(key, parameter, wrapped or b"", attributes)
     complete = _complete(attributes, made, "unwrap", key, entry)
     key_use.may_open(key, complete)
-    key_use.used(session, key, "unwrap", Key(complete))
+    key_use.used(session, key, "unwrap", entry, Key(complete))
     return ck.CKR_OK, session.partition.add(session, complete, "unwrap")
 
 
@@ -108,5 +107,6 @@ def C_DeriveKey(app: Application, handle: int, mech: Any, base: int, template: T
     attributes = templates.for_derive(templates.parse(template), session.is_so, key)
     session.partition.may_add(session, attributes)
     complete = _complete(attributes, entry.derive(key, parameter, attributes), "derive", key, entry)
-    key_policy.may_derive(complete)
+    key_policy.may_derive(complete, entry, key)
+    key_use.used(session, key, "derive", entry)
     return ck.CKR_OK, session.partition.add(session, complete, "derive")

@@ -75,7 +75,7 @@ def start(app: Application, handle: int, kind: str, mech: Any, key_handle: int |
             key_use.check(session, key, kind, entry)
             parameter = entry.parameter(mech.parameter)
             state = getattr(entry, kind)(key, parameter)
-            if entry.nonce is not None and kind == "encrypt":
+            if entry.nonce is not None and kind in ("encrypt", "sign"):
                 nonce = entry.nonce(parameter)
                 key_use.check_nonce(key, nonce)
         session.active[kind] = Operation(entry, state, key, login, nonce)
@@ -94,7 +94,7 @@ def going_on(session: Session, kind: str) -> Iterator[Operation]:
                 words = "the key of the operation, the login it was started under or its mechanism is gone"
                 raise TokenError(ck.CKR_OPERATION_NOT_INITIALIZED, words)
             if active.key is not None:
-                key_use.check_right(session, active.key, kind)
+                key_use.check_right(session, active.key, kind, active.entry)
             if active.unauthenticated:
                 raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "the key asks for a context-specific login first")
             yield active
@@ -156,7 +156,7 @@ def finish(
             return short
         if active.key is not None:
             # The first output of a key fixes its uses, committed before the answer.
-            key_use.used(session, active.key, kind)
+            key_use.used(session, active.key, kind, active.entry)
             if active.nonce is not None:
                 _spend(active.key, active.nonce)
         session.active.pop(kind, None)
@@ -164,7 +164,7 @@ def finish(
 
 
 def _spend(key: TokenObject, nonce: bytes) -> None:
-    """C_Encrypt and C_EncryptFinal have no code for a parameter."""
+    """What ends an encryption or a signature has no code for a parameter."""
     try:
         key_use.spend_nonce(key, nonce)
     except TokenError as refusal:
@@ -187,7 +187,7 @@ def update(app: Application, handle: int, kind: str, data: bytes | None, capacit
             return short
         part = bytes(active.state.update(given))
         if part and active.key is not None:
-            key_use.used(session, active.key, kind)
+            key_use.used(session, active.key, kind, active.entry)
         return ck.CKR_OK, len(part), part
 
 

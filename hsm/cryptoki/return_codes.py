@@ -118,6 +118,8 @@ DELIBERATE: dict[str, tuple[str, ...]] = {
     "KEY_FUNCTION_NOT_PERMITTED": ("C_WrapKey", "C_UnwrapKey", "C_DeriveKey"),
     # Section 5.1.6 names it as the better code for another party's key that is none.
     "PUBLIC_KEY_INVALID": ("C_DeriveKey",),
+    # Section 6.17.4, of data too short for the key to be derived from them.
+    "DATA_LEN_RANGE": ("C_DeriveKey",),
     # A NULL pointer has no other name, and every other ...Init has it in its list.
     "ARGUMENTS_BAD": ("C_EncryptInit", "C_GetSessionValidationFlags"),
 }

@@ -15,12 +15,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
 from hsm.errors import TokenError
-from hsm.mechanisms import curves, ec, eddsa, rsa_keys
+from hsm.mechanisms import curves, ec, eddsa, rsa_keys, secret_forms
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
 Attributes = dict[int, bytes]
-AES_LENGTHS = (16, 24, 32)
 EC_PUBLIC_KEY = (1, 2, 840, 10045, 2, 1)
 
 
@@ -96,10 +95,19 @@ def check_and_complete(given: Attributes) -> Attributes:
         raise TokenError(ck.CKR_ATTRIBUTE_VALUE_INVALID, words) from None
 
 
+def derived(template: Attributes, made: Attributes) -> Attributes:
+    """The value attributes of a key that another one gave."""
+    value = secret_forms.derived(int.from_bytes(template[ck.CKA_KEY_TYPE], "little"), made[ck.CKA_VALUE])
+    return check_and_complete({**template, **made, ck.CKA_VALUE: value})
+
+
 def _secret(value: bytes, given: Attributes) -> Attributes:
-    wrong_aes = given.get(ck.CKA_KEY_TYPE) == ck.CKK_AES.to_bytes(8, "little") and len(value) not in AES_LENGTHS
-    if not value or wrong_aes:
+    key_type = int.from_bytes(given[ck.CKA_KEY_TYPE], "little")
+    if not secret_forms.has_length(key_type, len(value)):
         raise TokenError(ck.CKR_ATTRIBUTE_VALUE_INVALID, "no key of this type has a value so long", "CKA_VALUE")
+    if not secret_forms.is_good(key_type, value):
+        words = "the value is no key of this type: its parity is wrong, or its halves are the same"
+        raise TokenError(ck.CKR_ATTRIBUTE_VALUE_INVALID, words, "CKA_VALUE")
     return {ck.CKA_VALUE: value, ck.CKA_VALUE_LEN: len(value).to_bytes(8, "little")}
 
 
@@ -143,11 +151,13 @@ def without_zeros(data: bytes) -> bytes:
 def from_bytes(data: bytes, template: Attributes) -> Attributes:
     """The value attributes of an unwrapped key of the template's class and type, checked and complete."""
     if template[ck.CKA_CLASS] == ck.CKO_SECRET_KEY.to_bytes(8, "little"):
+        if not secret_forms.has_length(int.from_bytes(template[ck.CKA_KEY_TYPE], "little"), len(data)):
+            words = "what was wrapped is not as long as a key of the type asked for"
+            raise TokenError(ck.CKR_WRAPPED_KEY_LEN_RANGE, words)
         try:
             return _secret(data, template)
-        except TokenError:
-            words = "what was wrapped is not as long as a key of the type asked for"
-            raise TokenError(ck.CKR_WRAPPED_KEY_LEN_RANGE, words) from None
+        except TokenError as refusal:
+            raise TokenError(ck.CKR_WRAPPED_KEY_INVALID, refusal.reason) from None
     from cryptography.hazmat.primitives import serialization
 
     form = FORMS[int.from_bytes(template[ck.CKA_KEY_TYPE], "little")]

@@ -10,27 +10,29 @@ from cryptography.hazmat.primitives import keywrap
 
 from hsm.errors import TokenError
 from hsm.mechanisms import formats, rsa, rsa_keys
+from hsm.mechanisms.aes import SIZES
 from hsm.mechanisms.entry import Mechanism, OnePart
 from hsm.mechanisms.wrapping import Fill, both, named_for_unwrapping, named_for_wrapping
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
+HALF = 8  # bytes of the algorithm's half blocks
 DEFAULT_IV, DEFAULT_IV_PADDED = bytes.fromhex("a6" * 8), bytes.fromhex("a65959a6")
 AES_BITS = (128, 192, 256)
 
 
 class AesKeyWrap(OnePart):
-    """One message in, one out: the algorithm needs the whole of it."""
+    """One message in, one out: the algorithm needs the whole of it. ``padded``: as RFC 5649 has it."""
 
     __slots__ = ("_encrypting", "_key", "_padded")
 
-    def __init__(self, key: Key, encrypting: bool, padded: bool) -> None:
+    def __init__(self, key: Key, encrypting: bool, padded: bool = False) -> None:
         self._key = key.get(ck.CKA_VALUE) or b""
         self._encrypting = encrypting
         self._padded = padded
 
     def bound(self, length: int) -> int:
-        return (length + 7) // 8 * 8 + 8 if self._encrypting else max(length - 8, 0)
+        return (length + HALF - 1) // HALF * HALF + HALF if self._encrypting else max(length - HALF, 0)
 
     def one_shot(self, data: bytes) -> bytes:
         if self._encrypting:
@@ -48,6 +50,28 @@ class AesKeyWrap(OnePart):
             raise TokenError(ck.CKR_ENCRYPTED_DATA_INVALID, words) from None
 
 
+class AesKeyWrapPkcs7(AesKeyWrap):
+    """PKCS#7 padding up to half blocks, and then AES key wrap, whose check tells about the padding to nobody without
+    the key (section 6.16.3)."""
+
+    __slots__ = ()
+
+    def bound(self, length: int) -> int:
+        return length // HALF * HALF + 2 * HALF if self._encrypting else super().bound(length)
+
+    def one_shot(self, data: bytes) -> bytes:
+        if self._encrypting:
+            pad = HALF - len(data) % HALF
+            if len(data) + pad < 2 * HALF:
+                raise TokenError(ck.CKR_DATA_LEN_RANGE, "AES key wrap takes 8 bytes or more, with the padding 16")
+            return super().one_shot(data + bytes((pad,)) * pad)
+        padded = super().one_shot(data)
+        pad = padded[-1]
+        if not 1 <= pad <= HALF or padded[-pad:] != bytes((pad,)) * pad:
+            raise TokenError(ck.CKR_ENCRYPTED_DATA_INVALID, "what was wrapped has no padding of PKCS#7 behind it")
+        return padded[:-pad]
+
+
 def _default(iv: bytes) -> Callable[[Any], None]:
     def check(parameter: Any) -> None:
         if parameter and parameter != iv:
@@ -61,7 +85,7 @@ def _aes(number: int, iv: bytes, padded: bool) -> Mechanism:
     functions = both(
         lambda key, p: AesKeyWrap(key, True, padded), lambda key, p: AesKeyWrap(key, False, padded), fill=fill
     )
-    return Mechanism(number, (ck.CKK_AES,), 16, 32, parameter=_default(iv), authenticated=True, **functions)
+    return Mechanism(number, *SIZES, parameter=_default(iv), authenticated=True, **functions)
 
 
 def _rsa_aes_parameter(parameter: Any) -> tuple[int, Any]:
@@ -104,6 +128,13 @@ def _rsa_aes_unwrap(
 MECHANISMS = [
     _aes(ck.CKM_AES_KEY_WRAP, DEFAULT_IV, False),
     _aes(ck.CKM_AES_KEY_WRAP_KWP, DEFAULT_IV_PADDED, True),
+    # Section 6.16.3 deprecates this name and says no more what it does. Tokens in the field, SoftHSM2 and nShield among
+    # them, and Azure's algorithm of the same name do what KWP does; the padding of 2.40's text has its own name below.
+    _aes(ck.CKM_AES_KEY_WRAP_PAD, DEFAULT_IV_PADDED, True),
+    Mechanism(
+        ck.CKM_AES_KEY_WRAP_PKCS7, *SIZES, parameter=_default(DEFAULT_IV), authenticated=True,
+        **both(lambda key, p: AesKeyWrapPkcs7(key, True), lambda key, p: AesKeyWrapPkcs7(key, False)),
+    ),
     Mechanism(
         ck.CKM_RSA_AES_KEY_WRAP, (ck.CKK_RSA,), rsa_keys.SMALLEST, rsa_keys.LARGEST, parameter=_rsa_aes_parameter,
         halves=True,

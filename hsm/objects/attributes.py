@@ -162,6 +162,7 @@ KEY_TYPES: dict[int, KeyType] = {
     ck.CKK_EC: KeyType(_EC_PUBLIC, _EC_PRIVATE, (*_SIGNING, ck.CKA_DERIVE)),
     ck.CKK_EC_EDWARDS: KeyType(_EC_PUBLIC, _EC_PRIVATE, _SIGNING),
     ck.CKK_AES: KeyType(uses=(*_SIGNING, *_CIPHER, ck.CKA_DERIVE)),
+    ck.CKK_AES_XTS: KeyType(uses=_CIPHER),
     ck.CKK_GENERIC_SECRET: _HMAC,
     **dict.fromkeys(
         (

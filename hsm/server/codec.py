@@ -535,6 +535,7 @@ PARAMETERS: dict[int, Callable[[memoryview, int], tuple[Any, int]]] = {
     0x1086: _read_CK_AES_CTR_PARAMS,
     0x1087: _read_CK_GCM_PARAMS,
     0x1088: _read_CK_CCM_PARAMS,
+    0x108e: _read_CK_GCM_PARAMS,
     0x1104: _read_CK_KEY_DERIVATION_STRING_DATA,
     0x1105: _read_CK_AES_CBC_ENCRYPT_DATA_PARAMS,
     0x4021: _read_CK_SALSA20_CHACHA20_POLY1305_PARAMS,

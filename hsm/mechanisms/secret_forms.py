@@ -1,0 +1,71 @@
+"""What the value of a secret key must be like, by its type: how long, and well formed where that says more.
+
+Types that are not here take any length but none (generic secrets, keys for HMAC).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from hsm.errors import TokenError
+from pkcs11_shim import constants as ck
+
+AES_LENGTHS, XTS_LENGTHS, DES3_LENGTHS = (16, 24, 32), (32, 64), (24,)
+
+
+def odd(value: bytes) -> bytes:
+    """Each byte with its lowest bit set so that the number of its bits is odd: DES's parity (FIPS PUB 46-3)."""
+    return bytes(byte & 0xFE | 1 ^ (byte >> 1).bit_count() & 1 for byte in value)
+
+
+def _has_parity(value: bytes) -> bool:
+    return odd(value) == value
+
+
+def halves_differ(value: bytes) -> bool:
+    """XTS with one key twice gives its tweaks away (implementation guidance of FIPS 140-2, A.9)."""
+    return value[: len(value) // 2] != value[len(value) // 2 :]
+
+
+class Form(NamedTuple):
+    """``good`` of a value of a right length; ``derived`` makes one of bytes that another key gave."""
+
+    lengths: tuple[int, ...]
+    good: Callable[[bytes], bool] = bool
+    derived: Callable[[bytes], bytes] = bytes
+
+
+FORMS = {
+    ck.CKK_AES: Form(AES_LENGTHS), ck.CKK_AES_XTS: Form(XTS_LENGTHS, halves_differ),
+    # Section 6.18.3; what is derived gets its parity set (section 6.21, of SHA key derivation).
+    ck.CKK_DES3: Form(DES3_LENGTHS, _has_parity, odd),
+}
+
+
+def has_length(key_type: int, length: int) -> bool:
+    form = FORMS.get(key_type)
+    return length in form.lengths if form else length > 0
+
+
+def is_good(key_type: int, value: bytes) -> bool:
+    """Of a value of a right length: whether it may be a key of this type."""
+    form = FORMS.get(key_type)
+    return form is None or form.good(value)
+
+
+def derived(key_type: int, value: bytes) -> bytes:
+    form = FORMS.get(key_type)
+    return form.derived(value) if form else value
+
+
+def wanted_length(template: dict[int, bytes]) -> int | None:
+    """How long a derived key is to be: CKA_VALUE_LEN, or what its type fixes; None where neither is said, which is for
+    types of any length only."""
+    said = int.from_bytes(template.get(ck.CKA_VALUE_LEN, b""), "little")
+    form = FORMS.get(int.from_bytes(template.get(ck.CKA_KEY_TYPE, b""), "little"))
+    if said or form is None:
+        return said or None
+    if len(form.lengths) > 1:
+        raise TokenError(ck.CKR_TEMPLATE_INCOMPLETE, "CKA_VALUE_LEN says how long this key is to be", "CKA_VALUE_LEN")
+    return form.lengths[0]
