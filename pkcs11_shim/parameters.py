@@ -96,7 +96,7 @@ _STRING = ("CONCATENATE_BASE_AND_DATA", "CONCATENATE_DATA_AND_BASE", "XOR_BASE_A
 
 MECHANISMS: dict[str, str] = {
     **{f"CKM_{name}": RAW for name in (*_IV, *_NUMBER, "DH_PKCS_DERIVE")},
-    **{f"CKM_{digest}_HMAC_GENERAL": RAW for digest in _SHA},
+    **{f"CKM_{digest}_HMAC_GENERAL": RAW for digest in (*_SHA, "MD5")},
     "CKM_AES_GCM": "CK_GCM_PARAMS",
     "CKM_AES_GMAC": "CK_GCM_PARAMS",
     "CKM_AES_CCM": "CK_CCM_PARAMS",

@@ -23,7 +23,7 @@ Make = Callable[[Bench], Any]
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[Bench]:
-    with bench_of_its_own() as opened:
+    with bench_of_its_own(legacy=True) as opened:
         yield opened
 
 

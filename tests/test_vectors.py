@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 import vectors_ec
+import vectors_legacy
+import vectors_modes
 import vectors_openssl
 import vectors_rsa
 import vectors_symmetric
@@ -15,13 +17,15 @@ from vectors import SOURCES, Bench, Case, Source, bench_of_its_own
 from hsm.mechanisms import registry
 from pkcs11_shim import constants as ck
 
-FILES = (vectors_symmetric, vectors_rsa, vectors_ec, vectors_openssl)  # each registers its sources
+FILES = (  # each registers its sources
+    vectors_symmetric, vectors_modes, vectors_rsa, vectors_ec, vectors_openssl, vectors_legacy,
+)
 NAMES = {value: name for name, value in vars(ck).items() if name.startswith("CKM_")}
 
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[Bench]:
-    with bench_of_its_own() as opened:
+    with bench_of_its_own(legacy=True) as opened:
         yield opened
 
 

@@ -16,6 +16,7 @@ import cryptography_vectors
 import pytest
 from abi import NULL, Module, Rows, ffi, good, logged_in, name
 
+from hsm.client import Client
 from hsm.throwaway import ThrowAway
 from pkcs11_shim import constants as ck
 
@@ -227,10 +228,13 @@ class Bench:
 
 
 @contextmanager
-def bench_of_its_own() -> Iterator[Bench]:
-    """A token for one module of tests, the user logged in."""
+def bench_of_its_own(*, legacy: bool = False) -> Iterator[Bench]:
+    """A token for one module of tests, the user logged in. ``legacy``: with its switch for legacy mechanisms on."""
     with ThrowAway() as token, pytest.MonkeyPatch.context() as patch:
         for variable, value in token.environment.items():
             patch.setenv(variable, value)
+        if legacy:
+            with Client(token.home) as client:
+                client.ask("partition-set", slot=0, legacy=True, so_pin=token.so_pin)
         with logged_in(token) as (module, session):
             yield Bench(module, session)

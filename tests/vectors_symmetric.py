@@ -200,7 +200,8 @@ def _gcm(row: dict[str, str], iv: bytes) -> Any:
 
 @source("NIST CAVP, KWVS (SP 800-38F)", quick=12)
 def key_wraps() -> Iterator[Case]:
-    for known, number in (("KW", ck.CKM_AES_KEY_WRAP), ("KWP", ck.CKM_AES_KEY_WRAP_KWP)):
+    rows = (("KW", ck.CKM_AES_KEY_WRAP), ("KWP", ck.CKM_AES_KEY_WRAP_KWP), ("KWP", ck.CKM_AES_KEY_WRAP_PAD))
+    for known, number in rows:
         for path in sorted((VECTORS / "keywrap/kwtestvectors").glob(f"{known}_A?_???.txt")):
             for row in records(path, "C"):
                 yield Case(number, f"{path.stem} {'FAIL' if 'FAIL' in row else ''}", _key_wrap(number, row))

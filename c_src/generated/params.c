@@ -388,6 +388,7 @@ void adyton_put_parameter(struct adyton_call *call, const CK_MECHANISM *mechanis
     case CKM_SHA3_256_HMAC_GENERAL:
     case CKM_SHA3_384_HMAC_GENERAL:
     case CKM_SHA3_512_HMAC_GENERAL:
+    case CKM_MD5_HMAC_GENERAL:
         adyton_put_raw_parameter(call, mechanism, mechanism->ulParameterLen);
         return;
     case CKM_AES_GCM:

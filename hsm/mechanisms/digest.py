@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
 from typing import NamedTuple
 
 from hsm.mechanisms.entry import Mechanism
@@ -19,7 +18,7 @@ class Hash(NamedTuple):
     hmac: int
     hmac_general: int
     key_type: int
-    key_gen: int
+    key_gen: int = 0  # 0: the standard has none
 
 
 HASHES = (
@@ -86,8 +85,8 @@ class Digest:
         return self._state.digest()
 
 
-def _starts(name: str) -> Callable[[None], Digest]:
-    return lambda parameter: Digest(name)
+def row(hashed: Hash) -> Mechanism:
+    return Mechanism(hashed.digest, digest=lambda parameter: Digest(hashed.name))
 
 
-MECHANISMS = [Mechanism(row.digest, digest=_starts(row.name)) for row in HASHES]
+MECHANISMS = [row(hashed) for hashed in HASHES]

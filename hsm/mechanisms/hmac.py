@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Callable
 from typing import Any
 
-from hsm.errors import TokenError
+from hsm.mechanisms.block import compare, length_up_to
 from hsm.mechanisms.digest import HASHES, Hash
 from hsm.mechanisms.entry import Mechanism
 from hsm.objects.key import Key
@@ -32,10 +32,7 @@ class Mac:
         """The MAC; where a signature is given, compared with it in constant time."""
         mac = bytes(self._state.digest()[: self.length])
         if signature is not None:
-            if len(signature) != self.length:
-                raise TokenError(ck.CKR_SIGNATURE_LEN_RANGE, f"this MAC has {self.length} bytes")
-            if not hmac.compare_digest(mac, signature):
-                raise TokenError(ck.CKR_SIGNATURE_INVALID, "the MAC differs")
+            compare(mac, signature)
         return mac
 
     def one_shot(self, data: bytes, signature: bytes | None = None) -> bytes:
@@ -59,29 +56,19 @@ def _truncated(row: Hash) -> Callable[[Key, int], Mac]:
     return lambda key, length: Mac(row.name, key, length)
 
 
-def _length(row: Hash) -> Callable[[Any], int]:
-    def check(parameter: Any) -> int:
-        """CK_MAC_GENERAL_PARAMS: how many bytes of the MAC count."""
-        if not isinstance(parameter, bytes) or len(parameter) != 8:
-            raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "the parameter is a CK_MAC_GENERAL_PARAMS")
-        wanted = int.from_bytes(parameter, "little")
-        if not 0 < wanted <= row.length:
-            raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, f"a MAC of 1 to {row.length} bytes can be had")
-        return wanted
-
-    return check
-
-
 def _types(row: Hash) -> tuple[int, int]:
     return ck.CKK_GENERIC_SECRET, row.key_type
 
 
-MECHANISMS = [
-    Mechanism(row.hmac, _types(row), 1, LARGEST_KEY, sign=_whole(row), verify=_whole(row)) for row in HASHES
-] + [
-    Mechanism(
-        row.hmac_general, _types(row), 1, LARGEST_KEY, parameter=_length(row), sign=_truncated(row),
-        verify=_truncated(row),
+def rows(row: Hash) -> tuple[Mechanism, Mechanism]:
+    """HMAC over one hash, whole and as long as CK_MAC_GENERAL_PARAMS says."""
+    sizes = _types(row), 1, LARGEST_KEY
+    return (
+        Mechanism(row.hmac, *sizes, sign=_whole(row), verify=_whole(row)),
+        Mechanism(
+            row.hmac_general, *sizes, parameter=length_up_to(row.length), sign=_truncated(row), verify=_truncated(row)
+        ),
     )
-    for row in HASHES
-]
+
+
+MECHANISMS = [entry for row in HASHES for entry in rows(row)]

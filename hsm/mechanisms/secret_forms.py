@@ -59,13 +59,18 @@ def derived(key_type: int, value: bytes) -> bytes:
     return form.derived(value) if form else value
 
 
+def fixed_length(key_type: int) -> int | None:
+    """The one length that keys of this type have, if it is one."""
+    form = FORMS.get(key_type)
+    return form.lengths[0] if form and len(form.lengths) == 1 else None
+
+
 def wanted_length(template: dict[int, bytes]) -> int | None:
     """How long a derived key is to be: CKA_VALUE_LEN, or what its type fixes; None where neither is said, which is for
     types of any length only."""
     said = int.from_bytes(template.get(ck.CKA_VALUE_LEN, b""), "little")
-    form = FORMS.get(int.from_bytes(template.get(ck.CKA_KEY_TYPE, b""), "little"))
-    if said or form is None:
-        return said or None
-    if len(form.lengths) > 1:
+    key_type = int.from_bytes(template.get(ck.CKA_KEY_TYPE, b""), "little")
+    wanted = said or fixed_length(key_type)
+    if not wanted and key_type in FORMS:
         raise TokenError(ck.CKR_TEMPLATE_INCOMPLETE, "CKA_VALUE_LEN says how long this key is to be", "CKA_VALUE_LEN")
-    return form.lengths[0]
+    return wanted

@@ -7,11 +7,10 @@ from functools import wraps
 from typing import Any, NamedTuple
 
 from hsm.errors import TokenError
-from hsm.mechanisms import formats
+from hsm.mechanisms import formats, secret_forms
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
-_AES = ck.CKK_AES.to_bytes(8, "little")
 # The refusals of a cipher under the codes that C_WrapKey and C_UnwrapKey have for them.
 _WRAPPING = {
     ck.CKR_DATA_LEN_RANGE: ck.CKR_KEY_SIZE_RANGE,
@@ -41,10 +40,11 @@ class Fill(NamedTuple):
         return filled + bytes(max(self.least - len(filled), 0))
 
     def take_off(self, data: bytes, template: dict[int, bytes]) -> bytes:
-        """The key out of what was decrypted, as long as CKA_VALUE_LEN says, where it is said."""
+        """The key out of what was decrypted, as long as CKA_VALUE_LEN says, or its type."""
         if template[ck.CKA_CLASS] != ck.CKO_SECRET_KEY.to_bytes(8, "little"):
             return formats.without_zeros(data) if self.block else data
-        wanted = int.from_bytes(template.get(ck.CKA_VALUE_LEN) or len(data).to_bytes(8, "little"), "little")
+        said = int.from_bytes(template.get(ck.CKA_VALUE_LEN, b""), "little")
+        wanted = said or (self.block and secret_forms.fixed_length(_type(template))) or len(data)
         least = max(len(data) - self.block + 1, 0) if self.all_of_it and len(data) > self.least else 1
         if not (least <= wanted <= len(data) if self.block else wanted == len(data)):
             words = "CKA_VALUE_LEN is not the length of what was wrapped"
@@ -54,6 +54,10 @@ class Fill(NamedTuple):
             words = "CKA_VALUE_LEN would cut off more than the zeros behind the key"
             raise TokenError(ck.CKR_WRAPPED_KEY_LEN_RANGE, words, "CKA_VALUE_LEN")
         return data[:wanted]
+
+
+def _type(template: dict[int, bytes]) -> int:
+    return int.from_bytes(template[ck.CKA_KEY_TYPE], "little")
 
 
 def _renamed(codes: dict[int, int], work: Callable[..., Any]) -> Callable[..., Any]:
@@ -89,7 +93,8 @@ def both(
     def unwrap(key: Key, parameter: Any, wrapped: bytes, template: dict[int, bytes]) -> dict[int, bytes]:
         if secret_only and template[ck.CKA_CLASS] != ck.CKO_SECRET_KEY.to_bytes(8, "little"):
             raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, "this mechanism unwraps secret keys only", "CKA_CLASS")
-        if fill.block and not fill.all_of_it and ck.CKA_VALUE_LEN not in template and template[ck.CKA_KEY_TYPE] != _AES:
+        said = ck.CKA_VALUE_LEN in template or _type(template) in secret_forms.FORMS
+        if fill.block and not fill.all_of_it and not said:
             words = "CKA_VALUE_LEN must be given: zeros may follow the key (section 5.18.4)"
             raise TokenError(ck.CKR_TEMPLATE_INCOMPLETE, words, "CKA_VALUE_LEN")
         return formats.from_bytes(fill.take_off(bytes(decrypt(key, parameter).one_shot(wrapped)), template), template)

@@ -156,13 +156,16 @@ class KeyType(NamedTuple):
 
 _SIGNING = (ck.CKA_SIGN, ck.CKA_VERIFY)
 _CIPHER = (ck.CKA_ENCRYPT, ck.CKA_DECRYPT, ck.CKA_WRAP, ck.CKA_UNWRAP)
-_HMAC = KeyType(uses=(*_SIGNING, ck.CKA_DERIVE))
+_KEYED = (*_SIGNING, ck.CKA_DERIVE)
+_HMAC = KeyType(uses=_KEYED)
 KEY_TYPES: dict[int, KeyType] = {
     ck.CKK_RSA: KeyType(_RSA_PUBLIC, _RSA_PRIVATE, (*_SIGNING, *_CIPHER)),
     ck.CKK_EC: KeyType(_EC_PUBLIC, _EC_PRIVATE, (*_SIGNING, ck.CKA_DERIVE)),
     ck.CKK_EC_EDWARDS: KeyType(_EC_PUBLIC, _EC_PRIVATE, _SIGNING),
     ck.CKK_AES: KeyType(uses=(*_SIGNING, *_CIPHER, ck.CKA_DERIVE)),
     ck.CKK_AES_XTS: KeyType(uses=_CIPHER),
+    ck.CKK_DES3: KeyType(uses=(*_SIGNING, *_CIPHER), legacy=True),
+    ck.CKK_MD5_HMAC: KeyType(uses=_KEYED, legacy=True),
     ck.CKK_GENERIC_SECRET: _HMAC,
     **dict.fromkeys(
         (
