@@ -17,6 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "pkcs11.h"
 #include "state.h"
 
 enum { GRANTS = 64, PAGE = 4096, NO_PARAMETER = 1 };
@@ -95,7 +96,8 @@ static bool may_be_granted(unsigned function, const unsigned char *payload, size
 {
     if (page == NULL || length < 17 || length > ADYTON_GRANT_MOST || payload[8] == 0)
         return false;
-    bool fresh = (adyton_functions[function].kinds & (ADYTON_ENCRYPT | ADYTON_DECRYPT)) != 0;
+    bool fresh = (adyton_functions[function].kinds & (ADYTON_ENCRYPT | ADYTON_DECRYPT)) != 0 ||
+                 number(payload + 9) == CKM_AES_GMAC;
     return payload[8] == NO_PARAMETER || !fresh;
 }
 

@@ -108,7 +108,7 @@ def test_a_known_key_is_no_secret_with_zeros_behind_it(user: tuple[Module, int])
         assert name(m.wrap(s, m.mechanism(KWP), trojan, target)[0]) == "CKR_KEY_NOT_WRAPPABLE"
 
 
-def _kwp(encrypt: Callable[[bytes], bytes], value: bytes) -> bytes:
+def kwp(encrypt: Callable[[bytes], bytes], value: bytes) -> bytes:
     """RFC 5649, section 4.1, over any source of single encrypted blocks."""
     check = bytes.fromhex("a65959a6") + len(value).to_bytes(4, "big")
     parts = [value[at : at + 8] for at in range(0, len(value), 8)]
@@ -134,7 +134,7 @@ def test_a_key_made_up_by_wrapping_chosen_blocks_is_no_secret(user: tuple[Module
         good(rv)
         return bytes(a ^ 1 for a in blob) if number == ck.CKM_AES_CTR else blob[:16]
 
-    rv, trojan = m.unwrap(s, m.mechanism(KWP), wrapping, _kwp(encrypt, value), {**AES, ck.CKA_WRAP: True})
+    rv, trojan = m.unwrap(s, m.mechanism(KWP), wrapping, kwp(encrypt, value), {**AES, ck.CKA_WRAP: True})
     good(rv)
     assert name(m.wrap(s, m.mechanism(KWP), trojan, m.aes(s, extractable=True))[0]) == "CKR_KEY_NOT_WRAPPABLE"
 

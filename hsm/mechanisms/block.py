@@ -18,6 +18,7 @@ from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
 Load = Callable[[Key], BlockCipherAlgorithm]
+SAFE_MAC = 8  # bytes of a MAC by a sensitive key (NIST SP 800-38B, A.2)
 
 
 class Stream:
@@ -93,8 +94,9 @@ class Cmac:
 
     __slots__ = ("_state", "length")
 
-    def __init__(self, algorithm: BlockCipherAlgorithm, length: int) -> None:
-        self._state = CMAC(algorithm)
+    def __init__(self, key: Key, load: Load, length: int) -> None:
+        may_cut(key, length)
+        self._state = CMAC(key.native(load))
         self.length = length
 
     def copy(self) -> Cmac:
@@ -114,6 +116,12 @@ class Cmac:
     def one_shot(self, data: bytes, signature: bytes | None = None) -> bytes:
         self.update(data)
         return self.finish(signature)
+
+
+def may_cut(key: Key, length: int) -> None:
+    """MACs of one byte, then two, and so on, each found by trying: who may only verify would make up any MAC."""
+    if length < SAFE_MAC and key.flag(ck.CKA_SENSITIVE):
+        raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "with a sensitive key a MAC has 64 bits or more")
 
 
 def compare(mac: bytes, signature: bytes) -> None:
@@ -164,6 +172,6 @@ def macs(load: Load, size: int, length: Callable[[Any], int] | None = None) -> d
     """The functions of a row for CMAC, whole or as long as its parameter says."""
 
     def start(key: Key, parameter: Any) -> Cmac:
-        return Cmac(key.native(load), parameter if length else size)
+        return Cmac(key, load, parameter if length else size)
 
     return {"sign": start, "verify": start, **({"parameter": length} if length else {})}

@@ -6,7 +6,7 @@ import hmac
 from collections.abc import Callable
 from typing import Any
 
-from hsm.mechanisms.block import compare, length_up_to
+from hsm.mechanisms.block import compare, length_up_to, may_cut
 from hsm.mechanisms.digest import HASHES, Hash
 from hsm.mechanisms.entry import Mechanism
 from hsm.objects.key import Key
@@ -21,6 +21,7 @@ class Mac:
     __slots__ = ("_state", "length")
 
     def __init__(self, name: str, key: Key, length: int) -> None:
+        may_cut(key, length)
         started: Any = key.native(_starter(name))
         self._state = started.copy()
         self.length = length
