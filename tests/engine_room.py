@@ -22,6 +22,7 @@ from hsm.access import credentials
 from hsm.application import Application, Session
 from hsm.cryptoki import general, keys, objects
 from hsm.errors import TokenError
+from hsm.mechanisms import registry
 from hsm.pool import Pool
 from hsm.store import folder
 from pkcs11_shim import constants as ck
@@ -30,6 +31,7 @@ SO, USER = b"so-officer-pin", b"user-pin-1"
 ROOT = Path(__file__).resolve().parent.parent
 YES, NO = b"\x01", b"\x00"
 P256 = bytes.fromhex("06082a8648ce3d030107")
+ECB, KWP = registry.MECHANISMS[ck.CKM_AES_ECB], registry.MECHANISMS[ck.CKM_AES_KEY_WRAP_KWP]
 
 
 def ulong(value: int) -> bytes:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from engine_room import NO, SO, USER, Room, cheap_pins, refused
+from engine_room import ECB, KWP, NO, SO, USER, Room, cheap_pins, refused
 
 from hsm.access import key_use
 from hsm.cryptoki import general, objects
@@ -58,13 +58,13 @@ def test_every_change_has_its_record(home: Path) -> None:
         room.relabel(key, b"renamed")
         did("change")
         item = room.session.object(key)
-        key_use.used(room.session, item, "decrypt")
+        key_use.used(room.session, item, "decrypt", ECB)
         did("first-decrypt")
-        key_use.used(room.session, item, "decrypt")
+        key_use.used(room.session, item, "decrypt", ECB)
         wrapped = room.session.object(room.aes(b"wrapped", extractable=b"\1"))
         wrapping = room.session.object(room.aes(b"wrapping"))
         did("generate", "generate")
-        key_use.used(room.session, wrapping, "wrap", wrapped)
+        key_use.used(room.session, wrapping, "wrap", KWP, wrapped)
         did("first-wrap")
         unique = item.attributes[ck.CKA_UNIQUE_ID].decode()
         room.destroy(key)

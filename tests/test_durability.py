@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from abi import ffi, good, initialised, name
-from engine_room import CHEAP, NO, SO, USER, DiskPool, Room, cheap_pins, crashes_at, refused, serve
+from engine_room import CHEAP, ECB, NO, SO, USER, DiskPool, Room, cheap_pins, crashes_at, refused, serve
 
 from hsm.access import key_use
 from hsm.cryptoki import general
@@ -112,7 +112,7 @@ def _change(room: Room) -> None:
 
 def _first_use(room: Room) -> None:
     item = next(o for o in room.partition.objects.values() if o.attributes[ck.CKA_LABEL] == b"kept")
-    key_use.used(room.session, item, "decrypt")
+    key_use.used(room.session, item, "decrypt", ECB)
 
 
 def _init_pin(room: Room) -> None:
@@ -428,7 +428,7 @@ def test_a_session_key_is_used_where_nothing_can_be_written(made: Path, monkeypa
         handle = room.aes(b"session", token=NO)
         monkeypatch.setattr(type(room.pool.store), "write_protected", True)
         item = room.session.object(handle)
-        key_use.used(room.session, item, "decrypt")
+        key_use.used(room.session, item, "decrypt", ECB)
         assert item.attributes[ck.CKA_WRAP] == NO
         with refused(ck.CKR_DEVICE_ERROR):
             _first_use(room)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine_room import CHEAP, NO, SO, USER, DiskPool, Room, cheap_pins, crashes_at, refused, serve
+from engine_room import CHEAP, ECB, KWP, NO, SO, USER, DiskPool, Room, cheap_pins, crashes_at, refused, serve
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -47,7 +47,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         room.data(b"public data", value=b"for everybody")
         room.data(b"private data", value=b"for few", private=b"\1")
         item = room.session.object(room.find(b"secret key")[0])
-        key_use.used(room.session, item, "decrypt")
+        key_use.used(room.session, item, "decrypt", ECB)
     return home
 
 
@@ -201,7 +201,7 @@ def test_an_old_row_put_back_is_noticed(home: Path) -> None:
         room.destroy(room.find(b"public data")[0])
         room.relabel(room.find(b"private data")[0], b"renamed")
         item = room.session.object(room.find(b"in clear")[0])
-        key_use.used(room.session, item, "wrap", room.session.object(room.find(b"secret key")[0]))
+        key_use.used(room.session, item, "wrap", KWP, room.session.object(room.find(b"secret key")[0]))
         room.partition.set_pin(room.app, room.session.login, USER, b"another pin")
     for table in schema.OF_A_PARTITION:
         for row in before[table]:
