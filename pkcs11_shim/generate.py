@@ -14,7 +14,7 @@ from typing import Any
 import cffi
 
 from pkcs11_shim import directions, generate_codec
-from pkcs11_shim.parameters import MECHANISMS, RAW, STRUCTURES, Field
+from pkcs11_shim.parameters import MECHANISMS, ONCE_RAW, RAW, STRUCTURES, Field
 
 ROOT = Path(__file__).resolve().parent.parent
 BANNER = "/* Written by tools/generate from pkcs11.h and the tables of pkcs11_shim; not by hand. */\n"
@@ -246,7 +246,15 @@ def parameters(ffi: Any, values: dict[str, int]) -> str:
     out.append("void adyton_put_parameter(struct adyton_call *call, const CK_MECHANISM *mechanism)\n{\n")
     out.append("    const void *parameter = mechanism->pParameter;\n    switch (mechanism->mechanism) {\n")
     for form in dict.fromkeys(MECHANISMS.values()):
-        out += [f"    case {mechanism}:\n" for mechanism, its in MECHANISMS.items() if its == form]
+        of_form = [mechanism for mechanism, its in MECHANISMS.items() if its == form]
+        for mechanism in sorted(of_form, key=lambda mechanism: mechanism not in ONCE_RAW):
+            out.append(f"    case {mechanism}:\n")
+            if size := ONCE_RAW.get(mechanism):
+                out.append(
+                    f"        if (mechanism->ulParameterLen == {size}) {{\n"
+                    f"            adyton_put_raw_parameter(call, mechanism, {size});\n            return;\n        }}\n"
+                    "        __attribute__((fallthrough));\n"
+                )
         if form == RAW:
             out.append("        adyton_put_raw_parameter(call, mechanism, mechanism->ulParameterLen);\n")
             out.append("        return;\n")

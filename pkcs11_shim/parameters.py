@@ -80,6 +80,9 @@ STRUCTURES: dict[str, tuple[Field, ...]] = {
     "CK_TLS_MAC_PARAMS": _u64("prfHashMechanism", "ulMacLength", "ulServerOrClient"),
 }
 
+# Mechanisms that take bytes too, of just this length, as an earlier version of the standard had it.
+ONCE_RAW = {"CKM_AES_GMAC": 12}
+
 # Bytes without a pointer among them: IVs, numbers, public values. They travel as they are.
 RAW = ""
 

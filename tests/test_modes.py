@@ -132,6 +132,7 @@ WRONG_PARAMETERS: Rows = [
     *[("Sign", ck.CKM_AES_GMAC, gcm_parameter(iv, b"", 128)) for iv in (b"", bytes(7), bytes(129))],
     *[("Sign", ck.CKM_AES_GMAC, gcm_parameter(NONCE, b"", bits)) for bits in (0, 24, 100, 136)],
     ("Sign", ck.CKM_AES_GMAC, gcm_parameter(NONCE, b"data", 128)), ("Sign", ck.CKM_AES_GMAC, None),
+    ("Sign", ck.CKM_AES_GMAC, bytes(11)), ("Sign", ck.CKM_AES_GMAC, bytes(13)),
     ("Verify", ck.CKM_AES_GMAC, gcm_parameter(NONCE, b"data", 128)),
     *[("Sign", ck.CKM_AES_CMAC_GENERAL, wrong) for wrong in (None, b"\x10", ulong(0), ulong(17), ulong(2**63))],
     *[("Sign", ck.CKM_DES3_CMAC_GENERAL, wrong) for wrong in (None, ulong(0), ulong(9))],

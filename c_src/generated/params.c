@@ -391,8 +391,13 @@ void adyton_put_parameter(struct adyton_call *call, const CK_MECHANISM *mechanis
     case CKM_MD5_HMAC_GENERAL:
         adyton_put_raw_parameter(call, mechanism, mechanism->ulParameterLen);
         return;
-    case CKM_AES_GCM:
     case CKM_AES_GMAC:
+        if (mechanism->ulParameterLen == 12) {
+            adyton_put_raw_parameter(call, mechanism, 12);
+            return;
+        }
+        __attribute__((fallthrough));
+    case CKM_AES_GCM:
         if (mechanism->ulParameterLen != sizeof(CK_GCM_PARAMS)) {
             adyton_refuse(call, CKR_MECHANISM_PARAM_INVALID);
             return;

@@ -139,6 +139,13 @@ def _gcm_parameter(parameter: Any) -> tuple[bytes, bytes, int]:
     return iv, parameter.pAAD or b"", tag // 8
 
 
+def _gmac_parameter(parameter: Any) -> tuple[bytes, bytes, int]:
+    """CK_GCM_PARAMS; or an IV of 12 bytes for a tag of 16, all that versions 2.40 and 3.0 had."""
+    if isinstance(parameter, bytes) and len(parameter) == SAFE_IV:
+        return parameter, b"", BLOCK
+    return _gcm_parameter(parameter)
+
+
 def _ccm_parameter(parameter: Any) -> Any:
     """CK_CCM_PARAMS."""
     if len(getattr(parameter, "pNonce", None) or b"") not in CCM_NONCES:
@@ -166,7 +173,7 @@ MECHANISMS = [
     ),
     # The tag over no data is a block encrypted; one nonce serves a key once, be it for GCM or here.
     Mechanism(
-        ck.CKM_AES_GMAC, *SIZES, parameter=_gcm_parameter, nonce=lambda parameter: bytes(parameter[0]),
+        ck.CKM_AES_GMAC, *SIZES, parameter=_gmac_parameter, nonce=lambda parameter: bytes(parameter[0]),
         oracle=("sign",), sign=Gmac, verify=Gmac,
     ),
 ]
