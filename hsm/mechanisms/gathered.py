@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+
 from hsm.errors import TokenError
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
 
-class Gathered:
-    """``data`` is what has come so far, ``most`` bytes of it at most; ``finish`` and ``bound`` are the cipher's own."""
+class Gathered(ABC):
+    """``data`` is what has come so far, ``most`` bytes of it at most."""
 
     __slots__ = ("_most", "data", "encrypting", "key")
 
@@ -32,8 +34,13 @@ class Gathered:
         self.data += data
         return b""
 
+    @abstractmethod
+    def bound(self, length: int) -> int:
+        """What ``length`` more bytes and the end give."""
+
+    @abstractmethod
     def finish(self) -> bytes:
-        raise NotImplementedError
+        """The cipher of all that has come."""
 
     def one_shot(self, data: bytes) -> bytes:
         self.update(data)
