@@ -125,15 +125,22 @@ def test_what_ccm_wrapped_is_opened_by_no_keystream(user: tuple[Module, int]) ->
 
 
 @pytest.mark.parametrize("number", BY_KEYSTREAM)
-def test_a_key_made_up_by_decrypting_is_no_secret(user: tuple[Module, int], number: int) -> None:
-    """Under a keystream decryption is encryption: C_Decrypt puts a KWP of a trojan wrapping key together."""
+@pytest.mark.parametrize("by", ["decrypt", "unwrap"])
+def test_a_key_made_up_by_decrypting_is_no_secret(user: tuple[Module, int], number: int, by: str) -> None:
+    """Under a keystream decryption is encryption, by C_Decrypt or of a key unwrapped in the clear: either puts a KWP
+    of a trojan wrapping key together."""
     m, s = user
     key = m.aes(s, decrypt=True, unwrap=True, encrypt=False)
 
     def encrypt(block: bytes) -> bytes:
-        rv, made = m.use("Decrypt", s, keystream(m, number, block), key, bytes(16))
+        mechanism = keystream(m, number, block)
+        if by == "decrypt":
+            rv, made = m.use("Decrypt", s, mechanism, key, bytes(16))
+            good(rv)
+            return made
+        rv, shown = m.unwrap(s, mechanism, key, bytes(16), OPEN)
         good(rv)
-        return made
+        return m.read(s, shown, ck.CKA_VALUE)
 
     rv, trojan = m.unwrap(s, m.mechanism(KWP), key, kwp(encrypt, TROJAN), WRAPS)
     good(rv)
@@ -276,3 +283,46 @@ def test_two_signatures_begun_under_one_nonce(user: tuple[Module, int]) -> None:
     assert name(m.output(m.C_Sign, other, b"data", 4)[0]) == "CKR_FUNCTION_FAILED"
     good(m.C_DestroyObject(s, key))
     good(m.C_CloseSession(other))
+
+
+@pytest.mark.parametrize("by", ["decrypt", "unwrap"])
+def test_a_key_made_up_by_macs_is_no_secret(user: tuple[Module, int], by: str) -> None:
+    """A CMAC of one block is that block and a mask, encrypted; the mask shows by decrypting one such MAC, or by
+    unwrapping it in the clear. From then on MACs are encryption at will, and a KWP can be put together."""
+    m, s = user
+    key, ecb, cmac = m.aes(s), m.mechanism(ck.CKM_AES_ECB), m.mechanism(ck.CKM_AES_CMAC)
+
+    def sign(block: bytes) -> bytes:
+        rv, mac = m.use("Sign", s, cmac, key, block)
+        good(rv)
+        return mac
+
+    mac = sign(bytes(16))
+    if by == "decrypt":
+        rv, mask = m.use("Decrypt", s, ecb, key, mac)
+    else:
+        rv, shown = m.unwrap(s, ecb, key, mac, {**OPEN, ck.CKA_VALUE_LEN: 16})
+        mask = m.read(s, shown, ck.CKA_VALUE)
+    good(rv)
+
+    def encrypt(block: bytes) -> bytes:
+        return sign(bytes(a ^ b for a, b in zip(block, mask, strict=True)))
+
+    rv, trojan = m.unwrap(s, m.mechanism(KWP), key, kwp(encrypt, TROJAN), WRAPS)
+    good(rv)
+    assert is_no_secret(m, s, trojan)
+
+
+@pytest.mark.parametrize("by", ["decrypt", "unwrap"])
+def test_refusals_cost_what_answers_do(user: tuple[Module, int], by: str) -> None:
+    """Of 256 last bytes 255 give wrong padding: who is refused so often knows a block without a single answer."""
+    m, s = user
+    key, private = m.aes(s), {ck.CKA_CLASS: ck.CKO_PRIVATE_KEY, ck.CKA_KEY_TYPE: ck.CKK_EC}
+    pad = m.mechanism(ck.CKM_AES_CBC_PAD, bytes(16))
+    if by == "decrypt":
+        assert name(m.use("Decrypt", s, pad, key, bytes(32))[0]) == "CKR_ENCRYPTED_DATA_INVALID"
+    else:
+        assert name(m.unwrap(s, pad, key, bytes(32), private)[0]) == "CKR_WRAPPED_KEY_INVALID"
+    lost = {"decrypt": ck.CKA_WRAP, "unwrap": ck.CKA_ENCRYPT}[by]
+    assert m.read(s, key, lost) == b"\0"
+    assert name(m.change(s, key, {lost: True})) == "CKR_ATTRIBUTE_READ_ONLY"

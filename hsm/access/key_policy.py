@@ -149,8 +149,8 @@ def lost_by(key: Key, use: str, entry: Mechanism, target: Key | None) -> int | N
 
 
 def done_by(key: Key, use: str, entry: Mechanism, target: Key | None) -> int:
-    """What the record of the key's value keeps of this use: of its having wrapped ``target``, or of its having
-    encrypted blocks that the caller chose, as decrypting under a keystream does too."""
+    """What the record of the key's value keeps of this use: of its having wrapped ``target``, or that blocks which a
+    caller chose may be encrypted from now on: what the key unwraps later may be put together of these."""
     if use != "wrap" or target is None:
         return CHOSEN if use in entry.oracle else 0
     holds = HOLDS | (HALVES if entry.halves else 0)

@@ -92,6 +92,8 @@ def C_UnwrapKey(
     attributes = templates.for_unwrap(templates.parse(template), session.is_so, key)
     session.partition.may_add(session, attributes)
     key_policy.may_unwrap(attributes, entry, holds=session.partition.values.has_done(key, HOLDS))
+    if "unwrap" in entry.oracle:  # a refusal, and its reason, tell of the blocks too
+        key_use.used(session, key, "unwrap", entry)
     made = entry.unwrap(key, parameter, wrapped or b"", attributes)
     complete = _complete(attributes, made, "unwrap", key, entry)
     key_use.may_open(key, complete)

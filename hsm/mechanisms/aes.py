@@ -26,6 +26,8 @@ def algorithm(key: Key) -> algorithms.AES:
 
 
 iv = block.iv_of(BLOCK)
+# Under a keystream decryption is encryption; and a block decrypted shows CMAC's mask, which then encrypts any block.
+PLAIN = ("decrypt", "unwrap")
 
 
 class Counter(Stream):
@@ -66,18 +68,21 @@ def _generate(parameter: None, template: dict[int, bytes]) -> dict[int, bytes]:
 
 
 def _feedback(number: int, mode: type[OFB] | type[CFB] | type[CFB8]) -> Mechanism:
-    """Their blocks are encrypted in both directions: whoever decrypts chosen ones has the cipher."""
-    return Mechanism(number, *SIZES, parameter=iv, oracle=("decrypt",), **block.streaming(algorithm, mode))
+    return Mechanism(number, *SIZES, parameter=iv, oracle=PLAIN, **block.streaming(algorithm, mode))
 
 
 _length = block.length_up_to(BLOCK)
 MECHANISMS = [
     Mechanism(ck.CKM_AES_KEY_GEN, *SIZES, generate=_generate),
-    Mechanism(ck.CKM_AES_ECB, *SIZES, **block.streaming(algorithm, lambda parameter: modes.ECB(), block=BLOCK)),
-    Mechanism(ck.CKM_AES_CBC, *SIZES, parameter=iv, **block.streaming(algorithm, modes.CBC, block=BLOCK)),
-    Mechanism(ck.CKM_AES_CBC_PAD, *SIZES, parameter=iv, **block.streaming(algorithm, modes.CBC, pads=True)),
     Mechanism(
-        ck.CKM_AES_CTR, *SIZES, parameter=_counter, oracle=("decrypt",),
+        ck.CKM_AES_ECB, *SIZES, oracle=PLAIN, **block.streaming(algorithm, lambda parameter: modes.ECB(), block=BLOCK)
+    ),
+    Mechanism(ck.CKM_AES_CBC, *SIZES, parameter=iv, oracle=PLAIN, **block.streaming(algorithm, modes.CBC, block=BLOCK)),
+    Mechanism(
+        ck.CKM_AES_CBC_PAD, *SIZES, parameter=iv, oracle=PLAIN, **block.streaming(algorithm, modes.CBC, pads=True)
+    ),
+    Mechanism(
+        ck.CKM_AES_CTR, *SIZES, parameter=_counter, oracle=PLAIN,
         **both(lambda key, first: Counter(key, first, True), lambda key, first: Counter(key, first, False)),
     ),
     _feedback(ck.CKM_AES_OFB, OFB),

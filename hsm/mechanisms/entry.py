@@ -48,7 +48,7 @@ class Mechanism(NamedTuple):
     halves: bool = False  # wraps a key of the moment, and the target under that one beside it
     agreement: bool = False  # derives from another party's public key: both know the result
     nonce: Callable[[Any], bytes] | None = None  # what of its parameter may serve a key for one encryption only
-    oracle: tuple[str, ...] = ()  # uses that give blocks a caller chose encrypted, though none is called encrypting
+    oracle: tuple[str, ...] = ()  # uses that help to have chosen blocks encrypted, though none is called encrypting
     legacy: bool = False  # offered where the partition's switch for what is no longer safe is on
 
     @property

@@ -13,7 +13,7 @@ from typing import Any
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
 
 from hsm.errors import TokenError
-from hsm.mechanisms.aes import BLOCK, SIZES, algorithm, iv
+from hsm.mechanisms.aes import BLOCK, PLAIN, SIZES, algorithm, iv
 from hsm.mechanisms.entry import Mechanism
 from hsm.mechanisms.gathered import Gathered
 from hsm.mechanisms.secret_forms import XTS_LENGTHS, halves_differ
@@ -109,7 +109,7 @@ def _generate(parameter: None, template: dict[int, bytes]) -> dict[int, bytes]:
 _XTS = (ck.CKK_AES_XTS,), *XTS_LENGTHS
 MECHANISMS = [
     Mechanism(
-        ck.CKM_AES_CTS, *SIZES, parameter=iv,
+        ck.CKM_AES_CTS, *SIZES, parameter=iv, oracle=PLAIN,
         **both(
             lambda key, first: Stealing(key, first, True), lambda key, first: Stealing(key, first, False),
             secret_only=True,
