@@ -16,7 +16,8 @@ from pkcs11_shim import constants as ck
 
 
 class Curve(NamedTuple):
-    """One curve: bits of its order, the DER of its OID, and its domain parameters (SEC 2, FIPS 186-4)."""
+    """One curve: bits of its order, the DER of its OID, and its domain parameters (SEC 2, FIPS 186-4,
+    RFC 5639)."""
 
     name: str
     make: type[ec.EllipticCurve]
@@ -122,6 +123,53 @@ CURVES = (
         ),
         0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141,
         (),
+    ),
+    Curve(
+        "brainpoolP256r1", ec.BrainpoolP256R1, 256, bytes.fromhex("06092b2403030208010107"),
+        0xa9fb57dba1eea9bc3e660a909d838d726e3bf623d52620282013481d1f6e5377,
+        0x7d5a0975fc2c3057eef67530417affe7fb8055c126dc5c6ce94a4b44f330b5d9,
+        0x26dc5c6ce94a4b44f330b5d9bbd77cbf958416295cf7e1ce6bccdc18ff8c07b6,
+        bytes.fromhex(
+            "048bd2aeb9cb7e57cb2c4b482ffc81b7afb9de27e1e3bd23c23a4453bd9ace3262547ef835c3dac4fd97f846"
+            "1a14611dc9c27745132ded8e545c1d54c72f046997"
+        ),
+        0xa9fb57dba1eea9bc3e660a909d838d718c397aa3b561a6f7901e0e82974856a7,
+    ),
+    Curve(
+        "brainpoolP384r1", ec.BrainpoolP384R1, 384, bytes.fromhex("06092b240303020801010b"),
+        0x8cb91e82a3386d280f5d6f7e50e641df152f7109ed5456b412b1da197fb71123acd3a729901d1a71874700133107ec53,
+        0x7bc382c63d8c150c3c72080ace05afa0c2bea28e4fb22787139165efba91f90f8aa5814a503ad4eb04a8c7dd22ce2826,
+        0x04a8c7dd22ce28268b39b55416f0447c2fb77de107dcd2a62e880ea53eeb62d57cb4390295dbc9943ab78696fa504c11,
+        bytes.fromhex(
+            "041d1c64f068cf45ffa2a63a81b7c13f6b8847a3e77ef14fe3db7fcafe0cbd10e8e826e03436d646aaef87b2"
+            "e247d4af1e8abe1d7520f9c2a45cb1eb8e95cfd55262b70b29feec5864e19c054ff99129280e464621779181"
+            "1142820341263c5315"
+        ),
+        0x8cb91e82a3386d280f5d6f7e50e641df152f7109ed5456b31f166e6cac0425a7cf3ab6af6b7fc3103b883202e9046565,
+    ),
+    Curve(
+        "brainpoolP512r1", ec.BrainpoolP512R1, 512, bytes.fromhex("06092b240303020801010d"),
+        int(
+            "aadd9db8dbe9c48b3fd4e6ae33c9fc07cb308db3b3c9d20ed6639cca703308717d4d9b009bc66842aecda12a"
+            "e6a380e62881ff2f2d82c68528aa6056583a48f3", 16,
+        ),
+        int(
+            "7830a3318b603b89e2327145ac234cc594cbdd8d3df91610a83441caea9863bc2ded5d5aa8253aa10a2ef1c9"
+            "8b9ac8b57f1117a72bf2c7b9e7c1ac4d77fc94ca", 16,
+        ),
+        int(
+            "3df91610a83441caea9863bc2ded5d5aa8253aa10a2ef1c98b9ac8b57f1117a72bf2c7b9e7c1ac4d77fc94ca"
+            "dc083e67984050b75ebae5dd2809bd638016f723", 16,
+        ),
+        bytes.fromhex(
+            "0481aee4bdd82ed9645a21322e9c4c6a9385ed9f70b5d916c1b43b62eef4d0098eff3b1f78e2d0d48d50d168"
+            "7b93b97d5f7c6d5047406a5e688b352209bcb9f8227dde385d566332ecc0eabfa9cf7822fdf209f70024a57b"
+            "1aa000c55b881f8111b2dcde494a5f485e5bca4bd88a2763aed1ca2b2fa8f0540678cd1e0f3ad80892"
+        ),
+        int(
+            "aadd9db8dbe9c48b3fd4e6ae33c9fc07cb308db3b3c9d20ed6639cca70330870553e5c414ca9261941866119"
+            "7fac10471db1d381085ddaddb58796829ca90069", 16,
+        ),
     ),
 )
 _BY_OID = {row.oid: row for row in CURVES}

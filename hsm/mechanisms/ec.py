@@ -1,4 +1,4 @@
-"""Elliptic curves over prime fields: key pairs, ECDSA and ECDH (PKCS#11 3.2, section 6.3)."""
+"""Elliptic curves over prime fields: key pairs and ECDSA (PKCS#11 3.2, section 6.3)."""
 
 from __future__ import annotations
 
@@ -28,13 +28,6 @@ HASHED: dict[int, type[hashes.HashAlgorithm]] = {
     ck.CKM_ECDSA_SHA3_224: hashes.SHA3_224, ck.CKM_ECDSA_SHA3_256: hashes.SHA3_256,
     ck.CKM_ECDSA_SHA3_384: hashes.SHA3_384, ck.CKM_ECDSA_SHA3_512: hashes.SHA3_512,
 }
-KDFS: dict[int, type[hashes.HashAlgorithm]] = {
-    ck.CKD_SHA1_KDF: hashes.SHA1, ck.CKD_SHA224_KDF: hashes.SHA224, ck.CKD_SHA256_KDF: hashes.SHA256,
-    ck.CKD_SHA384_KDF: hashes.SHA384, ck.CKD_SHA512_KDF: hashes.SHA512,
-    ck.CKD_SHA3_224_KDF: hashes.SHA3_224, ck.CKD_SHA3_256_KDF: hashes.SHA3_256,
-    ck.CKD_SHA3_384_KDF: hashes.SHA3_384, ck.CKD_SHA3_512_KDF: hashes.SHA3_512,
-}
-LONGEST_SECRET = 512
 
 
 class _Given(hashes.HashAlgorithm):
@@ -186,39 +179,8 @@ def _ecdsa(number: int, hashed: type[hashes.HashAlgorithm] | None) -> Mechanism:
     return Mechanism(number, (ck.CKK_EC,), *BITS, FLAGS, no_parameter, sign=start, verify=start)
 
 
-def _agreement(parameter: Any) -> Any:
-    """CK_ECDH1_DERIVE_PARAMS."""
-    kdf = getattr(parameter, "kdf", None)
-    if kdf != ck.CKD_NULL and kdf not in KDFS:
-        raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "the KDF is CKD_NULL or one of X9.63 by SHA-1, SHA-2, SHA-3")
-    if not parameter.pPublicData or (kdf == ck.CKD_NULL and parameter.pSharedData):
-        raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "the other public key is missing, or CKD_NULL has shared data")
-    return parameter
-
-
-def _derive(key: Key, parameter: Any, template: dict[int, bytes]) -> dict[int, bytes]:
-    try:
-        peer = load_public(key.get(ck.CKA_EC_PARAMS), parameter.pPublicData)
-    except ValueError:
-        raise TokenError(ck.CKR_PUBLIC_KEY_INVALID, "the other public key is no point of this curve") from None
-    shared = key.native(private).exchange(ec.ECDH(), peer)
-    wanted = int.from_bytes(template.get(ck.CKA_VALUE_LEN, b""), "little")
-    if not wanted and template.get(ck.CKA_KEY_TYPE) != ck.CKK_GENERIC_SECRET.to_bytes(8, "little"):
-        raise TokenError(ck.CKR_TEMPLATE_INCOMPLETE, "CKA_VALUE_LEN says how long this key is to be", "CKA_VALUE_LEN")
-    wanted = wanted or len(shared)
-    if wanted > (len(shared) if parameter.kdf == ck.CKD_NULL else LONGEST_SECRET):
-        raise TokenError(ck.CKR_KEY_SIZE_RANGE, "the agreed secret is shorter than the key asked for", "CKA_VALUE_LEN")
-    if parameter.kdf == ck.CKD_NULL:
-        # Section 6.3.18: the truncation removes bytes from the leading end.
-        return {ck.CKA_VALUE: shared[-wanted:]}
-    from cryptography.hazmat.primitives.kdf.x963kdf import X963KDF
-
-    return {ck.CKA_VALUE: X963KDF(KDFS[parameter.kdf](), wanted, parameter.pSharedData or None).derive(shared)}
-
-
 MECHANISMS = [
     Mechanism(ck.CKM_EC_KEY_PAIR_GEN, (ck.CKK_EC,), *BITS, FLAGS, generate_pair=_generate_pair),
     _ecdsa(ck.CKM_ECDSA, None),
     *(_ecdsa(number, hashed) for number, hashed in HASHED.items()),
-    Mechanism(ck.CKM_ECDH1_DERIVE, (ck.CKK_EC,), *BITS, FLAGS, _agreement, derive=_derive, agreement=True),
 ]

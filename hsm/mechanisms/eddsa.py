@@ -20,12 +20,12 @@ PublicKey = Ed25519PublicKey | Ed448PublicKey
 
 
 class Curve(NamedTuple):
-    """One Edwards curve. Clients write it by OID (RFC 8410) or, as PKCS#11 3.0 had it, by name."""
+    """One Edwards curve. Clients write it by OID (RFC 8410's, or the one that was there before) or by name."""
 
     octets: int
     signature: int
     oid: bytes
-    names: tuple[bytes, ...]
+    others: tuple[bytes, ...]
     private: Any
     public: Any
     # x² = (y² - 1) / (d y² + c) modulo the prime; ``eighths``: there are points of order 8.
@@ -36,14 +36,15 @@ class Curve(NamedTuple):
 
 
 ED25519 = Curve(
-    32, 64, bytes.fromhex("06032b6570"), (b"\x13\x0cedwards25519", b"\x13\x07Ed25519"), Ed25519PrivateKey,
+    32, 64, bytes.fromhex("06032b6570"),
+    (b"\x13\x0cedwards25519", b"\x13\x07Ed25519", bytes.fromhex("06092b06010401da470f01")), Ed25519PrivateKey,
     Ed25519PublicKey, 2**255 - 19, -121665 * pow(121666, -1, 2**255 - 19), 1, True,
 )
 ED448 = Curve(
     57, 114, bytes.fromhex("06032b6571"), (b"\x13\x0aedwards448", b"\x13\x05Ed448"), Ed448PrivateKey, Ed448PublicKey,
     2**448 - 2**224 - 1, -39081, -1, False,
 )
-_BY_PARAMETERS = {name: curve for curve in (ED25519, ED448) for name in (curve.oid, *curve.names)}
+_BY_PARAMETERS = {name: curve for curve in (ED25519, ED448) for name in (curve.oid, *curve.others)}
 BITS = (255, 448)
 FLAGS = ck.CKF_EC_F_P | ck.CKF_EC_OID | ck.CKF_EC_CURVENAME | ck.CKF_EC_COMPRESS  # RFC 8032 has no other form
 _LONGEST_MESSAGE = 64 << 20

@@ -7,15 +7,18 @@ when it comes in; mechanisms load it without.
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.asymmetric.x448 import X448PrivateKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from hsm.errors import TokenError
-from hsm.mechanisms import curves, ec, eddsa, rsa_keys, secret_forms
+from hsm.mechanisms import curves, ec, eddsa, montgomery, rsa_keys, secret_forms
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
@@ -43,15 +46,24 @@ def _ec_private(given: Attributes) -> Attributes:
     return ec.private_attributes(private, parameters)
 
 
-def _ed_public(given: Attributes) -> Attributes:
-    return eddsa.public_attributes(eddsa.check_public(given.get(ck.CKA_EC_PARAMS), given.get(ck.CKA_EC_POINT, b"")))
+def _raw_public(family: ModuleType) -> Callable[[Attributes], Attributes]:
+    """Edwards and Montgomery curves, whose keys are byte strings."""
+
+    def check(given: Attributes) -> Attributes:
+        public = family.check_public(given.get(ck.CKA_EC_PARAMS), given.get(ck.CKA_EC_POINT, b""))
+        return dict(family.public_attributes(public))
+
+    return check
 
 
-def _ed_private(given: Attributes) -> Attributes:
-    parameters = given.get(ck.CKA_EC_PARAMS, b"")
-    private = eddsa.load_private(parameters, given.get(ck.CKA_VALUE, b""))
-    _same_point(given, eddsa.load_public(parameters, p) if (p := given.get(ck.CKA_EC_POINT)) else None, private)
-    return eddsa.private_attributes(private, parameters)
+def _raw_private(family: ModuleType) -> Callable[[Attributes], Attributes]:
+    def check(given: Attributes) -> Attributes:
+        parameters = given.get(ck.CKA_EC_PARAMS, b"")
+        private = family.load_private(parameters, given.get(ck.CKA_VALUE, b""))
+        _same_point(given, family.load_public(parameters, p) if (p := given.get(ck.CKA_EC_POINT)) else None, private)
+        return dict(family.private_attributes(private, parameters))
+
+    return check
 
 
 def _same_point(given: Attributes, public: Any, private: Any) -> None:
@@ -72,11 +84,16 @@ FORMS = {
     ),
     ck.CKK_EC: Form((EllipticCurvePrivateKey,), _ec_public, _ec_private, _ec_native),
     ck.CKK_EC_EDWARDS: Form(
-        (Ed25519PrivateKey, Ed448PrivateKey), _ed_public, _ed_private, eddsa.private_attributes
+        (Ed25519PrivateKey, Ed448PrivateKey), _raw_public(eddsa), _raw_private(eddsa), eddsa.private_attributes
+    ),
+    ck.CKK_EC_MONTGOMERY: Form(
+        (X25519PrivateKey, X448PrivateKey), _raw_public(montgomery), _raw_private(montgomery),
+        montgomery.private_attributes,
     ),
 }
 _LOADERS: dict[int, Callable[[Key], Any]] = {
     ck.CKK_RSA: rsa_keys.private, ck.CKK_EC: ec.private, ck.CKK_EC_EDWARDS: eddsa.private,
+    ck.CKK_EC_MONTGOMERY: montgomery.private,
 }
 
 

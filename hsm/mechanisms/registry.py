@@ -7,11 +7,17 @@ table; adding a mechanism is one more row there.
 from __future__ import annotations
 
 from hsm.errors import TokenError
-from hsm.mechanisms import aead, aes, digest, ec, eddsa, encrypt_data, hmac, keywrap, legacy, rsa, secret, stealing
+from hsm.mechanisms import (
+    aead, aes, agreement, digest, ec, eddsa, encrypt_data, hmac, keywrap, legacy, montgomery, rsa, secret,
+    stealing,
+)
 from hsm.mechanisms.entry import Mechanism
 from pkcs11_shim import constants as ck
 
-FAMILIES = (digest, hmac, secret, aes, aead, stealing, encrypt_data, rsa, ec, eddsa, keywrap, legacy)
+FAMILIES = (
+    digest, hmac, secret, aes, aead, stealing, encrypt_data, rsa, ec, eddsa, montgomery, agreement, keywrap,
+    legacy,
+)
 
 
 def _collect() -> dict[int, Mechanism]:

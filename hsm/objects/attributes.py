@@ -162,6 +162,7 @@ KEY_TYPES: dict[int, KeyType] = {
     ck.CKK_RSA: KeyType(_RSA_PUBLIC, _RSA_PRIVATE, (*_SIGNING, *_CIPHER)),
     ck.CKK_EC: KeyType(_EC_PUBLIC, _EC_PRIVATE, (*_SIGNING, ck.CKA_DERIVE)),
     ck.CKK_EC_EDWARDS: KeyType(_EC_PUBLIC, _EC_PRIVATE, _SIGNING),
+    ck.CKK_EC_MONTGOMERY: KeyType(_EC_PUBLIC, _EC_PRIVATE, (ck.CKA_DERIVE,)),
     ck.CKK_AES: KeyType(uses=(*_SIGNING, *_CIPHER, ck.CKA_DERIVE)),
     ck.CKK_AES_XTS: KeyType(uses=_CIPHER),
     ck.CKK_DES3: KeyType(uses=(*_SIGNING, *_CIPHER), legacy=True),
