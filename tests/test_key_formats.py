@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from abi import Rows, good, name
 from cryptography.hazmat.primitives import keywrap, padding, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa, x448, x25519
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pyasn1.codec.der import decoder, encoder
 from vectors import VECTORS, Bench, bench_of_its_own
+from vectors_agreement import X448, X25519, agreement
 from vectors_ec import CURVES, ED448, ED25519, SECRET, octet_string
 from vectors_openssl import openssl
 from vectors_symmetric import gcm_parameter
@@ -82,6 +83,8 @@ MAKERS: dict[str, tuple[int, Any]] = {
     **{curve: (ck.CKK_EC, lambda row=row: ec.generate_private_key(row[0])) for curve, row in CURVES.items()},
     "Ed25519": (ck.CKK_EC_EDWARDS, ed25519.Ed25519PrivateKey.generate),
     "Ed448": (ck.CKK_EC_EDWARDS, ed448.Ed448PrivateKey.generate),
+    "X25519": (ck.CKK_EC_MONTGOMERY, x25519.X25519PrivateKey.generate),
+    "X448": (ck.CKK_EC_MONTGOMERY, x448.X448PrivateKey.generate),
 }
 
 
@@ -124,8 +127,9 @@ def test_what_is_no_private_key(bench: Bench, how: str) -> None:
     for data in (os.urandom(48), b"\x30\x82\xff\xff" + bytes(44), der(key) + b"\x01", der(key)[:-1], b"\x30" * 48):
         assert unwrapped(bench, how, data, rows)[0] == INVALID
     assert unwrapped(bench, how, der(key), {**rows, ck.CKA_KEY_TYPE: ck.CKK_RSA})[0] == INVALID
-    brainpool = ec.generate_private_key(ec.BrainpoolP256R1())
-    assert unwrapped(bench, how, der(brainpool), rows)[0] == "CKR_CURVE_NOT_SUPPORTED"
+    small = openssl("genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:brainpoolP224r1", "-outform", "DER")
+    assert unwrapped(bench, how, small, rows)[0] == "CKR_CURVE_NOT_SUPPORTED"
+    assert unwrapped(bench, how, small, {**rows, ck.CKA_KEY_TYPE: ck.CKK_RSA})[0] == INVALID
     assert unwrapped(bench, how, der(key), {**rows, ck.CKA_VALUE: b"x"})[0] == "CKR_ATTRIBUTE_READ_ONLY"
 
 
@@ -186,6 +190,8 @@ def test_domain_parameters(bench: Bench, parameters: bytes, wanted: str) -> None
     edwards = bench.m.pair(bench.s, ck.CKM_EC_EDWARDS_KEY_PAIR_GEN, {ck.CKA_EC_PARAMS: parameters}, {})[0]
     assert name(edwards) in ("CKR_CURVE_NOT_SUPPORTED", "CKR_OK", "CKR_TEMPLATE_INCOMPLETE")
     assert (name(edwards) == "CKR_OK") == (parameters in (ED25519, ED448))
+    montgomery = bench.m.pair(bench.s, ck.CKM_EC_MONTGOMERY_KEY_PAIR_GEN, {ck.CKA_EC_PARAMS: parameters}, {})[0]
+    assert name(montgomery) in ("CKR_CURVE_NOT_SUPPORTED", "CKR_TEMPLATE_INCOMPLETE")
 
 
 P = 2**255 - 19
@@ -207,6 +213,44 @@ def test_edwards_points_that_are_no_public_key(bench: Bench, parameters: bytes, 
     for written in (point, octet_string(point)):
         rv, _ = bench.m.create(bench.s, {**rows, ck.CKA_EC_POINT: written})
         assert name(rv) == "CKR_ATTRIBUTE_VALUE_INVALID"
+
+
+SMALL_U = [  # cr.yp.to/ecdh.html, "How do I validate Curve25519 public keys?", and RFC 7748, section 6.2
+    *[(X25519, u.to_bytes(32, "little")) for u in (
+        0, 1, 325606250916557431795983626356110631294008115727848805560023387167927233504,
+        39382357235489614581723060781553021112529911719440698176882885853963445705823, P - 1, P, P + 1,
+    )],
+    *[(X448, u.to_bytes(56, "little")) for u in (0, 1, P448 - 1, P448, P448 + 1)],
+]
+
+
+@pytest.mark.parametrize(("parameters", "point"), SMALL_U)
+def test_montgomery_points_of_small_order(bench: Bench, parameters: bytes, point: bytes) -> None:
+    """With them everybody agrees on zeros: none comes in, none is agreed with."""
+    rows = {ck.CKA_CLASS: ck.CKO_PUBLIC_KEY, ck.CKA_KEY_TYPE: ck.CKK_EC_MONTGOMERY, ck.CKA_EC_PARAMS: parameters}
+    key = bench.private(ck.CKK_EC_MONTGOMERY, ec_params=parameters, value=os.urandom(len(point)))
+    for written in (point, octet_string(point)):
+        assert name(bench.m.create(bench.s, {**rows, ck.CKA_EC_POINT: written})[0]) == "CKR_ATTRIBUTE_VALUE_INVALID"
+        rv, _ = bench.m.derive(bench.s, agreement(bench, written), key, SECRET)
+        assert name(rv) == "CKR_PUBLIC_KEY_INVALID"
+
+
+@pytest.mark.parametrize(("generation", "parameters", "oid"), [
+    (ck.CKM_EC_MONTGOMERY_KEY_PAIR_GEN, b"\x13\x0acurve25519", X25519),
+    (ck.CKM_EC_MONTGOMERY_KEY_PAIR_GEN, b"\x13\x06X25519", X25519),
+    (ck.CKM_EC_MONTGOMERY_KEY_PAIR_GEN, bytes.fromhex("060a2b060104019755010501"), X25519),
+    (ck.CKM_EC_MONTGOMERY_KEY_PAIR_GEN, b"\x13\x08curve448", X448),
+    (ck.CKM_EC_MONTGOMERY_KEY_PAIR_GEN, b"\x13\x04X448", X448),
+    (ck.CKM_EC_EDWARDS_KEY_PAIR_GEN, bytes.fromhex("06092b06010401da470f01"), ED25519),
+    (ck.CKM_EC_EDWARDS_KEY_PAIR_GEN, b"\x13\x05Ed448", ED448),
+    (ck.CKM_EC_KEY_PAIR_GEN, b"\x13\x0fbrainpoolP384r1", CURVES["brainpoolP384r1"][2]),
+])
+def test_curves_by_name(bench: Bench, generation: int, parameters: bytes, oid: bytes) -> None:
+    """CKA_EC_PARAMS stays as the client wrote it; CKA_PUBLIC_KEY_INFO says the same as by OID."""
+    rv, public, private = bench.m.pair(bench.s, generation, {ck.CKA_EC_PARAMS: parameters}, {})
+    good(rv)
+    assert bench.m.read(bench.s, private, ck.CKA_EC_PARAMS) == parameters
+    assert oid in bench.m.read(bench.s, public, ck.CKA_PUBLIC_KEY_INFO)
 
 
 # -- secret keys: filling and lengths

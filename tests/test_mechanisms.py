@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from abi import NULL, ffi, good, name, ulong
 from vectors import Bench, bench_of_its_own, number
-from vectors_ec import CURVES, ED25519, SECRET, agreement, octet_string, point
+from vectors_agreement import agreement
+from vectors_ec import CURVES, ED25519, SECRET, octet_string, point
 from vectors_openssl import rsa_key
 from vectors_rsa import oaep, pss
 from vectors_symmetric import counter, gcm_parameter
@@ -295,7 +296,10 @@ def test_mechanism_info_is_in_the_units_of_each_family(bench: Bench) -> None:
         (ck.CKM_RSA_PKCS_OAEP, 1024, 16384, cipher),
         (ck.CKM_RSA_AES_KEY_WRAP, 1024, 16384, ck.CKF_WRAP | ck.CKF_UNWRAP),
         (ck.CKM_EC_KEY_PAIR_GEN, 192, 521, ck.CKF_GENERATE_KEY_PAIR | ec), (ck.CKM_ECDSA, 192, 521, signing | ec),
-        (ck.CKM_ECDH1_DERIVE, 192, 521, ck.CKF_DERIVE | ec), (ck.CKM_EDDSA, 255, 448, signing | edwards),
+        (ck.CKM_ECDH1_DERIVE, 192, 521, ck.CKF_DERIVE | ec),
+        (ck.CKM_ECDH1_COFACTOR_DERIVE, 192, 521, ck.CKF_DERIVE | ec),
+        (ck.CKM_EC_MONTGOMERY_KEY_PAIR_GEN, 255, 448, ck.CKF_GENERATE_KEY_PAIR | edwards),
+        (ck.CKM_EDDSA, 255, 448, signing | edwards),
         (ck.CKM_AES_KEY_GEN, 16, 32, ck.CKF_GENERATE), (ck.CKM_AES_GCM, 16, 32, cipher),
         (ck.CKM_AES_CMAC, 16, 32, signing), (ck.CKM_AES_KEY_WRAP_KWP, 16, 32, cipher),
         (ck.CKM_GENERIC_SECRET_KEY_GEN, 8, 32768, ck.CKF_GENERATE), (ck.CKM_SHA256_KEY_GEN, 1, 4096, ck.CKF_GENERATE),

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+import vectors_agreement
 import vectors_ec
 import vectors_legacy
 import vectors_modes
@@ -18,7 +19,8 @@ from hsm.mechanisms import registry
 from pkcs11_shim import constants as ck
 
 FILES = (  # each registers its sources
-    vectors_symmetric, vectors_modes, vectors_rsa, vectors_ec, vectors_openssl, vectors_legacy,
+    vectors_agreement, vectors_ec, vectors_legacy, vectors_modes, vectors_openssl, vectors_rsa,
+    vectors_symmetric,
 )
 NAMES = {value: name for name, value in vars(ck).items() if name.startswith("CKM_")}
 

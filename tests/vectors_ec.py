@@ -1,4 +1,4 @@
-"""Vectors of elliptic curves: NIST's validation files for ECDSA and ECDH, RFC 6979, RFC 8032 and the X9.63 KDF."""
+"""Vectors of elliptic curves: NIST's validation files for ECDSA, RFC 6979 and RFC 8032."""
 
 from __future__ import annotations
 
@@ -23,6 +23,9 @@ CURVES: dict[str, tuple[Any, int, bytes]] = {
     "P-384": (ec.SECP384R1(), 48, bytes.fromhex("06052b81040022")),
     "P-521": (ec.SECP521R1(), 66, bytes.fromhex("06052b81040023")),
     "K-256": (ec.SECP256K1(), 32, bytes.fromhex("06052b8104000a")),
+    "brainpoolP256r1": (ec.BrainpoolP256R1(), 32, bytes.fromhex("06092b2403030208010107")),
+    "brainpoolP384r1": (ec.BrainpoolP384R1(), 48, bytes.fromhex("06092b240303020801010b")),
+    "brainpoolP512r1": (ec.BrainpoolP512R1(), 64, bytes.fromhex("06092b240303020801010d")),
 }
 ED25519, ED448 = bytes.fromhex("06032b6570"), bytes.fromhex("06032b6571")
 SECRET: Rows = {
@@ -177,108 +180,6 @@ def deterministic_signatures() -> Iterator[Case]:
                 data, hashed = row["Input"].strip('"').encode(), getattr(ck, f"CKM_ECDSA_{known}")
                 yield Case(hashed, f"RFC 6979 {curve} {wanted}", _verification(hashed, curve, values, data, wanted))
             row = {}
-
-
-# -- key agreement
-
-
-def x963(known: str, shared: bytes, info: bytes, length: int) -> bytes:
-    """ANSI X9.63-2001, section 5.6.3, by hashlib: what the token's derivation is held against."""
-    made = b""
-    for count in range(1, length // hashlib.new(known).digest_size + 2):
-        made += hashlib.new(known, shared + count.to_bytes(4, "big") + info).digest()
-    return made[:length]
-
-
-def agreement(bench: Bench, peer: bytes, kdf: int = ck.CKD_NULL, info: bytes = b"") -> Any:
-    bench.mechanism(ck.CKM_ECDH1_DERIVE)
-    fields = {"kdf": kdf, "pSharedData": info, "ulSharedDataLen": len(info), "pPublicData": peer}
-    parameter = bench.m.structure("CK_ECDH1_DERIVE_PARAMS", **fields, ulPublicDataLen=len(peer))
-    return bench.m.mechanism(ck.CKM_ECDH1_DERIVE, parameter)
-
-
-def derived(bench: Bench, mechanism: Any, key: int, rows: Rows) -> bytes:
-    rv, made = bench.m.derive(bench.s, mechanism, key, {**SECRET, **rows})
-    assert name(rv) == "CKR_OK"
-    value = bench.m.read(bench.s, made, ck.CKA_VALUE)
-    assert bench.m.C_DestroyObject(bench.s, made) == ck.CKR_OK
-    return value
-
-
-@source("NIST CAVP, KASVS, ECC primitives", quick=6)
-def agreements() -> Iterator[Case]:
-    sets = {"EA": "P-192", "EB": "P-224", "EC": "P-256", "ED": "P-384", "EE": "P-521"}
-    for role in ("init", "resp"):
-        path = ECDH / f"KASValidityTest_ECCStaticUnified_NOKC_ZZOnly_{role}.fax"
-        for row in records(path, "RESULT"):
-            curve = sets[row["SECTION"].split(" ")[0]]
-            yield Case(ck.CKM_ECDH1_DERIVE, f"{curve} {row['RESULT'][:5]}", _agreement(curve, row))
-
-
-def _agreement(curve: str, row: dict[str, str]) -> Any:
-    """Z, also from the peer's point compressed or as an OCTET STRING, and cut at its leading end; or no key at all."""
-    shape, octets, parameters = CURVES[curve]
-    own, peer = point(curve, row["QSIUTX"], row["QSIUTY"]), point(curve, row["QSCAVSX"], row["QSCAVSY"])
-
-    def is_point(raw: bytes) -> bool:
-        try:
-            return bool(ec.EllipticCurvePublicKey.from_encoded_point(shape, raw))
-        except ValueError:
-            return False
-
-    def is_pair() -> bool:
-        try:
-            made = ec.derive_private_key(int(row["DSIUT"], 16), shape).public_key()
-        except ValueError:
-            return False
-        return is_point(own) and made == ec.EllipticCurvePublicKey.from_encoded_point(shape, own)
-
-    def run(bench: Bench) -> None:
-        value = int(row["DSIUT"], 16).to_bytes(octets, "big")
-        rows = {**SECRET, ck.CKA_CLASS: ck.CKO_PRIVATE_KEY, ck.CKA_KEY_TYPE: ck.CKK_EC, ck.CKA_EC_PARAMS: parameters}
-        rv, _ = bench.m.create(bench.s, {**rows, ck.CKA_VALUE: value, ck.CKA_EC_POINT: octet_string(own)})
-        if not is_pair():
-            assert row["RESULT"].startswith("F")
-            assert name(rv) in ("CKR_ATTRIBUTE_VALUE_INVALID", "CKR_TEMPLATE_INCONSISTENT")
-            return
-        assert name(rv) == "CKR_OK"
-        key = private(bench, curve, row["DSIUT"])
-        if not is_point(peer):
-            assert row["RESULT"].startswith("F")
-            rv, _ = bench.m.derive(bench.s, agreement(bench, peer), key, SECRET)
-            assert name(rv) == "CKR_PUBLIC_KEY_INVALID"
-            return
-        shared = derived(bench, agreement(bench, peer), key, {})
-        assert (shared == bytes.fromhex(row["Z"])) == row["RESULT"].startswith("P")
-        compressed = bytes([2 + peer[-1] % 2]) + peer[1 : 1 + octets]
-        for other in (octet_string(peer), compressed, octet_string(compressed)):
-            assert derived(bench, agreement(bench, other), key, {}) == shared
-        for length in (14, octets - 1, octets):
-            assert derived(bench, agreement(bench, peer), key, {ck.CKA_VALUE_LEN: length}) == shared[-length:]
-
-    return run
-
-
-@source("ANSI X9.63-2001 by NIST CAVP, over agreements of KASVS", quick=8)
-def derivations() -> Iterator[Case]:
-    """PKCS#11 takes no Z from outside: NIST judges the function above, and this the token on NIST's agreements."""
-    for row in records(VECTORS / "KDF/ansx963_2001.txt", "KEY_DATA"):
-        z, info, wanted = (bytes.fromhex(row[f]) for f in ("Z", "SHAREDINFO", "KEY_DATA"))
-        assert any(x963(known.lower(), z, info, len(wanted)) == wanted for known in HASHES)
-    path = ECDH / "KASValidityTest_ECCStaticUnified_NOKC_ZZOnly_init.fax"
-    good = [row for row in records(path, "RESULT") if row["RESULT"].startswith("P") and row["SECTION"][:2] == "EC"]
-    for known in ("SHA1", "SHA224", "SHA256", "SHA384", "SHA512", "SHA3_224", "SHA3_256", "SHA3_384", "SHA3_512"):
-        for info in (b"", b"shared info"):
-            for length, row in zip((16, 32, 33, 100, 512), good, strict=False):
-
-                def run(bench: Bench, known: str = known, info: bytes = info, length: int = length,
-                        row: dict[str, str] = row) -> None:
-                    peer = point("P-256", row["QSCAVSX"], row["QSCAVSY"])
-                    mechanism = agreement(bench, peer, getattr(ck, f"CKD_{known}_KDF"), info)
-                    made = derived(bench, mechanism, private(bench, "P-256", row["DSIUT"]), {ck.CKA_VALUE_LEN: length})
-                    assert made == x963(known.lower(), bytes.fromhex(row["Z"]), info, length)
-
-                yield Case(ck.CKM_ECDH1_DERIVE, f"{known} {len(info)}", run)
 
 
 # -- Edwards curves

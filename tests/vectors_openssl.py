@@ -37,8 +37,8 @@ def rsa_key() -> rsa.RSAPrivateKey:
 
 
 @cache
-def ec_key() -> ec.EllipticCurvePrivateKey:
-    return ec.generate_private_key(CURVES["P-384"][0])
+def ec_key(curve: str) -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(CURVES[curve][0])
 
 
 def pem(key: Any) -> bytes:
@@ -90,20 +90,22 @@ def _rsa(number: int, digest: str, parameter: Any, *options: str) -> Any:
     return run
 
 
-def _ecdsa(number: int, digest: str) -> Any:
+def _ecdsa(number: int, digest: str, curve: str = "P-384") -> Any:
+    octets = CURVES[curve][1]
+
     def run(bench: Bench) -> None:
-        numbers = ec_key().private_numbers()
-        raw = point("P-384", f"{numbers.public_numbers.x:x}", f"{numbers.public_numbers.y:x}")
-        public = bench.public(ck.CKK_EC, ec_params=CURVES["P-384"][2], ec_point=raw)
-        value = numbers.private_value.to_bytes(48, "big")
-        private = bench.private(ck.CKK_EC, ec_params=CURVES["P-384"][2], value=value)
+        numbers = ec_key(curve).private_numbers()
+        raw = point(curve, f"{numbers.public_numbers.x:x}", f"{numbers.public_numbers.y:x}")
+        public = bench.public(ck.CKK_EC, ec_params=CURVES[curve][2], ec_point=raw)
+        value = numbers.private_value.to_bytes(octets, "big")
+        private = bench.private(ck.CKK_EC, ec_params=CURVES[curve][2], value=value)
         mechanism = bench.mechanism(number)
-        r, s = utils.decode_dss_signature(theirs(digest, ec_key()))
-        bench.verify(mechanism, public, MESSAGE, halves(r, s, 48))
-        bench.verify(mechanism, public, MESSAGE + b"x", halves(r, s, 48), "CKR_SIGNATURE_INVALID")
+        r, s = utils.decode_dss_signature(theirs(digest, ec_key(curve)))
+        bench.verify(mechanism, public, MESSAGE, halves(r, s, octets))
+        bench.verify(mechanism, public, MESSAGE + b"x", halves(r, s, octets), "CKR_SIGNATURE_INVALID")
         for made in (bench.sign(mechanism, private, MESSAGE), bench.sign_in_parts(mechanism, private, MESSAGE)):
-            r, s = int.from_bytes(made[:48], "big"), int.from_bytes(made[48:], "big")
-            judged(digest, ec_key(), utils.encode_dss_signature(r, s))
+            r, s = int.from_bytes(made[:octets], "big"), int.from_bytes(made[octets:], "big")
+            judged(digest, ec_key(curve), utils.encode_dss_signature(r, s))
 
     return run
 
@@ -120,6 +122,15 @@ def signatures_of_sha3() -> Iterator[Case]:
         yield Case(number, "mixed", _rsa(number, digest, pss(known, 7, "SHA1"), *mixed))
         number = getattr(ck, f"CKM_ECDSA_{known}")
         yield Case(number, "", _ecdsa(number, digest))
+
+
+@source("OpenSSL 3, dgst, on Brainpool's curves", quick=1)
+def signatures_of_brainpool() -> Iterator[Case]:
+    for curve in CURVES:
+        if curve.startswith("brainpool"):
+            for known in ("SHA256", "SHA384", "SHA512"):
+                number = getattr(ck, f"CKM_ECDSA_{known}")
+                yield Case(number, curve, _ecdsa(number, known.lower(), curve))
 
 
 @source("OpenSSL 3, mac")

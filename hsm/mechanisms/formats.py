@@ -10,6 +10,7 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -180,6 +181,10 @@ def from_bytes(data: bytes, template: Attributes) -> Attributes:
     form = FORMS[int.from_bytes(template[ck.CKA_KEY_TYPE], "little")]
     try:
         key: Any = serialization.load_der_private_key(data, None, unsafe_skip_rsa_key_validation=True)
+    except UnsupportedAlgorithm:  # a key, but of a curve that cryptography does not know, or not spelt out
+        key = _of_explicit_curve(data)
+        if key is None and form.native == (EllipticCurvePrivateKey,):
+            raise TokenError(ck.CKR_CURVE_NOT_SUPPORTED, "the wrapped key's curve is not one of this token") from None
     except Exception:  # whatever the parser dislikes, the bytes are no key
         key = _of_explicit_curve(data)
     if key is None:
