@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 import vectors_agreement
+import vectors_derivation
 import vectors_ec
 import vectors_legacy
 import vectors_modes
@@ -19,8 +20,8 @@ from hsm.mechanisms import registry
 from pkcs11_shim import constants as ck
 
 FILES = (  # each registers its sources
-    vectors_agreement, vectors_ec, vectors_legacy, vectors_modes, vectors_openssl, vectors_rsa,
-    vectors_symmetric,
+    vectors_agreement, vectors_derivation, vectors_ec, vectors_legacy, vectors_modes, vectors_openssl,
+    vectors_rsa, vectors_symmetric,
 )
 NAMES = {value: name for name, value in vars(ck).items() if name.startswith("CKM_")}
 

@@ -7,6 +7,8 @@ comes back as a weaker one. Each rule below closes one of these; `docs` of each 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from hsm.access.values import CHOSEN, HALVES, HOLDS
 from hsm.errors import TokenError
 from hsm.mechanisms.entry import Mechanism
@@ -18,22 +20,31 @@ from pkcs11_shim import constants as ck
 WEAKEST_DERIVED = 14  # bytes, 112 bits
 WEAKEST_TOKEN_RSA = 2048
 WEAKEST_TOKEN_EC = 224
-# A use, and the flag that the key's value loses by it for ever.
+# A use, and the flags that the key's value loses by it for ever.
 EXCLUDES = {
-    "wrap": ck.CKA_DECRYPT, "decrypt": ck.CKA_WRAP, "unwrap": ck.CKA_ENCRYPT, "encrypt": ck.CKA_UNWRAP,
+    "wrap": (ck.CKA_DECRYPT,), "decrypt": (ck.CKA_WRAP,), "unwrap": (ck.CKA_ENCRYPT,), "encrypt": (ck.CKA_UNWRAP,),
 }
+# The same for secret keys that encrypt nothing. What HKDF and its like derive is an HMAC under the base: who may sign
+# has it in clear, and who may verify finds it byte by byte through shortened MACs.
+MAC_EXCLUDES = {"sign": (ck.CKA_DERIVE,), "verify": (ck.CKA_DERIVE,), "derive": (ck.CKA_SIGN, ck.CKA_VERIFY)}
 
 
 def known_outside(origin: str, entry: Mechanism | None, base: Key | None, *, chosen: bool) -> bool:
     """Whether a new key's value may be known outside the token, from how it came to be. ``chosen``: its base has
     encrypted what a caller chose, of which a wrapped key can be put together (RFC 3394 is encryptions in a row)."""
     if origin == "generate":
-        return False
+        return entry is not None and entry.told
     if origin == "unwrap" and entry is not None and base is not None:
         return chosen or enciphers(base, entry) or base.key_class != ck.CKO_SECRET_KEY or not is_secret(base)
     if origin == "derive" and entry is not None and base is not None:
-        return entry.agreement or "derive" in entry.oracle or not is_secret(base)
+        ciphered = "derive" in entry.oracle and is_cipher(base)
+        return entry.agreement or ciphered or not is_secret(base)
     return True
+
+
+def is_cipher(key: Key) -> bool:
+    """Whether keys of this type encrypt: what such a key derives by its cipher, an encryption gives in clear."""
+    return ck.CKA_ENCRYPT in table.KEY_TYPES[key.key_type].uses
 
 
 def enciphers(key: Key, entry: Mechanism) -> bool:
@@ -69,15 +80,17 @@ def _may_wrap_sensitive(key: Key, target: Key, entry: Mechanism, known: bool) ->
         raise TokenError(ck.CKR_KEY_NOT_WRAPPABLE, words, "CKA_TRUSTED")
     if enciphers(key, entry):
         raise TokenError(ck.CKR_KEY_NOT_WRAPPABLE, "sensitive keys are wrapped by AES_KEY_WRAP and KWP only")
-    if strength(key) < min(strength(target), 256):
+    if strength(key) < min(_nominal(target), 256):
         raise TokenError(ck.CKR_WRAPPING_KEY_SIZE_RANGE, "the wrapping key is weaker than the key it would wrap")
 
 
 def strength(key: Key) -> int:
-    """Bits of security (NIST SP 800-57 part 1, table 2); RSA of 2048 bits or more wraps any key."""
+    """Bits of security (NIST SP 800-57 part 1, table 2); RSA of 2048 bits or more wraps any key. A derived key has no
+    more of them than what it was derived from, however long it is."""
     if key.key_class == ck.CKO_SECRET_KEY:
         length = len(key.get(ck.CKA_VALUE) or b"")
-        return {ck.CKK_DES3: 112, ck.CKK_AES_XTS: 4 * length}.get(key.key_type, 8 * length)
+        looks = {ck.CKK_DES3: 112, ck.CKK_AES_XTS: 4 * length}.get(key.key_type, 8 * length)
+        return min(looks, key.ulong(table.STRENGTH, looks))
     if key.key_type == ck.CKK_RSA:
         bits = int.from_bytes(key.get(ck.CKA_MODULUS) or b"", "big").bit_length()
         if key.key_class == ck.CKO_PUBLIC_KEY:
@@ -85,6 +98,11 @@ def strength(key: Key) -> int:
         return next(level for least, level in ((15360, 256), (7680, 192), (3072, 128), (2048, 112), (0, 80))
                     if bits >= least)
     return 4 * len(key.get(ck.CKA_VALUE) or b"")
+
+
+def _nominal(target: Key) -> int:
+    """As strong as it looks, which is what it is again once it was wrapped and unwrapped."""
+    return 8 * len(target.get(ck.CKA_VALUE) or b"") if target.key_class == ck.CKO_SECRET_KEY else strength(target)
 
 
 def may_unwrap(attributes: dict[int, bytes], entry: Mechanism, *, holds: bool) -> None:
@@ -101,16 +119,37 @@ def may_unwrap(attributes: dict[int, bytes], entry: Mechanism, *, holds: bool) -
         raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, words)
 
 
-def may_derive(attributes: dict[int, bytes], entry: Mechanism, base: Key) -> None:
-    """A short key would be found by trying, and its base part by part. Agreed keys follow their template, which clients
-    read; any other is at least as sensitive as its base."""
-    for number in () if entry.agreement else (ck.CKA_SENSITIVE, ck.CKA_EXTRACTABLE):
-        strict = table.TRUE if number == ck.CKA_SENSITIVE else table.FALSE
-        if base.get(number) == strict and attributes.get(number) != strict:
-            words = "a derived key is at least as sensitive, and as little extractable, as its base"
-            raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, words, table.name_of(number))
-    if len(attributes.get(ck.CKA_VALUE, b"")) < WEAKEST_DERIVED:
+def may_derive_from(sources: Sequence[Key], attributes: dict[int, bytes], entry: Mechanism) -> None:
+    """Every derivation but key agreement, whose results the standard leaves to the template: at least as sensitive as
+    each key that went in. Data show their value, and come from keys that show theirs."""
+    if entry.agreement:
+        return
+    shown = attributes[ck.CKA_CLASS] == ck.CKO_DATA.to_bytes(8, "little")
+    for source in sources:
+        if source.flag(ck.CKA_SENSITIVE) and attributes.get(ck.CKA_SENSITIVE) != table.TRUE:
+            words = "what comes from a sensitive key is a key, and sensitive"
+            raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, words, "CKA_SENSITIVE")
+        if not source.flag(ck.CKA_EXTRACTABLE) and (shown or attributes.get(ck.CKA_EXTRACTABLE) == table.TRUE):
+            words = "what comes from an unextractable key is a key, and unextractable"
+            raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, words, "CKA_EXTRACTABLE")
+        if source.flag(ck.CKA_WRAP_WITH_TRUSTED) and attributes.get(ck.CKA_WRAP_WITH_TRUSTED) == table.FALSE:
+            words = "what comes from a key that only trusted keys wrap is such a key too"
+            raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, words, "CKA_WRAP_WITH_TRUSTED")
+
+
+def may_derive(attributes: dict[int, bytes]) -> None:
+    """A short key would be found by trying, and its base part by part."""
+    secret = attributes[ck.CKA_CLASS] == ck.CKO_SECRET_KEY.to_bytes(8, "little")
+    if secret and len(attributes.get(ck.CKA_VALUE, b"")) < WEAKEST_DERIVED:
         raise TokenError(ck.CKR_KEY_SIZE_RANGE, "a derived key has 112 bits or more", "CKA_VALUE_LEN")
+
+
+def strength_of(sources: Sequence[Key], attributes: dict[int, bytes], entry: Mechanism) -> dict[int, bytes]:
+    """The attribute of a derived key that looks stronger than what it was derived from."""
+    least = min(strength(source) for source in sources)
+    if entry.agreement or entry.makes == ck.CKO_DATA or least >= 8 * len(attributes[ck.CKA_VALUE]):
+        return {}
+    return {table.STRENGTH: least.to_bytes(8, "little")}
 
 
 def may_be_kept(attributes: dict[int, bytes]) -> None:
@@ -132,20 +171,22 @@ def may_be_kept(attributes: dict[int, bytes]) -> None:
         raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, "keys this weak may be session keys only", "CKA_TOKEN")
 
 
-def counts_as(use: str, entry: Mechanism) -> str:
+def counts_as(key: Key, use: str, entry: Mechanism) -> str:
     """The use that this one costs a key: GMAC over no data and ENCRYPT_DATA encrypt, whatever they are called."""
-    return "encrypt" if use in entry.oracle and use not in EXCLUDES else use
+    return "encrypt" if use in entry.oracle and use not in EXCLUDES and is_cipher(key) else use
 
 
-def lost_by(key: Key, use: str, entry: Mechanism, target: Key | None) -> int | None:
-    """The usage flag that the key's value loses by this use, if any.
+def lost_by(key: Key, use: str, entry: Mechanism, target: Key | None) -> tuple[int, ...]:
+    """The usage flags that the key's value loses by this use, if any.
 
-    A sensitive key loses it at its first use, any key when it wraps or unwraps a sensitive one.
+    A sensitive key loses them at its first use, any key when it wraps or unwraps a sensitive one.
     """
     touches = target is not None and target.flag(ck.CKA_SENSITIVE)
     if key.flag(ck.CKA_SENSITIVE) or touches:
-        return EXCLUDES.get(counts_as(use, entry))
-    return None
+        excluded = EXCLUDES.get(counts_as(key, use, entry), ())
+        macs = key.key_class == ck.CKO_SECRET_KEY and not is_cipher(key)
+        return excluded or (MAC_EXCLUDES.get(use, ()) if macs else ())
+    return ()
 
 
 def done_by(key: Key, use: str, entry: Mechanism, target: Key | None) -> int:

@@ -56,7 +56,7 @@ def check_right(session: Session, key: TokenObject, use: str, entry: Mechanism) 
     """Asked again at every use: a flag lost or a role removed stops a running operation."""
     if not key.flag(USAGE[use]):
         raise TokenError(ck.CKR_KEY_FUNCTION_NOT_PERMITTED, f"the key's CKA_{use.upper()} is FALSE", use)
-    if key_policy.counts_as(use, entry) != use and key.partition.values.has_lost(key, ck.CKA_ENCRYPT):
+    if key_policy.counts_as(key, use, entry) != use and key.partition.values.has_lost(key, ck.CKA_ENCRYPT):
         words = "the key has unwrapped a key, and this mechanism would encrypt with it"
         raise TokenError(ck.CKR_KEY_FUNCTION_NOT_PERMITTED, words, "CKA_ENCRYPT")
     policy.check_use(session, key, use)
@@ -100,32 +100,31 @@ def used(
 ) -> None:
     """First output of a use: what it excludes for ever, and has done, is committed before the answer."""
     partition, values = key.partition, key.partition.values
-    flag = key_policy.lost_by(key, use, entry, target)
+    flags = key_policy.lost_by(key, use, entry, target)
     done = key_policy.done_by(key, use, entry, target)
     carried_out = use == "wrap" and target is not None and not values.is_stored(target)
-    known = flag is None or (values.has_lost(key, flag) and values.has_done(key, done))
+    known = not flags or (all(values.has_lost(key, flag) for flag in flags) and values.has_done(key, done))
     if known and not carried_out:
         return
     with partition.lock:
         partition.is_there(key, GONE.get(use, ck.CKR_OPERATION_NOT_INITIALIZED))
         check_right(session, key, use, entry)  # another thread's first use may have taken this one away meanwhile
-        losers, bits = values.losing(key, flag, done) if flag is not None else ([], 0)
-        change = {} if flag is None else {flag: table.FALSE}
+        losers, bits = values.losing(key, flags, done) if flags else ([], 0)
+        changes = [(item, {flag: table.FALSE for flag in flags if item.flag(flag)}) for item in losers]
         keep = any(item.is_token for item in losers) or values.is_stored(key)
         if keep or carried_out:
-            out = target if carried_out else None
-            _write(session, use, key, losers, change, bits if keep else None, out)
-        for item in losers:
+            _write(session, use, key, changes, bits if flags and keep else None, target if carried_out else None)
+        for item, change in changes:
             item.attributes.update(change)
         partition.pool.epoch.bump()
-        if flag is not None:
+        if flags:
             values.lost(key, bits, keep)
         if carried_out and target is not None:
             values.lost(target, values.bits_of(target.attributes), True)
 
 
 def _write(
-    session: Session, use: str, key: TokenObject, losers: list[TokenObject], change: dict[int, bytes],
+    session: Session, use: str, key: TokenObject, changes: list[tuple[TokenObject, dict[int, bytes]]],
     bits: int | None, carried_out: Key | None,
 ) -> None:
     """The commit of a first use. Where there is none, there is no use: the next engine would not know of it."""
@@ -134,12 +133,12 @@ def _write(
         words = "the key's first use takes other uses away, which can't be written down on a read-only disk"
         raise TokenError(ck.CKR_DEVICE_ERROR, words)
     with partition.pool.store.transaction() as tx:
-        for item in losers:
+        for item, change in changes:
             if item.is_token:
                 tx.put_object(partition.slot, item.object_id, {**item.attributes, **change}, partition.key)
-        if change and bits is not None:
+        if bits is not None:
             partition.put_value(tx, key.attributes, bits)
         if carried_out is not None:
             partition.put_value(tx, carried_out.attributes, values.bits_of(carried_out.attributes))
-        objects = [key.attributes, *(item.attributes for item in losers if item is not key)]
+        objects = [key.attributes, *(item.attributes for item, _ in changes if item is not key)]
         tx.audit(partition.record(session, f"first-{use}", objects))

@@ -20,7 +20,11 @@ from hsm.objects.key import Key
 from hsm.objects.token_object import TokenObject
 from pkcs11_shim import constants as ck
 
-_FLAGS = (ck.CKA_DECRYPT, ck.CKA_WRAP, ck.CKA_ENCRYPT, ck.CKA_UNWRAP)
+# The uses that a value loses, each with its bit in the record.
+_LOST = {
+    ck.CKA_DECRYPT: 1, ck.CKA_WRAP: 2, ck.CKA_ENCRYPT: 4, ck.CKA_UNWRAP: 8,
+    ck.CKA_SIGN: 1024, ck.CKA_VERIFY: 2048, ck.CKA_DERIVE: 4096,
+}
 _SENSITIVE, _UNEXTRACTABLE = 16, 32
 # What a value has done by wrapping.
 HOLDS = 64  # it has wrapped a sensitive key, or may have: what it unwraps may be that key in another form
@@ -66,7 +70,7 @@ class Value:
         self.nonces = Nonces()
 
     def lost(self) -> list[int]:
-        return [number for position, number in enumerate(_FLAGS) if self.bits >> position & 1]
+        return [number for number, bit in _LOST.items() if self.bits & bit]
 
 
 def _fingerprint(key: bytes, attributes: Mapping[int, bytes]) -> bytes | None:
@@ -152,7 +156,7 @@ class Values:
         if attributes.get(ck.CKA_EXTRACTABLE) == FALSE:
             bits |= _UNEXTRACTABLE
         if attributes.get(table.HELD) == TRUE:
-            bits |= HOLDS | 1 << _FLAGS.index(ck.CKA_DECRYPT)
+            bits |= HOLDS | _LOST[ck.CKA_DECRYPT]
         if attributes.get(table.KNOWN_OUTSIDE) == TRUE:
             bits |= _KNOWN
         return bits
@@ -186,14 +190,17 @@ class Values:
                 name = table.name_of(number)
                 raise TokenError(ck.CKR_ATTRIBUTE_READ_ONLY, f"{name} is lost to this key by an earlier use", name)
 
-    def losing(self, item: TokenObject, flag: int, done: int) -> tuple[list[TokenObject], int]:
-        """The objects whose ``flag`` becomes FALSE, and the record's new bits, ``done`` among them. ENCRYPT of a public
+    def losing(self, item: TokenObject, flags: Iterable[int], done: int) -> tuple[list[TokenObject], int]:
+        """The objects that lose one of ``flags``, and the record's new bits, ``done`` among them. ENCRYPT of a public
         key stays: anybody can encrypt with it elsewhere."""
         value = self._find(item.attributes)
         objects = [item] if value is None else [*value.objects, *([] if item in value.objects else [item])]
-        bits = (value.bits if value else self.bits_of(item.attributes)) | 1 << _FLAGS.index(flag) | done
-        public_encrypt = flag == ck.CKA_ENCRYPT
-        losers = [o for o in objects if o.flag(flag) and not (public_encrypt and o.key_class == ck.CKO_PUBLIC_KEY)]
+        bits = (value.bits if value else self.bits_of(item.attributes)) | done
+        for flag in flags:
+            bits |= _LOST[flag]
+        losers = [o for o in objects if any(map(o.flag, flags)) and (
+            o.key_class != ck.CKO_PUBLIC_KEY or ck.CKA_ENCRYPT not in flags
+        )]
         return losers, bits
 
     def lost(self, item: Key, bits: int, stored: bool) -> None:
@@ -205,7 +212,7 @@ class Values:
 
     def has_lost(self, item: TokenObject, flag: int) -> bool:
         value = self._find(item.attributes)
-        return not item.flag(flag) if value is None else bool(value.bits >> _FLAGS.index(flag) & 1)
+        return not item.flag(flag) if value is None else bool(value.bits & _LOST[flag])
 
     def has_done(self, item: Key, done: int) -> bool:
         """Whether the record of this value says all of ``done``; HOLDS also for a key of the moment."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from hsm.access import key_policy, key_use
@@ -31,7 +32,8 @@ def C_GenerateKey(app: Application, handle: int, mech: Any, template: Template) 
     attributes = templates.for_generate(templates.parse(template), ck.CKO_SECRET_KEY, entry, session.is_so)
     session.partition.may_add(session, attributes)
     made = entry.generate(parameter, attributes)
-    complete = templates.finish(attributes, made, "generate", known_outside=False, mechanism=entry.number)
+    outside = key_policy.known_outside("generate", entry, None, chosen=False)
+    complete = templates.finish(attributes, made, "generate", known_outside=outside, mechanism=entry.number)
     return ck.CKR_OK, session.partition.add(session, complete, "generate")
 
 
@@ -73,12 +75,13 @@ def C_WrapKey(app: Application, handle: int, mech: Any, wrapping: int, target: i
 
 
 def _complete(
-    attributes: dict[int, bytes], made: dict[int, bytes], origin: str, key: TokenObject, entry: Mechanism
+    attributes: dict[int, bytes], made: dict[int, bytes], origin: str, key: TokenObject, entry: Mechanism,
+    others: Sequence[TokenObject] = (),
 ) -> dict[int, bytes]:
     """The object that an unwrapped or derived value becomes; what was unwrapped is checked and complete already."""
     value = made if origin == "unwrap" else formats.derived(attributes, made)
     chosen = key.partition.values.has_done(key, CHOSEN)
-    outside = key_policy.known_outside(origin, entry, key, chosen=chosen)
+    outside = any(key_policy.known_outside(origin, entry, source, chosen=chosen) for source in (key, *others))
     return templates.finish(attributes, value, origin, known_outside=outside, base=key)
 
 
@@ -101,14 +104,29 @@ def C_UnwrapKey(
     return ck.CKR_OK, session.partition.add(session, complete, "unwrap")
 
 
+def _other_keys(session: Session, entry: Mechanism, parameter: Any) -> list[TokenObject]:
+    """Further keys that go into a derivation: each could be its base (section 6.42.2)."""
+    others = [session.key(handle) for handle in entry.other_keys(parameter)] if entry.other_keys else []
+    for other in others:
+        if other.key_class != ck.CKO_SECRET_KEY:
+            raise TokenError(ck.CKR_KEY_TYPE_INCONSISTENT, "the parameter names a key that is not a secret one")
+        key_use.check(session, other, "derive", entry)
+    return others
+
+
 def C_DeriveKey(app: Application, handle: int, mech: Any, base: int, template: Template) -> tuple[int, int]:
     session = app.session(handle)
     entry, parameter = _mechanism(session, mech, "derive")
     key = session.key(base)
     key_use.check(session, key, "derive", entry)
-    attributes = templates.for_derive(templates.parse(template), session.is_so, key)
+    others = _other_keys(session, entry, parameter)
+    attributes = templates.for_derive(templates.parse(template), session.is_so, key, entry)
     session.partition.may_add(session, attributes)
-    complete = _complete(attributes, entry.derive(key, parameter, attributes), "derive", key, entry)
-    key_policy.may_derive(complete, entry, key)
-    key_use.used(session, key, "derive", entry)
+    key_policy.may_derive_from((key, *others), attributes, entry)
+    made = entry.derive(key, parameter, attributes, *others)
+    complete = _complete(templates.without_length(attributes), made, "derive", key, entry, others)
+    key_policy.may_derive(complete)
+    complete.update(key_policy.strength_of((key, *others), complete, entry))
+    for source in (key, *others):
+        key_use.used(session, source, "derive", entry)
     return ck.CKR_OK, session.partition.add(session, complete, "derive")

@@ -211,6 +211,8 @@ def verify(app: Application, handle: int, one_shot: bool, work: Callable[[Any], 
             in_one(active)
         else:
             several(active)
+        if active.key is not None:
+            key_use.used(session, active.key, "verify", active.entry)  # yes or no, the answer tells of the MAC
         work(active.state)
         session.active.pop("verify", None)
         return (ck.CKR_OK,)

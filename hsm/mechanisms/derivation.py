@@ -1,20 +1,55 @@
-"""Keys from keys: how long a derived key is, and derivation by hashing (PKCS#11 3.2, sections 5.18.5 and 6.21)."""
+"""Keys from keys: how long a derived key is, and derivation by hashing (PKCS#11 3.2, sections 5.18.5 and 6.21).
+
+Not offered, though the standard has them: CKM_CONCATENATE_BASE_AND_KEY, _BASE_AND_DATA and _DATA_AND_BASE,
+CKM_XOR_BASE_AND_DATA and CKM_EXTRACT_KEY_FROM_KEY (section 6.43). Their results are parts of the base, or hold it in
+the open beside bytes that the caller chose, so that a key is found piece by piece (Clulow 2003).
+"""
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Callable
+
 from hsm.errors import TokenError
+from hsm.mechanisms import secret_forms
+from hsm.mechanisms.digest import HASHES
+from hsm.mechanisms.entry import Mechanism
+from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
 _GENERIC = ck.CKK_GENERIC_SECRET.to_bytes(8, "little")
+HMAC_TYPES = (ck.CKK_GENERIC_SECRET, ck.CKK_HKDF, *(row.key_type for row in HASHES))
+HASHED = {
+    ck.CKM_SHA1_KEY_DERIVATION: "sha1", ck.CKM_SHA224_KEY_DERIVATION: "sha224",
+    ck.CKM_SHA256_KEY_DERIVATION: "sha256", ck.CKM_SHA384_KEY_DERIVATION: "sha384",
+    ck.CKM_SHA512_KEY_DERIVATION: "sha512", ck.CKM_SHA512_224_KEY_DERIVATION: "sha512_224",
+    ck.CKM_SHA512_256_KEY_DERIVATION: "sha512_256", ck.CKM_SHA3_224_KEY_DERIVATION: "sha3_224",
+    ck.CKM_SHA3_256_KEY_DERIVATION: "sha3_256", ck.CKM_SHA3_384_KEY_DERIVATION: "sha3_384",
+    ck.CKM_SHA3_512_KEY_DERIVATION: "sha3_512",
+}
 
 
 def length_of(template: dict[int, bytes], longest: int, whole: int = 0) -> int:
     """Bytes of the key asked for. ``whole``: what a generic secret has where CKA_VALUE_LEN is not given; 0: it must."""
-    wanted = int.from_bytes(template.get(ck.CKA_VALUE_LEN, b""), "little")
-    if not wanted and (not whole or template.get(ck.CKA_KEY_TYPE) != _GENERIC):
+    wanted = secret_forms.wanted_length(template)
+    if wanted is None and (not whole or template.get(ck.CKA_KEY_TYPE) != _GENERIC):
         raise TokenError(ck.CKR_TEMPLATE_INCOMPLETE, "CKA_VALUE_LEN says how long this key is to be", "CKA_VALUE_LEN")
     wanted = wanted or whole
     if wanted > longest:
         words = f"{longest} bytes can be derived: the key asked for is longer"
         raise TokenError(ck.CKR_KEY_SIZE_RANGE, words, "CKA_VALUE_LEN")
     return wanted
+
+
+def _hashed(name: str) -> Callable[[Key, None, dict[int, bytes]], dict[int, bytes]]:
+    def derive(key: Key, parameter: None, template: dict[int, bytes]) -> dict[int, bytes]:
+        """The first bytes of the hash of the base's value."""
+        digest = hashlib.new(name, key.get(ck.CKA_VALUE) or b"").digest()
+        return {ck.CKA_VALUE: digest[: length_of(template, len(digest), len(digest))]}
+
+    return derive
+
+
+MECHANISMS = [
+    Mechanism(number, (*HMAC_TYPES, ck.CKK_AES), derive=_hashed(name)) for number, name in HASHED.items()
+]

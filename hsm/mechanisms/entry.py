@@ -47,6 +47,10 @@ class Mechanism(NamedTuple):
     keystream: bool = False  # whoever may encrypt blocks under the key can undo this, and make it up
     halves: bool = False  # wraps a key of the moment, and the target under that one beside it
     agreement: bool = False  # derives from another party's public key: both know the result
+    told: bool = False  # makes a key out of what the caller gives, a password
+    makes: int = ck.CKO_SECRET_KEY  # the class of what it derives
+    inherits: bool = False  # CKA_SENSITIVE and CKA_EXTRACTABLE of what it derives are the base's where not given
+    other_keys: Callable[[Any], tuple[int, ...]] | None = None  # handles of further keys that go into a derivation
     nonce: Callable[[Any], bytes] | None = None  # what of its parameter may serve a key for one encryption only
     oracle: tuple[str, ...] = ()  # uses that help to have chosen blocks encrypted, though none is called encrypting
     legacy: bool = False  # offered where the partition's switch for what is no longer safe is on

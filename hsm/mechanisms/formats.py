@@ -114,7 +114,9 @@ def check_and_complete(given: Attributes) -> Attributes:
 
 
 def derived(template: Attributes, made: Attributes) -> Attributes:
-    """The value attributes of a key that another one gave."""
+    """The value attributes of a key that another one gave, or of data."""
+    if template[ck.CKA_CLASS] != ck.CKO_SECRET_KEY.to_bytes(8, "little"):
+        return made
     value = secret_forms.derived(int.from_bytes(template[ck.CKA_KEY_TYPE], "little"), made[ck.CKA_VALUE])
     return check_and_complete({**template, **made, ck.CKA_VALUE: value})
 

@@ -8,15 +8,31 @@ from __future__ import annotations
 
 from hsm.errors import TokenError
 from hsm.mechanisms import (
-    aead, aes, agreement, digest, ec, eddsa, encrypt_data, hmac, keywrap, legacy, montgomery, rsa, secret,
+    aead,
+    aes,
+    agreement,
+    derivation,
+    digest,
+    ec,
+    eddsa,
+    encrypt_data,
+    hkdf,
+    hmac,
+    keywrap,
+    legacy,
+    montgomery,
+    pbkdf2,
+    rsa,
+    secret,
+    sp800_108,
     stealing,
 )
 from hsm.mechanisms.entry import Mechanism
 from pkcs11_shim import constants as ck
 
 FAMILIES = (
-    digest, hmac, secret, aes, aead, stealing, encrypt_data, rsa, ec, eddsa, montgomery, agreement, keywrap,
-    legacy,
+    digest, hmac, secret, aes, aead, stealing, encrypt_data, rsa, ec, eddsa, montgomery, agreement, derivation,
+    hkdf, sp800_108, pbkdf2, keywrap, legacy,
 )
 
 

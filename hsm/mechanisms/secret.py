@@ -12,7 +12,7 @@ from pkcs11_shim import constants as ck
 SHORTEST, LONGEST = 1, 4096
 
 
-def _generate(parameter: None, template: dict[int, bytes]) -> dict[int, bytes]:
+def generate(parameter: None, template: dict[int, bytes]) -> dict[int, bytes]:
     if ck.CKA_VALUE_LEN not in template:
         raise TokenError(ck.CKR_TEMPLATE_INCOMPLETE, "CKA_VALUE_LEN must be given", "CKA_VALUE_LEN")
     length = int.from_bytes(template[ck.CKA_VALUE_LEN], "little")
@@ -24,7 +24,7 @@ def _generate(parameter: None, template: dict[int, bytes]) -> dict[int, bytes]:
 # Sizes of generic secrets are in bits (section 6.8.3), those of HMAC keys in bytes (section 6.22.4).
 MECHANISMS = [
     Mechanism(
-        ck.CKM_GENERIC_SECRET_KEY_GEN, (ck.CKK_GENERIC_SECRET,), 8 * SHORTEST, 8 * LONGEST, generate=_generate
+        ck.CKM_GENERIC_SECRET_KEY_GEN, (ck.CKK_GENERIC_SECRET,), 8 * SHORTEST, 8 * LONGEST, generate=generate
     ),
-    *(Mechanism(row.key_gen, (row.key_type,), SHORTEST, LONGEST, generate=_generate) for row in HASHES),
+    *(Mechanism(row.key_gen, (row.key_type,), SHORTEST, LONGEST, generate=generate) for row in HASHES),
 ]

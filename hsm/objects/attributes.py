@@ -18,6 +18,7 @@ TRUE, FALSE, EMPTY = b"\x01", b"\x00", b""
 # What the engine itself keeps on an object; never given, read, found or copied by a client.
 INTERNAL = ck.CKA_VENDOR_DEFINED | 0xAD0000
 KNOWN_OUTSIDE = INTERNAL | 1  # TRUE: the key's value has been, or may be, known outside the token
+STRENGTH = INTERNAL | 3  # bits of security of what a key was derived from, where it looks stronger than that
 HELD = INTERNAL | 2  # TRUE: it may be the key of the moment that a sensitive key was wrapped under
 
 
@@ -168,6 +169,7 @@ KEY_TYPES: dict[int, KeyType] = {
     ck.CKK_DES3: KeyType(uses=(*_SIGNING, *_CIPHER), legacy=True),
     ck.CKK_MD5_HMAC: KeyType(uses=_KEYED, legacy=True),
     ck.CKK_GENERIC_SECRET: _HMAC,
+    ck.CKK_HKDF: KeyType(uses=(ck.CKA_DERIVE,)),
     **dict.fromkeys(
         (
             ck.CKK_SHA_1_HMAC, ck.CKK_SHA224_HMAC, ck.CKK_SHA256_HMAC, ck.CKK_SHA384_HMAC, ck.CKK_SHA512_HMAC,

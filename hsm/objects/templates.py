@@ -153,13 +153,38 @@ def for_unwrap(given: Attributes, so: bool, key: Key) -> Attributes:
     return _with_defaults(given, rows)
 
 
-def for_derive(given: Attributes, so: bool, base: Key) -> Attributes:
+def for_derive(given: Attributes, so: bool, base: Key, entry: Mechanism) -> Attributes:
     """C_DeriveKey: the template, joined with the base key's CKA_DERIVE_TEMPLATE; a generic secret unless it says so."""
     given = _joined(given, base.get(ck.CKA_DERIVE_TEMPLATE))
-    given = _implied(given, ck.CKO_SECRET_KEY, ck.CKK_GENERIC_SECRET, tuple(table.KEY_TYPES))
+    if entry.makes == ck.CKO_DATA:
+        return _for_data(given, so, base)
+    given = _implied(given, entry.makes, ck.CKK_GENERIC_SECRET, tuple(table.KEY_TYPES))
+    if not entry.agreement:
+        stays = (ck.CKA_WRAP_WITH_TRUSTED, *((ck.CKA_SENSITIVE, ck.CKA_EXTRACTABLE) if entry.inherits else ()))
+        given = {**{number: base.attributes[number] for number in stays if number in base.attributes}, **given}
     rows = _rows(given)
     _permit(given, rows, 4, so)
     return _with_defaults(given, rows)
+
+
+def _for_data(given: Attributes, so: bool, base: Key) -> Attributes:
+    """An object of CKO_DATA with a derived value, whose length CKA_VALUE_LEN says though it is no attribute of data."""
+    wanted = {number: value for number, value in given.items() if number == ck.CKA_VALUE_LEN}
+    data = _implied({n: v for n, v in given.items() if n not in wanted}, ck.CKO_DATA, 0, (0,))
+    del data[ck.CKA_KEY_TYPE]
+    if ck.CKA_VALUE in data:
+        _refuse(ck.CKR_TEMPLATE_INCONSISTENT, ck.CKA_VALUE, "is what this mechanism makes")
+    rows = _rows(data)
+    _permit(data, rows, 4, so)
+    private = {} if ck.CKA_PRIVATE in data else {ck.CKA_PRIVATE: TRUE if base.flag(ck.CKA_PRIVATE) else FALSE}
+    return {**_with_defaults(data, rows), **private, **wanted}
+
+
+def without_length(attributes: Attributes) -> Attributes:
+    """What a derived object keeps of its template: data have no CKA_VALUE_LEN."""
+    if attributes[ck.CKA_CLASS] != ck.CKO_DATA.to_bytes(8, "little"):
+        return attributes
+    return {number: value for number, value in attributes.items() if number != ck.CKA_VALUE_LEN}
 
 
 def _implied(given: Attributes, key_class: int, key_type: int, allowed: tuple[int, ...]) -> Attributes:
