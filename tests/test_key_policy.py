@@ -417,6 +417,23 @@ def test_that_a_key_is_known_is_not_forgotten(pool: DiskPool) -> None:
         assert name(m.wrap(s, m.mechanism(KWP), trojan, m.aes(s, extractable=True))[0]) == "CKR_KEY_NOT_WRAPPABLE"
 
 
+def test_that_a_key_has_derived_is_not_forgotten(pool: DiskPool) -> None:
+    """What it derives is an HMAC under it: after its engine was killed it still signs none."""
+    mac = ck.CKM_SHA256_HMAC
+    for number in (ck.CKM_SHA256_KEY_DERIVATION, None):
+        with initialised(str(MODULE)) as m:
+            s = m.session()
+            good(m.login(s, USER.decode()))
+            if number is not None:
+                rows = {ck.CKA_VALUE_LEN: 32, ck.CKA_TOKEN: True, ck.CKA_LABEL: b"base"}
+                rv, base = m.generate(s, ck.CKM_GENERIC_SECRET_KEY_GEN, rows)
+                good(rv)
+                good(m.derive(s, m.mechanism(number), base, {**AES, ck.CKA_VALUE_LEN: 32})[0])
+            (base,) = m.find(s, {ck.CKA_LABEL: b"base"})
+            assert name(m.C_SignInit(s, m.mechanism(mac), base)) == "CKR_KEY_FUNCTION_NOT_PERMITTED"
+        pool.kill()
+
+
 def test_session_keys_have_values_before_anybody_logs_in(pool: DiskPool) -> None:
     """A copy loses with its source while the partition is sealed, and has still lost once it is open."""
     with initialised(str(MODULE)) as m:

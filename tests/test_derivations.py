@@ -1,0 +1,412 @@
+"""Derived keys through the C ABI: what is refused, by which code, and that nothing of a base comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from abi import Rows, ffi, good, name
+from test_key_policy import AES, GENERIC, KWP, OPEN, P256
+from vectors import Bench, bench_of_its_own
+from vectors_agreement import agreement
+from vectors_derivation import array, counter, counter_mode, field, hkdf, pbkdf2, total
+from vectors_ec import SECRET
+
+from hsm.mechanisms import registry
+from pkcs11_shim import constants as ck
+
+PARAM, TEMPLATE, SIZE = "CKR_MECHANISM_PARAM_INVALID", "CKR_TEMPLATE_INCONSISTENT", "CKR_KEY_SIZE_RANGE"
+HMAC, COUNTER = ck.CKM_SHA256_HMAC, ck.CK_SP800_108_COUNTER
+Make = Callable[[Bench], Any]
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    with bench_of_its_own() as opened:
+        yield opened
+
+
+def born(bench: Bench, **more: Any) -> int:
+    """A sensitive key of 32 bytes, born in the token."""
+    rows = {ck.CKA_VALUE_LEN: 32, **{getattr(ck, f"CKA_{n.upper()}"): v for n, v in more.items()}}
+    rv, key = bench.m.generate(bench.s, ck.CKM_GENERIC_SECRET_KEY_GEN, rows)
+    good(rv)
+    return key
+
+
+def known(bench: Bench) -> int:
+    return bench.secret(b"k" * 32, ck.CKK_GENERIC_SECRET)
+
+
+def derive(bench: Bench, mechanism: Any, base: int, rows: Rows) -> tuple[str, int]:
+    rv, made = bench.m.derive(bench.s, mechanism, base, rows)
+    return name(rv), made
+
+
+# The one-way derivations: each from any base of 32 bytes.
+ONE_WAY: dict[str, Make] = {
+    "HKDF": lambda b: hkdf(b, "SHA256", info=b"info"),
+    "HKDF extracted": lambda b: hkdf(b, "SHA256", salt=b"salt", bExpand=0),
+    "HKDF expanded": lambda b: hkdf(b, "SHA256", info=b"info", bExtract=0),
+    "SP 800-108": lambda b: counter_mode(b, HMAC, counter(b, 8), array(b, b"label")),
+    "SHA-256": lambda b: b.mechanism(ck.CKM_SHA256_KEY_DERIVATION),
+    "SHA3-512": lambda b: b.mechanism(ck.CKM_SHA3_512_KEY_DERIVATION),
+}
+one_way = pytest.mark.parametrize("how", ONE_WAY)
+
+
+def given(bench: Bench, how: str) -> Any:
+    bench.m._kept.clear()
+    return ONE_WAY[how](bench)
+
+
+# -- the policy
+
+
+@one_way
+@pytest.mark.parametrize("weaker", [{ck.CKA_SENSITIVE: False}, {ck.CKA_EXTRACTABLE: True}])
+def test_a_derived_key_is_as_sensitive_as_its_base(bench: Bench, how: str, weaker: Rows) -> None:
+    base, rows = born(bench), {**AES, ck.CKA_VALUE_LEN: 32}
+    assert derive(bench, given(bench, how), base, {**rows, **weaker})[0] == TEMPLATE
+    rv, made = derive(bench, given(bench, how), base, rows)
+    assert rv == "CKR_OK"
+    for attribute, value in ((ck.CKA_SENSITIVE, 1), (ck.CKA_EXTRACTABLE, 0), (ck.CKA_ALWAYS_SENSITIVE, 1),
+                             (ck.CKA_NEVER_EXTRACTABLE, 1), (ck.CKA_LOCAL, 0)):
+        assert bench.m.read(bench.s, made, attribute) == bytes([value])
+    assert derive(bench, given(bench, how), known(bench), {**rows, ck.CKA_SENSITIVE: False})[0] == "CKR_OK"
+
+
+@one_way
+def test_no_derived_key_is_short_enough_to_be_found(bench: Bench, how: str) -> None:
+    for length in (1, 8, 13):
+        rv, _ = derive(bench, given(bench, how), born(bench), {**GENERIC, ck.CKA_VALUE_LEN: length})
+        assert rv in (SIZE, TEMPLATE), length  # what is only extracted has the hash's length or none
+    if how != "HKDF extracted":
+        assert derive(bench, given(bench, how), born(bench), {**GENERIC, ck.CKA_VALUE_LEN: 14})[0] == "CKR_OK"
+
+
+@one_way
+def test_what_comes_from_a_known_key_is_no_secret(bench: Bench, how: str) -> None:
+    """The trojan wrapping key, one derivation further; from a secret it wraps."""
+    m, s, rows = bench.m, bench.s, {**AES, ck.CKA_VALUE_LEN: 32, ck.CKA_SENSITIVE: True}
+    target = m.aes(s, extractable=True)
+    for base, wanted in ((known(bench), "CKR_KEY_NOT_WRAPPABLE"), (born(bench), "CKR_OK")):
+        rv, wrapping = derive(bench, given(bench, how), base, rows)
+        assert rv == "CKR_OK"
+        assert name(m.wrap(s, m.mechanism(KWP), wrapping, target)[0]) == wanted
+
+
+@one_way
+def test_a_derived_key_is_no_stronger_than_its_base(bench: Bench, how: str) -> None:
+    """32 bytes that came from 16 wrap keys of 16 bytes, and no longer ones."""
+    m, s = bench.m, bench.s
+    if how == "HKDF expanded":
+        return  # takes no base shorter than its hash: below
+    rv, base = m.generate(s, ck.CKM_GENERIC_SECRET_KEY_GEN, {ck.CKA_VALUE_LEN: 16})
+    good(rv)
+    rv, wrapping = derive(bench, given(bench, how), base, {**AES, ck.CKA_VALUE_LEN: 32})
+    assert rv == "CKR_OK"
+    rv, copy = m.copy(s, wrapping, {})
+    good(rv)
+    rv, short = m.generate(s, ck.CKM_AES_KEY_GEN, {ck.CKA_VALUE_LEN: 16, ck.CKA_EXTRACTABLE: True})
+    good(rv)
+    for key in (wrapping, copy):
+        rv = m.wrap(s, m.mechanism(KWP), key, m.aes(s, extractable=True))[0]
+        assert name(rv) == "CKR_WRAPPING_KEY_SIZE_RANGE"
+        good(m.wrap(s, m.mechanism(KWP), key, short)[0])
+
+
+@one_way
+@pytest.mark.parametrize("use", ["Sign", "Verify"])
+def test_a_key_that_derives_makes_no_macs(bench: Bench, how: str, use: str) -> None:
+    """HKDF and its like are HMACs under the base: a MAC over the right bytes is the derived key in clear."""
+    m, s, mac = bench.m, bench.s, bench.mechanism(ck.CKM_SHA256_HMAC)
+    base = born(bench)
+    rv, copy = m.copy(s, base, {})
+    good(rv)
+    assert derive(bench, given(bench, how), base, {**AES, ck.CKA_VALUE_LEN: 32})[0] == "CKR_OK"
+    for key in (base, copy):
+        mac = bench.mechanism(ck.CKM_SHA256_HMAC)
+        assert name(getattr(m, f"C_{use}Init")(s, mac, key)) == "CKR_KEY_FUNCTION_NOT_PERMITTED"
+        assert name(m.change(s, key, {getattr(ck, f"CKA_{use.upper()}"): True})) == "CKR_ATTRIBUTE_READ_ONLY"
+
+
+@one_way
+@pytest.mark.parametrize("use", ["Sign", "Verify"])
+def test_a_key_that_made_macs_derives_nothing(bench: Bench, how: str, use: str) -> None:
+    """Verifying shortened MACs finds the whole of one byte by byte, so that a refusal counts as well."""
+    m, s, key = bench.m, bench.s, born(bench)
+    general = bench.mechanism(ck.CKM_SHA256_HMAC_GENERAL, (1).to_bytes(8, "little"))
+    if use == "Sign":
+        good(m.use("Sign", s, general, key, b"info\1")[0])
+    else:
+        assert m.verify(s, general, key, b"info\1", b"x") in (ck.CKR_OK, ck.CKR_SIGNATURE_INVALID)
+    assert m.read(s, key, ck.CKA_DERIVE) == b"\0"
+    assert derive(bench, given(bench, how), key, {**AES, ck.CKA_VALUE_LEN: 32})[0] == "CKR_KEY_FUNCTION_NOT_PERMITTED"
+    assert name(m.change(s, key, {ck.CKA_DERIVE: True})) == "CKR_ATTRIBUTE_READ_ONLY"
+
+
+def test_a_key_in_the_open_signs_and_derives(bench: Bench) -> None:
+    key = bench.m.make(bench.s, {**OPEN, ck.CKA_VALUE: b"o" * 32})
+    for _ in range(2):
+        good(bench.m.use("Sign", bench.s, bench.mechanism(ck.CKM_SHA256_HMAC), key, b"data")[0])
+        assert derive(bench, given(bench, "HKDF"), key, {**SECRET, ck.CKA_VALUE_LEN: 32})[0] == "CKR_OK"
+
+
+def test_signing_stays_together_with_agreement(bench: Bench) -> None:
+    m, s = bench.m, bench.s
+    rv, public, private = m.pair(s, ck.CKM_EC_KEY_PAIR_GEN, {ck.CKA_EC_PARAMS: P256}, {})
+    good(rv)
+    for _ in range(2):
+        assert derive(bench, agreement(bench, m.read(s, public, ck.CKA_EC_POINT)), private, GENERIC)[0] == "CKR_OK"
+        good(m.use("Sign", s, bench.mechanism(ck.CKM_ECDSA), private, b"digest")[0])
+
+
+@pytest.mark.parametrize("secret", ["base", "salt", "field"])
+def test_every_key_that_goes_in_guards_what_comes_out(bench: Bench, secret: str) -> None:
+    """A sensitive salt, or key among the PRF's input, over a base in the open; and what is known stays known."""
+    m, s, one, other = bench.m, bench.s, born(bench), known(bench)
+    base, second = (one, other) if secret == "base" else (other, one)
+
+    def mechanism() -> Any:
+        m._kept.clear()
+        if secret != "field":
+            return hkdf(bench, "SHA256", salt_key=second)
+        handle = field(bench, ck.CK_SP800_108_KEY_HANDLE, second.to_bytes(8, "little"))
+        return counter_mode(bench, HMAC, counter(bench, 8), handle)
+
+    rows = {**AES, ck.CKA_VALUE_LEN: 32}
+    assert derive(bench, mechanism(), base, {**rows, ck.CKA_SENSITIVE: False})[0] == TEMPLATE
+    assert derive(bench, mechanism(), base, {**rows, ck.CKA_EXTRACTABLE: True, ck.CKA_SENSITIVE: True})[0] == TEMPLATE
+    rv, made = derive(bench, mechanism(), base, {**rows, ck.CKA_SENSITIVE: True, ck.CKA_EXTRACTABLE: False})
+    assert rv == "CKR_OK"
+    assert name(m.wrap(s, m.mechanism(KWP), made, m.aes(s, extractable=True))[0]) == "CKR_KEY_NOT_WRAPPABLE"
+    assert m.read(s, one, ck.CKA_SIGN) == b"\0"
+
+
+def test_another_key_that_goes_in_must_be_one_that_derives(bench: Bench) -> None:
+    base = born(bench)
+    for key, wanted in (
+        (born(bench, derive=False), "CKR_KEY_FUNCTION_NOT_PERMITTED"),
+        (bench.m.aes(bench.s), "CKR_KEY_TYPE_INCONSISTENT"), (4711, "CKR_KEY_HANDLE_INVALID"),
+        (bench.public(ck.CKK_EC, ec_params=P256, ec_point=_point(bench)), "CKR_KEY_TYPE_INCONSISTENT"),
+    ):
+        bench.m._kept.clear()
+        given_ = hkdf(bench, "SHA256", salt_key=key)
+        assert derive(bench, given_, base, {**GENERIC, ck.CKA_VALUE_LEN: 32})[0] == wanted
+    ignored = hkdf(bench, "SHA256", salt_key=4711, bExtract=0)
+    assert derive(bench, ignored, base, {**GENERIC, ck.CKA_VALUE_LEN: 32})[0] == "CKR_OK"
+
+
+def _point(bench: Bench) -> bytes:
+    private = bench.private(ck.CKK_EC, ec_params=P256, value=b"\x11" * 32)
+    return bench.m.read(bench.s, private, ck.CKA_EC_POINT)
+
+
+def test_data_show_nothing_of_a_sensitive_key(bench: Bench) -> None:
+    """CKM_HKDF_DATA gives the value in clear; the same info derives a key elsewhere, which would be known then."""
+    m, s = bench.m, bench.s
+    rows = {ck.CKA_VALUE_LEN: 12}
+    for base in (born(bench), m.make(s, {**OPEN, ck.CKA_VALUE: b"o" * 32, ck.CKA_EXTRACTABLE: False})):
+        assert derive(bench, hkdf(bench, "SHA256", ck.CKM_HKDF_DATA, info=b"iv"), base, rows)[0] == TEMPLATE
+    salted = hkdf(bench, "SHA256", ck.CKM_HKDF_DATA, salt_key=born(bench))
+    assert derive(bench, salted, known(bench), rows)[0] == TEMPLATE
+
+
+def test_data_are_what_the_template_says(bench: Bench) -> None:
+    m, s, base = bench.m, bench.s, known(bench)
+
+    def data(rows: Rows, **more: Any) -> tuple[str, int]:
+        m._kept.clear()
+        return derive(bench, hkdf(bench, "SHA256", ck.CKM_HKDF_DATA, info=b"iv", **more), base, rows)
+
+    rv, made = data({ck.CKA_VALUE_LEN: 1, ck.CKA_LABEL: b"iv"})
+    assert rv == "CKR_OK"
+    assert m.read(s, made, ck.CKA_CLASS) == ck.CKO_DATA.to_bytes(8, "little")
+    assert (m.read(s, made, ck.CKA_LABEL), len(m.read(s, made, ck.CKA_VALUE))) == (b"iv", 1)
+    assert m.read(s, made, ck.CKA_PRIVATE) == b"\1"  # as its base
+    assert m.find(s, {ck.CKA_VALUE_LEN: 1, ck.CKA_CLASS: ck.CKO_DATA}) == []
+    for rows, wanted in (
+        ({}, "CKR_TEMPLATE_INCOMPLETE"), ({ck.CKA_VALUE_LEN: 1, ck.CKA_VALUE: b"x"}, TEMPLATE),
+        ({ck.CKA_VALUE_LEN: 8161}, SIZE), ({ck.CKA_VALUE_LEN: 1, ck.CKA_CLASS: ck.CKO_SECRET_KEY}, TEMPLATE),
+        ({ck.CKA_VALUE_LEN: 1, ck.CKA_SENSITIVE: False}, TEMPLATE),
+        ({ck.CKA_VALUE_LEN: 1, ck.CKA_KEY_TYPE: ck.CKK_AES}, TEMPLATE),
+    ):
+        assert data(rows)[0] == wanted, rows
+    assert data({ck.CKA_VALUE_LEN: 31}, bExpand=0)[0] == TEMPLATE
+
+
+def test_a_password_key_is_no_secret(bench: Bench) -> None:
+    m, s = bench.m, bench.s
+    rv, wrapping = m.generate(s, ck.CKM_PKCS5_PBKD2, {**AES, ck.CKA_VALUE_LEN: 32}, pbkdf2(bench, b"pw", b"salt", 9))
+    good(rv)
+    assert m.read(s, wrapping, ck.CKA_LOCAL) == b"\1"
+    assert name(m.wrap(s, m.mechanism(KWP), wrapping, m.aes(s, extractable=True))[0]) == "CKR_KEY_NOT_WRAPPABLE"
+
+
+def test_what_aes_cmac_derives_is_no_secret(bench: Bench) -> None:
+    """Who may encrypt blocks under the base makes CMACs."""
+    m, s = bench.m, bench.s
+    mechanism = counter_mode(bench, ck.CKM_AES_CMAC, counter(bench, 8), array(bench, b"label"))
+    rv, wrapping = derive(bench, mechanism, m.aes(s), {**AES, ck.CKA_VALUE_LEN: 32})
+    assert rv == "CKR_OK"
+    assert name(m.wrap(s, m.mechanism(KWP), wrapping, m.aes(s, extractable=True))[0]) == "CKR_KEY_NOT_WRAPPABLE"
+
+
+def test_counter_mode_inherits_what_the_template_leaves_out(bench: Bench) -> None:
+    """Section 6.42: CKA_SENSITIVE and CKA_EXTRACTABLE are the base's where not given."""
+    m, s = bench.m, bench.s
+    bases = (known(bench), 0, 1), (born(bench), 1, 0), (born(bench, extractable=True), 1, 1)
+    for base, sensitive, extractable in bases:
+        rv, made = derive(bench, given(bench, "SP 800-108"), base, {**AES, ck.CKA_VALUE_LEN: 16})
+        assert rv == "CKR_OK"
+        assert m.read(s, made, ck.CKA_SENSITIVE) == bytes([sensitive])
+        assert m.read(s, made, ck.CKA_EXTRACTABLE) == bytes([extractable])
+
+
+def test_only_trusted_keys_wrap_what_comes_from_such_a_key(bench: Bench) -> None:
+    base = born(bench, extractable=True, wrap_with_trusted=True)
+    rows = {**AES, ck.CKA_VALUE_LEN: 32, ck.CKA_EXTRACTABLE: True}
+    assert derive(bench, given(bench, "HKDF"), base, {**rows, ck.CKA_WRAP_WITH_TRUSTED: False})[0] == TEMPLATE
+    rv, made = derive(bench, given(bench, "HKDF"), base, rows)
+    assert rv == "CKR_OK"
+    assert bench.m.read(bench.s, made, ck.CKA_WRAP_WITH_TRUSTED) == b"\1"
+
+
+@pytest.mark.parametrize("number", [
+    ck.CKM_CONCATENATE_BASE_AND_KEY, ck.CKM_CONCATENATE_BASE_AND_DATA, ck.CKM_CONCATENATE_DATA_AND_BASE,
+    ck.CKM_XOR_BASE_AND_DATA, ck.CKM_EXTRACT_KEY_FROM_KEY,
+])
+def test_parts_of_a_base_are_not_derived(bench: Bench, number: int) -> None:
+    """Clulow's: whoever puts chosen bytes beside a key, or cuts it, finds it piece by piece."""
+    assert number not in registry.MECHANISMS
+    base, parameter = known(bench), bytes(8)
+    if number not in (ck.CKM_CONCATENATE_BASE_AND_KEY, ck.CKM_EXTRACT_KEY_FROM_KEY):
+        parameter = bench.m.structure("CK_KEY_DERIVATION_STRING_DATA", pData=b"d" * 16, ulLen=16)
+    mechanism = bench.m.mechanism(number, parameter)
+    assert derive(bench, mechanism, base, {**SECRET, ck.CKA_VALUE_LEN: 16})[0] == "CKR_MECHANISM_INVALID"
+
+
+# -- the codes
+
+
+@pytest.mark.parametrize("fields", [
+    {"bExtract": 0, "bExpand": 0}, {"bExtract": 2}, {"bExpand": 255}, {"prfHashMechanism": ck.CKM_MD5},
+    {"prfHashMechanism": ck.CKM_SHA256_HMAC}, {"ulSaltType": 0}, {"ulSaltType": 3}, {"ulSaltType": 8},
+    {"ulSaltType": ck.CKF_HKDF_SALT_NULL, "pSalt": b"s", "ulSaltLen": 1},
+])
+def test_wrong_parameters_of_hkdf(bench: Bench, fields: dict[str, Any]) -> None:
+    for number in (ck.CKM_HKDF_DERIVE, ck.CKM_HKDF_DATA):
+        mechanism = hkdf(bench, "SHA256", number, **fields)
+        assert derive(bench, mechanism, known(bench), {ck.CKA_VALUE_LEN: 32})[0] == PARAM
+        for other in (None, bytes(8)):
+            assert derive(bench, bench.mechanism(number, other), known(bench), {ck.CKA_VALUE_LEN: 32})[0] == PARAM
+
+
+@pytest.mark.parametrize(("key_type", "length", "fields", "rows", "wanted"), [
+    (ck.CKK_GENERIC_SECRET, 31, {"bExtract": 0}, {ck.CKA_VALUE_LEN: 32}, SIZE),
+    (ck.CKK_GENERIC_SECRET, 33, {"bExtract": 0}, {ck.CKA_VALUE_LEN: 32}, "CKR_OK"),
+    (ck.CKK_GENERIC_SECRET, 32, {}, {}, "CKR_TEMPLATE_INCOMPLETE"),
+    (ck.CKK_GENERIC_SECRET, 32, {}, {ck.CKA_VALUE_LEN: 255 * 32}, "CKR_OK"),
+    (ck.CKK_GENERIC_SECRET, 32, {}, {ck.CKA_VALUE_LEN: 255 * 32 + 1}, SIZE),
+    (ck.CKK_GENERIC_SECRET, 32, {}, {ck.CKA_VALUE_LEN: 2**63}, SIZE),
+    (ck.CKK_GENERIC_SECRET, 32, {"bExpand": 0}, {ck.CKA_VALUE_LEN: 31}, TEMPLATE),
+    (ck.CKK_GENERIC_SECRET, 32, {"bExpand": 0}, {ck.CKA_VALUE_LEN: 33}, SIZE),
+    (ck.CKK_GENERIC_SECRET, 32, {}, {ck.CKA_VALUE_LEN: 20, ck.CKA_KEY_TYPE: ck.CKK_AES}, "CKR_ATTRIBUTE_VALUE_INVALID"),
+    (ck.CKK_AES, 32, {}, {ck.CKA_VALUE_LEN: 32}, "CKR_KEY_TYPE_INCONSISTENT"),
+    (ck.CKK_SHA256_HMAC, 32, {}, {ck.CKA_VALUE_LEN: 32}, "CKR_KEY_TYPE_INCONSISTENT"),
+    (ck.CKK_HKDF, 32, {}, {ck.CKA_VALUE_LEN: 32, ck.CKA_CLASS: ck.CKO_DATA}, TEMPLATE),
+])
+def test_keys_and_lengths_of_hkdf(
+    bench: Bench, key_type: int, length: int, fields: dict[str, Any], rows: Rows, wanted: str
+) -> None:
+    base = bench.secret(b"b" * length, key_type)
+    assert derive(bench, hkdf(bench, "SHA256", **fields), base, rows)[0] == wanted
+
+
+FIELDS: list[tuple[Callable[[Bench], list[Any]], str]] = [
+    (lambda b: [], PARAM), (lambda b: [array(b, b"x")], PARAM), (lambda b: [counter(b, 8), counter(b, 8)], PARAM),
+    (lambda b: [counter(b, 8), total(b, 32), total(b, 32)], PARAM), (lambda b: [counter(b, 0)], PARAM),
+    (lambda b: [counter(b, 12)], PARAM), (lambda b: [counter(b, 40)], PARAM), (lambda b: [counter(b, 8, 2)], PARAM),
+    (lambda b: [counter(b, 8), total(b, 0)], PARAM), (lambda b: [counter(b, 8), total(b, 72)], PARAM),
+    (lambda b: [counter(b, 8), total(b, 8)], PARAM),  # 256 bits do not fit
+    (lambda b: [counter(b, 8), total(b, 32, 3)], PARAM), (lambda b: [counter(b, 8), array(b, b"")], PARAM),
+    (lambda b: [counter(b, 8), field(b, COUNTER, counter(b, 8)[1])], PARAM),
+    (lambda b: [counter(b, 8), field(b, 99, b"x")], PARAM),
+    (lambda b: [field(b, ck.CK_SP800_108_ITERATION_VARIABLE, bytes(15))], PARAM),
+    (lambda b: [field(b, ck.CK_SP800_108_ITERATION_VARIABLE, b"")], PARAM),
+    (lambda b: [counter(b, 8), field(b, ck.CK_SP800_108_DKM_LENGTH, bytes(16))], PARAM),
+    (lambda b: [counter(b, 8), field(b, ck.CK_SP800_108_KEY_HANDLE, bytes(7))], PARAM),
+    (lambda b: [counter(b, 8), field(b, ck.CK_SP800_108_KEY_HANDLE, bytes(8))], "CKR_KEY_HANDLE_INVALID"),
+    (lambda b: [counter(b, 8)], "CKR_OK"), (lambda b: [counter(b, 8), total(b, 16)], "CKR_OK"),
+]
+
+
+@pytest.mark.parametrize(("rows", "wanted"), FIELDS)
+def test_fields_of_the_counter_mode(bench: Bench, rows: Callable[[Bench], list[Any]], wanted: str) -> None:
+    base = known(bench)
+    bench.m._kept.clear()
+    mechanism = counter_mode(bench, HMAC, *rows(bench))
+    assert derive(bench, mechanism, base, {**SECRET, ck.CKA_VALUE_LEN: 32})[0] == wanted
+
+
+@pytest.mark.parametrize(("prf", "key_type", "length", "wanted"), [
+    (ck.CKM_SHA256, ck.CKK_GENERIC_SECRET, 32, PARAM), (ck.CKM_SHA512_256_HMAC, ck.CKK_GENERIC_SECRET, 32, PARAM),
+    (ck.CKM_AES_CMAC, ck.CKK_GENERIC_SECRET, 32, "CKR_KEY_TYPE_INCONSISTENT"),
+    (HMAC, ck.CKK_AES, 32, "CKR_KEY_TYPE_INCONSISTENT"), (HMAC, ck.CKK_SHA256_HMAC, 32, "CKR_OK"),
+    (HMAC, ck.CKK_HKDF, 4096, "CKR_OK"), (HMAC, ck.CKK_HKDF, 4097, SIZE), (ck.CKM_AES_CMAC, ck.CKK_AES, 4080, "CKR_OK"),
+    (ck.CKM_AES_CMAC, ck.CKK_AES, 4081, SIZE),
+])
+def test_functions_of_the_counter_mode(bench: Bench, prf: int, key_type: int, length: int, wanted: str) -> None:
+    """A counter of 8 bits makes 255 segments."""
+    base = bench.secret(b"b" * 32, key_type)
+    mechanism = counter_mode(bench, prf, counter(bench, 8))
+    assert derive(bench, mechanism, base, {**SECRET, ck.CKA_VALUE_LEN: length})[0] == wanted
+
+
+def test_more_keys_from_one_call_are_refused(bench: Bench) -> None:
+    """Their handles would be written into the parameter. Nothing is made, and no handle is touched."""
+    base, handle = known(bench), ffi.new("CK_OBJECT_HANDLE*", 7)
+    more = bench.m.keep(ffi.new("CK_DERIVED_KEY[1]"))
+    more[0].phKey = handle
+    fields = {"ulAdditionalDerivedKeys": 1, "pAdditionalDerivedKeys": more}
+    mechanism = counter_mode(bench, HMAC, counter(bench, 8), **fields)
+    assert derive(bench, mechanism, base, {**SECRET, ck.CKA_VALUE_LEN: 32})[0] == PARAM
+    assert handle[0] == 7
+
+
+@pytest.mark.parametrize("fields", [
+    {"saltSource": 0}, {"saltSource": 2}, {"iterations": 0}, {"iterations": 10_000_001}, {"iterations": 2**63},
+    {"prf": 0}, {"prf": ck.CKP_PKCS5_PBKD2_HMAC_GOSTR3411}, {"prf": 9}, {"pPrfData": b"x", "ulPrfDataLen": 1},
+    {"ulPasswordLen": 2**46 + 4096},  # a pointer, as the structure before this one had here
+])
+def test_wrong_parameters_of_pbkdf2(bench: Bench, fields: dict[str, Any]) -> None:
+    parameter = pbkdf2(bench, b"pw", b"salt", **{"iterations": 1, **fields})
+    rv, _ = bench.m.generate(bench.s, ck.CKM_PKCS5_PBKD2, {**SECRET, ck.CKA_VALUE_LEN: 32}, parameter)
+    assert name(rv) == PARAM
+    for other in (None, bytes(72)):
+        rv, _ = bench.m.generate(bench.s, ck.CKM_PKCS5_PBKD2, {**SECRET, ck.CKA_VALUE_LEN: 32}, other)
+        assert name(rv) == PARAM
+
+
+@pytest.mark.parametrize(("rows", "iterations", "wanted"), [
+    ({}, 1, "CKR_TEMPLATE_INCOMPLETE"), ({ck.CKA_VALUE_LEN: 4097}, 1, "CKR_ATTRIBUTE_VALUE_INVALID"),
+    ({ck.CKA_VALUE_LEN: 41}, 4_000_000, PARAM),  # three blocks
+    ({ck.CKA_VALUE_LEN: 20, ck.CKA_KEY_TYPE: ck.CKK_AES}, 1, "CKR_ATTRIBUTE_VALUE_INVALID"),
+    ({ck.CKA_VALUE_LEN: 32, ck.CKA_KEY_TYPE: ck.CKK_RSA}, 1, TEMPLATE),
+    ({ck.CKA_VALUE_LEN: 32, ck.CKA_CLASS: ck.CKO_PRIVATE_KEY}, 1, TEMPLATE),
+])
+def test_keys_of_pbkdf2(bench: Bench, rows: Rows, iterations: int, wanted: str) -> None:
+    parameter = pbkdf2(bench, b"pw", b"salt", iterations)
+    assert name(bench.m.generate(bench.s, ck.CKM_PKCS5_PBKD2, rows, parameter)[0]) == wanted
+
+
+@pytest.mark.parametrize(("number", "rows", "wanted"), [
+    (ck.CKM_SHA1_KEY_DERIVATION, {ck.CKA_VALUE_LEN: 21}, SIZE), (ck.CKM_SHA1_KEY_DERIVATION, {}, "CKR_OK"),
+    (ck.CKM_SHA256_KEY_DERIVATION, {ck.CKA_KEY_TYPE: ck.CKK_AES}, "CKR_TEMPLATE_INCOMPLETE"),
+    (ck.CKM_SHA256_KEY_DERIVATION, {ck.CKA_KEY_TYPE: ck.CKK_AES, ck.CKA_VALUE_LEN: 17}, "CKR_ATTRIBUTE_VALUE_INVALID"),
+])
+def test_lengths_of_hashed_keys(bench: Bench, number: int, rows: Rows, wanted: str) -> None:
+    assert derive(bench, bench.mechanism(number), known(bench), {**SECRET, **rows})[0] == wanted
+    assert derive(bench, bench.mechanism(number, b"x"), known(bench), {**SECRET, **rows})[0] == PARAM
