@@ -1,9 +1,16 @@
-"""The wheel: pure Python plus one C library that no Python loads, hence py3-none and the machine's platform."""
+"""The wheel: pure Python plus one C library that no Python loads, hence py3-none and the machine's platform.
+
+Where libcrypto's headers are, a module of the stable ABI comes with it, which the engine can do without.
+"""
 
 from __future__ import annotations
 
 import importlib.util
+import shutil
+import sys
+import tempfile
 from pathlib import Path
+from types import ModuleType
 
 from setuptools import Distribution, setup
 from setuptools.command.bdist_wheel import bdist_wheel
@@ -14,23 +21,37 @@ ROOT = Path(__file__).resolve().parent
 NAME = "adyton-pkcs11.so"
 
 
-def _build(output: Path) -> None:
-    spec = importlib.util.spec_from_file_location("adyton_build", ROOT / "pkcs11_shim/build.py")
+def _load(path: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("adyton_build", ROOT / path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    module.build(output)
+    return module
+
+
+def _raw_rsa(folder: Path) -> None:
+    """CKM_RSA_X_509, where it can be had; the rest is installed all the same."""
+    try:
+        with tempfile.TemporaryDirectory() as scratch:
+            made = _load("hsm/mechanisms/libcrypto.py").build(Path(scratch))
+            shutil.copyfile(made, folder / made.name)
+    except Exception as fault:  # no headers, no compiler for them, no cffi: each says so in a way of its own
+        print(f"CKM_RSA_X_509 is left out: libcrypto's headers (libssl-dev) are needed: {fault}", file=sys.stderr)
 
 
 class BuildLibrary(build_py):
     def run(self) -> None:
         super().run()
-        folder = ROOT / "pkcs11_shim" if self.editable_mode else Path(self.build_lib) / "pkcs11_shim"
-        folder.mkdir(parents=True, exist_ok=True)
-        _build(folder / NAME)
+        root = ROOT if self.editable_mode else Path(self.build_lib)
+        for folder in (root / "pkcs11_shim", root / "hsm/mechanisms"):
+            folder.mkdir(parents=True, exist_ok=True)
+        _load("pkcs11_shim/build.py").build(root / "pkcs11_shim" / NAME)
+        _raw_rsa(root / "hsm/mechanisms")
 
     def get_outputs(self, include_bytecode: bool = True) -> list[str]:
-        return [*super().get_outputs(include_bytecode), str(Path(self.build_lib) / "pkcs11_shim" / NAME)]
+        built = Path(self.build_lib)
+        raw = map(str, (built / "hsm/mechanisms").glob("_libcrypto*.so"))
+        return [*super().get_outputs(include_bytecode), str(built / "pkcs11_shim" / NAME), *raw]
 
 
 class SourceWithLibrary(sdist):

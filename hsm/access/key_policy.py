@@ -172,7 +172,10 @@ def may_be_kept(attributes: dict[int, bytes]) -> None:
 
 
 def counts_as(key: Key, use: str, entry: Mechanism) -> str:
-    """The use that this one costs a key: GMAC over no data and ENCRYPT_DATA encrypt, whatever they are called."""
+    """The use that this one costs a key: GMAC over no data and ENCRYPT_DATA encrypt, and raw RSA decrypts, whatever
+    they are called."""
+    if entry.raw and use in ("sign", "sign_recover"):
+        return "decrypt"
     return "encrypt" if use in entry.oracle and use not in EXCLUDES and is_cipher(key) else use
 
 

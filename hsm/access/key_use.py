@@ -56,9 +56,13 @@ def check_right(session: Session, key: TokenObject, use: str, entry: Mechanism) 
     """Asked again at every use: a flag lost or a role removed stops a running operation."""
     if not key.flag(USAGE[use]):
         raise TokenError(ck.CKR_KEY_FUNCTION_NOT_PERMITTED, f"the key's CKA_{use.upper()} is FALSE", use)
-    if key_policy.counts_as(key, use, entry) != use and key.partition.values.has_lost(key, ck.CKA_ENCRYPT):
-        words = "the key has unwrapped a key, and this mechanism would encrypt with it"
-        raise TokenError(ck.CKR_KEY_FUNCTION_NOT_PERMITTED, words, "CKA_ENCRYPT")
+    counted = key_policy.counts_as(key, use, entry)
+    if counted != use and key.partition.values.has_lost(key, USAGE[counted]):
+        words = f"an earlier use has taken CKA_{counted.upper()} from the key, and this mechanism would do just that"
+        raise TokenError(ck.CKR_KEY_FUNCTION_NOT_PERMITTED, words, f"CKA_{counted.upper()}")
+    if entry.raw and key.key_class == ck.CKO_PRIVATE_KEY and not (key.flag(ck.CKA_SIGN) and key.flag(ck.CKA_DECRYPT)):
+        words = "without padding, who signs decrypts and who decrypts signs: the key must be allowed both"
+        raise TokenError(ck.CKR_KEY_FUNCTION_NOT_PERMITTED, words, use)
     policy.check_use(session, key, use)
 
 

@@ -23,6 +23,7 @@ from hsm.mechanisms import (
     montgomery,
     pbkdf2,
     rsa,
+    rsa_raw,
     secret,
     sp800_108,
     stealing,
@@ -31,8 +32,8 @@ from hsm.mechanisms.entry import Mechanism
 from pkcs11_shim import constants as ck
 
 FAMILIES = (
-    digest, hmac, secret, aes, aead, stealing, encrypt_data, rsa, ec, eddsa, montgomery, agreement, derivation,
-    hkdf, sp800_108, pbkdf2, keywrap, legacy,
+    digest, hmac, secret, aes, aead, stealing, encrypt_data, rsa, rsa_raw, ec, eddsa, montgomery, agreement,
+    derivation, hkdf, sp800_108, pbkdf2, keywrap, legacy,
 )
 
 
