@@ -363,6 +363,30 @@ def test_the_halves_of_an_rsa_aes_wrapped_key_give_nothing(user: tuple[Module, i
     assert m.read(s, back, ck.CKA_DECRYPT) == b"\1"
 
 
+def test_a_pair_that_wrapped_computes_nothing_raw(user: tuple[Module, int], adyton_token: Any) -> None:
+    """RSA without padding decrypts, signing or not: it would open what the public half has wrapped."""
+    m, s = user
+    rows = {ck.CKA_MODULUS_BITS: 2048, ck.CKA_PUBLIC_EXPONENT: b"\1\0\1", ck.CKA_TOKEN: True}
+    rv, public, _ = m.pair(s, ck.CKM_RSA_PKCS_KEY_PAIR_GEN, rows, {ck.CKA_TOKEN: True})
+    good(rv)
+    good(m.C_Logout(s))
+    good(m.login(s, adyton_token.so_pin, ck.CKU_SO))
+    good(m.C_SetAttributeValue(s, public, *m.template({ck.CKA_TRUSTED: True})))
+    good(m.C_Logout(s))
+    good(m.login(s, adyton_token.pin))
+    (private,) = m.find(s, {ck.CKA_CLASS: ck.CKO_PRIVATE_KEY})
+    before = m.session()
+    good(m.C_SignInit(before, m.mechanism(ck.CKM_RSA_X_509), private))
+    rv, wrapped = m.wrap(s, m.mechanism(ck.CKM_RSA_PKCS), public, m.aes(s, extractable=True))
+    good(rv)
+    rv, _ = m.output(m.C_Sign, before, m.bytes(wrapped), len(wrapped))
+    assert name(rv) == "CKR_OPERATION_NOT_INITIALIZED"
+    for use in ("Sign", "Decrypt"):
+        rv, _ = m.use(use, s, m.mechanism(ck.CKM_RSA_X_509), private, wrapped)
+        assert name(rv) == "CKR_KEY_FUNCTION_NOT_PERMITTED"
+    good(m.use("Sign", s, m.mechanism(ck.CKM_RSA_PKCS), private, b"padded signatures go on")[0])
+
+
 @pytest.fixture
 def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DiskPool]:
     """On disk, its token initialised, its user PIN set, no engine running."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -54,7 +55,7 @@ def test_one_wheel_for_every_python(wheel: Path) -> None:
     assert re.fullmatch(r"adyton-[\d.]+-py3-none-linux_\w+\.whl", wheel.name)
     with zipfile.ZipFile(wheel) as packed:
         names = packed.namelist()
-    assert "hsm/server/launcher.py" in names
+    assert "hsm/server/launcher.py" in names and "hsm/mechanisms/_libcrypto.abi3.so" in names
     assert not [name for name in names if name.startswith(("tests/", "tools/", "c_src/"))]
 
 
@@ -72,6 +73,23 @@ def test_the_library_exports_the_functions_of_the_standard(library: Path) -> Non
     assert exported == {name for name, _ in ffi.typeof("CK_FUNCTION_LIST_3_2").fields[1:]}
     wanted = run("nm", "-D", "--undefined-only", library)
     assert "Py" not in wanted and "pthread_create" not in wanted and "atexit" not in wanted
+
+
+@pytest.mark.long
+def test_without_libcryptos_headers_raw_rsa_is_left_out(source: Path, tmp_path: Path) -> None:
+    """A compiler that fails at just that, as where there is no libssl-dev: the rest is a wheel all the same."""
+    compiler = tmp_path / "cc"
+    compiler.write_text('#!/bin/sh\ncase "$*" in *_libcrypto*) exit 1 ;; esac\nexec cc "$@"\n')
+    compiler.chmod(0o755)
+    environment = {**os.environ, "CC": str(compiler)}
+    shutil.rmtree(source / "build", ignore_errors=True)  # what another test compiled
+    folder = tmp_path / "wheel"
+    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", folder, source, environment=environment)
+    (made,) = folder.iterdir()
+    with zipfile.ZipFile(made) as packed:
+        names = packed.namelist()
+    assert "pkcs11_shim/adyton-pkcs11.so" in names and "hsm/mechanisms/rsa_raw.py" in names
+    assert not [name for name in names if "_libcrypto" in name]
 
 
 @pytest.mark.long

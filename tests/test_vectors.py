@@ -13,6 +13,7 @@ import vectors_legacy
 import vectors_modes
 import vectors_openssl
 import vectors_rsa
+import vectors_rsa_raw
 import vectors_symmetric
 from vectors import SOURCES, Bench, Case, Source, bench_of_its_own
 
@@ -21,7 +22,7 @@ from pkcs11_shim import constants as ck
 
 FILES = (  # each registers its sources
     vectors_agreement, vectors_derivation, vectors_ec, vectors_legacy, vectors_modes, vectors_openssl,
-    vectors_rsa, vectors_symmetric,
+    vectors_rsa, vectors_rsa_raw, vectors_symmetric,
 )
 NAMES = {value: name for name, value in vars(ck).items() if name.startswith("CKM_")}
 
