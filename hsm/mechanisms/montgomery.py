@@ -34,6 +34,8 @@ X25519 = Curve(
 )
 X448 = Curve(56, bytes.fromhex("06032b656f"), (b"\x13\x08curve448", b"\x13\x04X448"), X448PrivateKey, X448PublicKey)
 _BY_PARAMETERS = {name: curve for curve in (X25519, X448) for name in (curve.oid, *curve.others)}
+# What pkcs11-tool of OpenSC 0.23 calls curve25519: a string of ten letters that says it has eleven.
+_MISSPELT = {b"\x13\x0bcurve25519": b"\x13\x0acurve25519"}
 BITS = (255, 448)
 FLAGS = ck.CKF_EC_F_P | ck.CKF_EC_OID | ck.CKF_EC_CURVENAME | ck.CKF_EC_COMPRESS  # RFC 7748 has no other form
 _ANY = b"\x40" * 56  # a scalar to try points with
@@ -93,9 +95,11 @@ def private_attributes(made: PrivateKey, parameters: bytes | None = None) -> dic
 def _generate_pair(
     parameter: None, public: dict[int, bytes], private: dict[int, bytes]
 ) -> tuple[dict[int, bytes], dict[int, bytes]]:
-    parameters = public.get(ck.CKA_EC_PARAMS)
+    given = public.get(ck.CKA_EC_PARAMS, b"")
+    parameters = _MISSPELT.get(given, given)
     made = find(parameters).private.generate()
-    return public_attributes(made.public_key()), private_attributes(made, parameters)
+    private_half = private_attributes(made, parameters)
+    return {**public_attributes(made.public_key()), ck.CKA_EC_PARAMS: parameters}, private_half
 
 
 MECHANISMS = [
