@@ -247,7 +247,8 @@ def test_a_sensitive_key_leaves_by_a_secret_key_only(keys: Keys, wrapping: bytes
 @pytest.mark.parametrize(
     ("name", "curve"),
     [("secp224r1", ec.SECP224R1), ("prime256v1", ec.SECP256R1), ("secp384r1", ec.SECP384R1),
-     ("secp521r1", ec.SECP521R1), ("secp256k1", ec.SECP256K1)],
+     ("secp521r1", ec.SECP521R1), ("secp256k1", ec.SECP256K1), ("brainpoolP256r1", ec.BrainpoolP256R1),
+     ("brainpoolP384r1", ec.BrainpoolP384R1), ("brainpoolP512r1", ec.BrainpoolP512R1)],
 )
 def test_ecdh(keys: Keys, name: str, curve: type[ec.EllipticCurve], der: bool) -> None:
     ours = public_key(keys.tool("--keypairgen", "--key-type", f"EC:{name}", "--id", "90", "--usage-derive"))
@@ -255,8 +256,9 @@ def test_ecdh(keys: Keys, name: str, curve: type[ec.EllipticCurve], der: bool) -
     form = serialization.PublicFormat.SubjectPublicKeyInfo
     given = keys.file("peer", peer.public_key().public_bytes(serialization.Encoding.DER, form))
     how = "--derive-pass-der" if der else "--derive"
-    keys.tool(how, "-m", "ECDH1-DERIVE", "--id", "90", "-i", given, "-o", keys.file("agreed"))
-    assert Path(keys.file("agreed")).read_bytes() == peer.exchange(ec.ECDH(), ours)
+    for mechanism in ("ECDH1-DERIVE", "ECDH1-COFACTOR-DERIVE"):
+        keys.tool(how, "-m", mechanism, "--id", "90", "-i", given, "-o", keys.file("agreed"))
+        assert Path(keys.file("agreed")).read_bytes() == peer.exchange(ec.ECDH(), ours)
     for kind in ("privkey", "pubkey"):
         keys.tool("--delete-object", "--type", kind, "--id", "90")
 

@@ -29,6 +29,7 @@ UNREACHED = {
 MESSAGES = {"short": b"a message of some length", "long": bytes(range(256)) * 20}
 CURVES = {
     "21": "secp224r1", "22": "prime256v1", "23": "secp384r1", "24": "secp521r1", "25": "secp256k1",
+    "26": "brainpoolP256r1", "27": "brainpoolP384r1", "28": "brainpoolP512r1",
 }
 
 
@@ -88,6 +89,12 @@ def test_rsa_pkcs1_of_bytes_as_they_are(keys: Keys) -> None:
     data, signature = sign(keys, "RSA-PKCS", "10", b"a DigestInfo, or anything up to 245 bytes")
     got = openssl("pkeyutl", "-verifyrecover", "-pubin", "-inkey", keys.public["10"], "-in", signature)
     assert got == Path(data).read_bytes()
+
+
+def test_rsa_without_padding(keys: Keys) -> None:
+    data, signature = sign(keys, "RSA-X-509", "10", b"a block that the caller has padded")
+    words = ["-verifyrecover", "-pubin", "-inkey", keys.public["10"], "-pkeyopt", "rsa_padding_mode:none"]
+    assert openssl("pkeyutl", *words, "-in", signature) == Path(data).read_bytes().rjust(256, b"\0")
 
 
 def test_rsa_pkcs1_refuses_what_does_not_fit(keys: Keys) -> None:
@@ -173,7 +180,7 @@ def test_ecdsa_of_a_digest(keys: Keys, key: str) -> None:
 @pytest.mark.parametrize("key", CURVES)
 def test_ecdsa_as_r_and_s(keys: Keys, key: str) -> None:
     _, signature = sign(keys, "ECDSA-SHA256", key, b"message")
-    assert len(Path(signature).read_bytes()) == {"21": 56, "23": 96, "24": 132}.get(key, 64)
+    assert len(Path(signature).read_bytes()) == {"21": 56, "23": 96, "24": 132, "27": 96, "28": 128}.get(key, 64)
 
 
 @pytest.mark.parametrize("size", MESSAGES)
@@ -194,7 +201,7 @@ def test_hmac(keys: Keys, name: str, size: str) -> None:
 
 def test_nothing_the_tool_can_name_is_left_out(keys: Keys) -> None:
     listed = re.findall(r"^  ([A-Z][\w-]+), .*\bsign\b", tool(keys.token, "-M"), re.MULTILINE)
-    tried = {"RSA-PKCS", "RSA-PKCS-PSS", "ECDSA", "EDDSA", "SHA-1-HMAC"}
+    tried = {"RSA-X-509", "RSA-PKCS", "RSA-PKCS-PSS", "ECDSA", "EDDSA", "SHA-1-HMAC"}
     tried |= {form.format(name) for form in ("{}-RSA-PKCS", "{}-RSA-PKCS-PSS", "ECDSA-{}") for name in HASHES}
     tried |= {f"{name}-HMAC" for name in HASHES if name != "SHA1"}
     assert set(listed) == tried | set(UNREACHED)
