@@ -9,7 +9,7 @@ from typing import Any
 import PyKCS11
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, x448, x25519
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -307,3 +307,21 @@ def test_ecdh(session: Any, ec_pair: Any, kdf: str, shared: bytes | None) -> Non
         assert derived == agreed
     else:
         assert derived == X963KDF(HASHES[kdf.removesuffix("_KDF")], 32, shared).derive(agreed)
+
+
+MONTGOMERY: dict[str, tuple[bytes, Any, Any]] = {
+    "X25519": (b"\x13\x0acurve25519", x25519.X25519PrivateKey, x25519.X25519PublicKey),
+    "X448": (bytes.fromhex("06032b656f"), x448.X448PrivateKey, x448.X448PublicKey),
+}
+
+
+@pytest.mark.parametrize("curve", MONTGOMERY)
+def test_montgomery_agreement(session: Any, curve: str) -> None:
+    parameters, own, point = MONTGOMERY[curve]
+    generation = Mechanism(ck.CKM_EC_MONTGOMERY_KEY_PAIR_GEN)
+    public, private = session.generateKeyPair([(ck.CKA_EC_PARAMS, parameters)], [(ck.CKA_DERIVE, CK_TRUE)], generation)
+    peer = own.generate()
+    mechanism = PyKCS11.ECDH1_DERIVE_Mechanism(peer.public_key().public_bytes_raw(), PyKCS11.CKD_NULL)
+    derived = value_of(session, session.deriveKey(private, [*SECRET, *READABLE, (ck.CKA_VALUE_LEN, 32)], mechanism))
+    raw = bytes(session.getAttributeValue(public, [ck.CKA_EC_POINT])[0])
+    assert derived == peer.exchange(point.from_public_bytes(raw))[-32:]

@@ -15,6 +15,7 @@ import pkcs11
 import pytest
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PublicKey
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pkcs11 import Attribute, KeyType, Mechanism, ObjectClass
@@ -69,7 +70,10 @@ def test_a_stream_in_parts_of_any_size(session: Any) -> None:
     assert b"".join(key.decrypt([sealed[:7], sealed[7:100], sealed[100:]], mechanism_param=iv)) == b"".join(parts)
 
 
-@pytest.mark.parametrize("curve", ["secp224r1", "secp256r1", "secp384r1", "secp521r1", "secp256k1"])
+@pytest.mark.parametrize("curve", [
+    "secp224r1", "secp256r1", "secp384r1", "secp521r1", "secp256k1", "1.3.36.3.3.2.8.1.1.7", "1.3.36.3.3.2.8.1.1.11",
+    "1.3.36.3.3.2.8.1.1.13",  # Brainpool's, which it has no names for
+])
 def test_the_public_key_can_be_had_from_either_half(session: Any, curve: str) -> None:
     """asyncssh reads CKA_EC_POINT of the private key."""
     public, private = ec_pair(session, curve)
@@ -79,6 +83,16 @@ def test_the_public_key_can_be_had_from_either_half(session: Any, curve: str) ->
     half = len(signature) // 2
     r, s = int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
     outside.verify(encode_dss_signature(r, s), b"message", ec.ECDSA(hashes.SHA256()))
+
+
+def test_ed448(session: Any) -> None:
+    curve = session.create_domain_parameters(
+        KeyType.EC_EDWARDS, {Attribute.EC_PARAMS: bytes.fromhex("06032b6571")}, local=True
+    )
+    public, private = curve.generate_keypair()
+    signature = private.sign(b"message")
+    assert public.verify(b"message", signature) and not public.verify(b"another", signature)
+    Ed448PublicKey.from_public_bytes(public[Attribute.EC_POINT][2:]).verify(signature, b"message")
 
 
 def test_an_imported_rsa_key_signs_as_the_file_would(session: Any) -> None:
