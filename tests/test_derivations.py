@@ -135,16 +135,71 @@ def test_a_key_that_derives_makes_no_macs(bench: Bench, how: str, use: str) -> N
 @one_way
 @pytest.mark.parametrize("use", ["Sign", "Verify"])
 def test_a_key_that_made_macs_derives_nothing(bench: Bench, how: str, use: str) -> None:
-    """Verifying shortened MACs finds the whole of one byte by byte, so that a refusal counts as well."""
+    """Verifying shortened MACs finds more and more of one, so that a refusal counts as well."""
     m, s, key = bench.m, bench.s, born(bench)
-    general = bench.mechanism(ck.CKM_SHA256_HMAC_GENERAL, (1).to_bytes(8, "little"))
     if use == "Sign":
-        good(m.use("Sign", s, general, key, b"info\1")[0])
+        good(m.use("Sign", s, bench.mechanism(HMAC), key, b"info\1")[0])
     else:
-        assert m.verify(s, general, key, b"info\1", b"x") in (ck.CKR_OK, ck.CKR_SIGNATURE_INVALID)
+        assert name(m.verify(s, bench.mechanism(HMAC), key, b"info\1", bytes(32))) == "CKR_SIGNATURE_INVALID"
     assert m.read(s, key, ck.CKA_DERIVE) == b"\0"
     assert derive(bench, given(bench, how), key, {**AES, ck.CKA_VALUE_LEN: 32})[0] == "CKR_KEY_FUNCTION_NOT_PERMITTED"
     assert name(m.change(s, key, {ck.CKA_DERIVE: True})) == "CKR_ATTRIBUTE_READ_ONLY"
+
+
+@pytest.mark.parametrize("use", ["Sign", "Verify"])
+def test_what_hkdf_extracted_makes_no_macs(bench: Bench, use: str) -> None:
+    """A MAC under it is what HKDF in one go gives as a key, from the same base and salt; nor does a twin of it."""
+    m, s = bench.m, bench.s
+    rows = {**GENERIC, ck.CKA_SIGN: True, ck.CKA_VERIFY: True, ck.CKA_EXTRACTABLE: True}
+    rv, extracted = derive(bench, given(bench, "HKDF extracted"), born(bench, extractable=True), rows)
+    assert rv == "CKR_OK"
+    wrapping = m.aes(s)
+    rv_code, blob = m.wrap(s, m.mechanism(KWP), wrapping, extracted)
+    good(rv_code)
+    rv, twin = bench.unwrap(m.mechanism(KWP), wrapping, blob, rows)
+    assert rv == "CKR_OK"
+    for key in (extracted, twin):
+        assert name(getattr(m, f"C_{use}Init")(s, m.mechanism(HMAC), key)) == "CKR_KEY_FUNCTION_NOT_PERMITTED"
+    assert derive(bench, given(bench, "HKDF expanded"), twin, {**AES, ck.CKA_VALUE_LEN: 32})[0] == "CKR_OK"
+
+
+@pytest.mark.parametrize("first", ["sign", "derive"])
+@pytest.mark.parametrize("longer", [True, False])
+def test_a_key_and_the_same_with_zeros_behind_it_are_one(bench: Bench, first: str, longer: bool) -> None:
+    """HMAC fills a short key with zeros, and so does AES_KEY_WRAP: neither does what the other excludes."""
+    m, s, wrapping = bench.m, bench.s, bench.m.aes(bench.s)
+    rv, key = m.generate(s, ck.CKM_GENERIC_SECRET_KEY_GEN, {ck.CKA_VALUE_LEN: 20, ck.CKA_EXTRACTABLE: True})
+    good(rv)
+    rv, blob = m.wrap(s, m.mechanism(ck.CKM_AES_KEY_WRAP), wrapping, key)
+    good(rv)
+    named, kin = bench.unwrap(m.mechanism(ck.CKM_AES_KEY_WRAP), wrapping, blob, {**GENERIC, ck.CKA_EXTRACTABLE: True})
+    assert named == "CKR_OK"
+    one, other = (key, kin) if longer else (kin, key)
+
+    def sign(with_key: int) -> str:
+        return name(m.use("Sign", s, bench.mechanism(HMAC), with_key, b"data")[0])
+
+    def expand(with_key: int) -> str:
+        return derive(bench, given(bench, "HKDF"), with_key, {**AES, ck.CKA_VALUE_LEN: 32})[0]
+
+    if first == "sign":
+        assert sign(one) == sign(other) == "CKR_OK"
+        assert expand(one) == expand(other) == "CKR_KEY_FUNCTION_NOT_PERMITTED"
+        return
+    assert expand(one) == "CKR_OK"
+    assert sign(other) == "CKR_OPERATION_NOT_INITIALIZED"  # C_Sign has no code of its own for a use that is gone
+    assert expand(other) == "CKR_OK"
+
+
+def test_a_long_base_is_not_hashed(bench: Bench) -> None:
+    """HMAC takes the hash of a key that is longer than a block: the derived key would sign as its base derives."""
+    m, s = bench.m, bench.s
+    for number, block in ((ck.CKM_SHA256_KEY_DERIVATION, 64), (ck.CKM_SHA512_KEY_DERIVATION, 128),
+                          (ck.CKM_SHA3_256_KEY_DERIVATION, 136)):
+        for length, wanted in ((block, "CKR_OK"), (block + 1, SIZE)):
+            rv, base = m.generate(s, ck.CKM_GENERIC_SECRET_KEY_GEN, {ck.CKA_VALUE_LEN: length})
+            good(rv)
+            assert derive(bench, bench.mechanism(number), base, GENERIC)[0] == wanted
 
 
 def test_a_key_in_the_open_signs_and_derives(bench: Bench) -> None:

@@ -113,6 +113,9 @@ def used(
     with partition.lock:
         partition.is_there(key, GONE.get(use, ck.CKR_OPERATION_NOT_INITIALIZED))
         check_right(session, key, use, entry)  # another thread's first use may have taken this one away meanwhile
+        if flags and use in key_policy.MAC_EXCLUDES and values.kin_has_lost(key, USAGE[use]):
+            words = "the key differs by zeros from one that has done what excludes this use: both make the same MACs"
+            raise TokenError(ck.CKR_KEY_FUNCTION_NOT_PERMITTED, words, f"CKA_{use.upper()}")
         losers, bits = values.losing(key, flags, done) if flags else ([], 0)
         changes = [(item, {flag: table.FALSE for flag in flags if item.flag(flag)}) for item in losers]
         keep = any(item.is_token for item in losers) or values.is_stored(key)

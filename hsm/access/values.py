@@ -157,6 +157,8 @@ class Values:
             bits |= _UNEXTRACTABLE
         if attributes.get(table.HELD) == TRUE:
             bits |= HOLDS | _LOST[ck.CKA_DECRYPT]
+        if attributes.get(table.NO_MACS) == TRUE:
+            bits |= _LOST[ck.CKA_SIGN] | _LOST[ck.CKA_VERIFY]
         if attributes.get(table.KNOWN_OUTSIDE) == TRUE:
             bits |= _KNOWN
         return bits
@@ -213,6 +215,13 @@ class Values:
     def has_lost(self, item: TokenObject, flag: int) -> bool:
         value = self._find(item.attributes)
         return not item.flag(flag) if value is None else bool(value.bits & _LOST[flag])
+
+    def kin_has_lost(self, item: Key, flag: int) -> bool:
+        """Whether a value that differs from this one by a filling has lost ``flag``: HMAC fills keys with zeros too, so
+        that both make the same MACs."""
+        forms = _forms(item.get(ck.CKA_VALUE) or b"")
+        found = (self._find({**item.attributes, ck.CKA_VALUE: form}) for form in forms)
+        return any(kin is not None and bool(kin.bits & _LOST[flag]) for kin in found)
 
     def has_done(self, item: Key, done: int) -> bool:
         """Whether the record of this value says all of ``done``; HOLDS also for a key of the moment."""

@@ -43,8 +43,13 @@ def length_of(template: dict[int, bytes], longest: int, whole: int = 0) -> int:
 
 def _hashed(name: str) -> Callable[[Key, None, dict[int, bytes]], dict[int, bytes]]:
     def derive(key: Key, parameter: None, template: dict[int, bytes]) -> dict[int, bytes]:
-        """The first bytes of the hash of the base's value."""
-        digest = hashlib.new(name, key.get(ck.CKA_VALUE) or b"").digest()
+        """The first bytes of the hash of the base's value. HMAC puts that in the place of a key longer than a block, so
+        that the two would be one key for MACs, of which one signs and the other derives."""
+        state = hashlib.new(name, key.get(ck.CKA_VALUE) or b"")
+        if len(key.get(ck.CKA_VALUE) or b"") > state.block_size:
+            words = f"a base of up to {state.block_size} bytes, a block of this hash, can be hashed"
+            raise TokenError(ck.CKR_KEY_SIZE_RANGE, words)
+        digest = state.digest()
         return {ck.CKA_VALUE: digest[: length_of(template, len(digest), len(digest))]}
 
     return derive

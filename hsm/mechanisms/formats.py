@@ -118,7 +118,7 @@ def derived(template: Attributes, made: Attributes) -> Attributes:
     if template[ck.CKA_CLASS] != ck.CKO_SECRET_KEY.to_bytes(8, "little"):
         return made
     value = secret_forms.derived(int.from_bytes(template[ck.CKA_KEY_TYPE], "little"), made[ck.CKA_VALUE])
-    return check_and_complete({**template, **made, ck.CKA_VALUE: value})
+    return {**made, **check_and_complete({**template, **made, ck.CKA_VALUE: value})}
 
 
 def _secret(value: bytes, given: Attributes) -> Attributes:
