@@ -1,0 +1,144 @@
+"""Derivation through the C ABI: what each mechanism refuses of parameters, keys and lengths, and by which code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from abi import Rows, ffi, name
+from test_derivations import HMAC, PARAM, SIZE, TEMPLATE, derive, known
+from vectors import Bench, bench_of_its_own
+from vectors_derivation import array, counter, counter_mode, field, hkdf, pbkdf2, total
+from vectors_ec import SECRET
+
+from pkcs11_shim import constants as ck
+
+COUNTER = ck.CK_SP800_108_COUNTER
+
+
+@pytest.fixture(scope="module")
+def bench() -> Iterator[Bench]:
+    with bench_of_its_own() as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("fields", [
+    {"bExtract": 0, "bExpand": 0}, {"bExtract": 2}, {"bExpand": 255}, {"prfHashMechanism": ck.CKM_MD5},
+    {"prfHashMechanism": ck.CKM_SHA256_HMAC}, {"ulSaltType": 0}, {"ulSaltType": 3}, {"ulSaltType": 8},
+    {"ulSaltType": ck.CKF_HKDF_SALT_NULL, "pSalt": b"s", "ulSaltLen": 1},
+])
+def test_wrong_parameters_of_hkdf(bench: Bench, fields: dict[str, Any]) -> None:
+    for number in (ck.CKM_HKDF_DERIVE, ck.CKM_HKDF_DATA):
+        mechanism = hkdf(bench, "SHA256", number, **fields)
+        assert derive(bench, mechanism, known(bench), {ck.CKA_VALUE_LEN: 32})[0] == PARAM
+        for other in (None, bytes(8)):
+            assert derive(bench, bench.mechanism(number, other), known(bench), {ck.CKA_VALUE_LEN: 32})[0] == PARAM
+
+
+@pytest.mark.parametrize(("key_type", "length", "fields", "rows", "wanted"), [
+    (ck.CKK_GENERIC_SECRET, 31, {"bExtract": 0}, {ck.CKA_VALUE_LEN: 32}, SIZE),
+    (ck.CKK_GENERIC_SECRET, 33, {"bExtract": 0}, {ck.CKA_VALUE_LEN: 32}, "CKR_OK"),
+    (ck.CKK_GENERIC_SECRET, 32, {}, {}, "CKR_TEMPLATE_INCOMPLETE"),
+    (ck.CKK_GENERIC_SECRET, 32, {}, {ck.CKA_VALUE_LEN: 255 * 32}, "CKR_OK"),
+    (ck.CKK_GENERIC_SECRET, 32, {}, {ck.CKA_VALUE_LEN: 255 * 32 + 1}, SIZE),
+    (ck.CKK_GENERIC_SECRET, 32, {}, {ck.CKA_VALUE_LEN: 2**63}, SIZE),
+    (ck.CKK_GENERIC_SECRET, 32, {"bExpand": 0}, {ck.CKA_VALUE_LEN: 31}, TEMPLATE),
+    (ck.CKK_GENERIC_SECRET, 32, {"bExpand": 0}, {ck.CKA_VALUE_LEN: 33}, SIZE),
+    (ck.CKK_GENERIC_SECRET, 32, {}, {ck.CKA_VALUE_LEN: 20, ck.CKA_KEY_TYPE: ck.CKK_AES}, "CKR_ATTRIBUTE_VALUE_INVALID"),
+    (ck.CKK_AES, 32, {}, {ck.CKA_VALUE_LEN: 32}, "CKR_KEY_TYPE_INCONSISTENT"),
+    (ck.CKK_SHA256_HMAC, 32, {}, {ck.CKA_VALUE_LEN: 32}, "CKR_KEY_TYPE_INCONSISTENT"),
+    (ck.CKK_HKDF, 32, {}, {ck.CKA_VALUE_LEN: 32, ck.CKA_CLASS: ck.CKO_DATA}, TEMPLATE),
+])
+def test_keys_and_lengths_of_hkdf(
+    bench: Bench, key_type: int, length: int, fields: dict[str, Any], rows: Rows, wanted: str
+) -> None:
+    base = bench.secret(b"b" * length, key_type)
+    assert derive(bench, hkdf(bench, "SHA256", **fields), base, rows)[0] == wanted
+
+
+FIELDS: list[tuple[Callable[[Bench], list[Any]], str]] = [
+    (lambda b: [], PARAM), (lambda b: [array(b, b"x")], PARAM), (lambda b: [counter(b, 8), counter(b, 8)], PARAM),
+    (lambda b: [counter(b, 8), total(b, 32), total(b, 32)], PARAM), (lambda b: [counter(b, 0)], PARAM),
+    (lambda b: [counter(b, 12)], PARAM), (lambda b: [counter(b, 40)], PARAM), (lambda b: [counter(b, 8, 2)], PARAM),
+    (lambda b: [counter(b, 8), total(b, 0)], PARAM), (lambda b: [counter(b, 8), total(b, 72)], PARAM),
+    (lambda b: [counter(b, 8), total(b, 8)], PARAM),  # 256 bits do not fit
+    (lambda b: [counter(b, 8), total(b, 32, 3)], PARAM), (lambda b: [counter(b, 8), array(b, b"")], PARAM),
+    (lambda b: [counter(b, 8), field(b, COUNTER, counter(b, 8)[1])], PARAM),
+    (lambda b: [counter(b, 8), field(b, 99, b"x")], PARAM),
+    (lambda b: [field(b, ck.CK_SP800_108_ITERATION_VARIABLE, bytes(15))], PARAM),
+    (lambda b: [field(b, ck.CK_SP800_108_ITERATION_VARIABLE, b"")], PARAM),
+    (lambda b: [counter(b, 8), field(b, ck.CK_SP800_108_DKM_LENGTH, bytes(16))], PARAM),
+    (lambda b: [counter(b, 8), field(b, ck.CK_SP800_108_KEY_HANDLE, bytes(7))], PARAM),
+    (lambda b: [counter(b, 8), field(b, ck.CK_SP800_108_KEY_HANDLE, bytes(8))], "CKR_KEY_HANDLE_INVALID"),
+    (lambda b: [counter(b, 8)], "CKR_OK"), (lambda b: [counter(b, 8), total(b, 16)], "CKR_OK"),
+]
+
+
+@pytest.mark.parametrize(("rows", "wanted"), FIELDS)
+def test_fields_of_the_counter_mode(bench: Bench, rows: Callable[[Bench], list[Any]], wanted: str) -> None:
+    base = known(bench)
+    bench.m._kept.clear()
+    mechanism = counter_mode(bench, HMAC, *rows(bench))
+    assert derive(bench, mechanism, base, {**SECRET, ck.CKA_VALUE_LEN: 32})[0] == wanted
+
+
+@pytest.mark.parametrize(("prf", "key_type", "length", "wanted"), [
+    (ck.CKM_SHA256, ck.CKK_GENERIC_SECRET, 32, PARAM), (ck.CKM_SHA512_256_HMAC, ck.CKK_GENERIC_SECRET, 32, PARAM),
+    (ck.CKM_AES_CMAC, ck.CKK_GENERIC_SECRET, 32, "CKR_KEY_TYPE_INCONSISTENT"),
+    (HMAC, ck.CKK_AES, 32, "CKR_KEY_TYPE_INCONSISTENT"), (HMAC, ck.CKK_SHA256_HMAC, 32, "CKR_OK"),
+    (HMAC, ck.CKK_HKDF, 4096, "CKR_OK"), (HMAC, ck.CKK_HKDF, 4097, SIZE), (ck.CKM_AES_CMAC, ck.CKK_AES, 4080, "CKR_OK"),
+    (ck.CKM_AES_CMAC, ck.CKK_AES, 4081, SIZE),
+])
+def test_functions_of_the_counter_mode(bench: Bench, prf: int, key_type: int, length: int, wanted: str) -> None:
+    """A counter of 8 bits makes 255 segments."""
+    base = bench.secret(b"b" * 32, key_type)
+    mechanism = counter_mode(bench, prf, counter(bench, 8))
+    assert derive(bench, mechanism, base, {**SECRET, ck.CKA_VALUE_LEN: length})[0] == wanted
+
+
+def test_more_keys_from_one_call_are_refused(bench: Bench) -> None:
+    """Their handles would be written into the parameter. Nothing is made, and no handle is touched."""
+    base, handle = known(bench), ffi.new("CK_OBJECT_HANDLE*", 7)
+    more = bench.m.keep(ffi.new("CK_DERIVED_KEY[1]"))
+    more[0].phKey = handle
+    fields = {"ulAdditionalDerivedKeys": 1, "pAdditionalDerivedKeys": more}
+    mechanism = counter_mode(bench, HMAC, counter(bench, 8), **fields)
+    assert derive(bench, mechanism, base, {**SECRET, ck.CKA_VALUE_LEN: 32})[0] == PARAM
+    assert handle[0] == 7
+
+
+@pytest.mark.parametrize("fields", [
+    {"saltSource": 0}, {"saltSource": 2}, {"iterations": 0}, {"iterations": 10_000_001}, {"iterations": 2**63},
+    {"prf": 0}, {"prf": ck.CKP_PKCS5_PBKD2_HMAC_GOSTR3411}, {"prf": 9}, {"pPrfData": b"x", "ulPrfDataLen": 1},
+    {"ulPasswordLen": 2**46 + 4096},  # a pointer, as the structure before this one had here
+])
+def test_wrong_parameters_of_pbkdf2(bench: Bench, fields: dict[str, Any]) -> None:
+    parameter = pbkdf2(bench, b"pw", b"salt", **{"iterations": 1, **fields})
+    rv, _ = bench.m.generate(bench.s, ck.CKM_PKCS5_PBKD2, {**SECRET, ck.CKA_VALUE_LEN: 32}, parameter)
+    assert name(rv) == PARAM
+    for other in (None, bytes(72)):
+        rv, _ = bench.m.generate(bench.s, ck.CKM_PKCS5_PBKD2, {**SECRET, ck.CKA_VALUE_LEN: 32}, other)
+        assert name(rv) == PARAM
+
+
+@pytest.mark.parametrize(("rows", "iterations", "wanted"), [
+    ({}, 1, "CKR_TEMPLATE_INCOMPLETE"), ({ck.CKA_VALUE_LEN: 4097}, 1, "CKR_ATTRIBUTE_VALUE_INVALID"),
+    ({ck.CKA_VALUE_LEN: 41}, 4_000_000, PARAM),  # three blocks
+    ({ck.CKA_VALUE_LEN: 20, ck.CKA_KEY_TYPE: ck.CKK_AES}, 1, "CKR_ATTRIBUTE_VALUE_INVALID"),
+    ({ck.CKA_VALUE_LEN: 32, ck.CKA_KEY_TYPE: ck.CKK_RSA}, 1, TEMPLATE),
+    ({ck.CKA_VALUE_LEN: 32, ck.CKA_CLASS: ck.CKO_PRIVATE_KEY}, 1, TEMPLATE),
+])
+def test_keys_of_pbkdf2(bench: Bench, rows: Rows, iterations: int, wanted: str) -> None:
+    parameter = pbkdf2(bench, b"pw", b"salt", iterations)
+    assert name(bench.m.generate(bench.s, ck.CKM_PKCS5_PBKD2, rows, parameter)[0]) == wanted
+
+
+@pytest.mark.parametrize(("number", "rows", "wanted"), [
+    (ck.CKM_SHA1_KEY_DERIVATION, {ck.CKA_VALUE_LEN: 21}, SIZE), (ck.CKM_SHA1_KEY_DERIVATION, {}, "CKR_OK"),
+    (ck.CKM_SHA256_KEY_DERIVATION, {ck.CKA_KEY_TYPE: ck.CKK_AES}, "CKR_TEMPLATE_INCOMPLETE"),
+    (ck.CKM_SHA256_KEY_DERIVATION, {ck.CKA_KEY_TYPE: ck.CKK_AES, ck.CKA_VALUE_LEN: 17}, "CKR_ATTRIBUTE_VALUE_INVALID"),
+])
+def test_lengths_of_hashed_keys(bench: Bench, number: int, rows: Rows, wanted: str) -> None:
+    assert derive(bench, bench.mechanism(number), known(bench), {**SECRET, **rows})[0] == wanted
+    assert derive(bench, bench.mechanism(number, b"x"), known(bench), {**SECRET, **rows})[0] == PARAM
