@@ -38,7 +38,7 @@ BEGIN = """
     disk("disk"); disk("run"); os.environ["ADYTON_HOME"] = os.path.abspath("disk/pool")
     make_token(); m = start(); s = user()
     rows = {ck.CKA_VALUE_LEN: 32, ck.CKA_TOKEN: True, ck.CKA_LABEL: b"first"}
-    good(m.generate(s, ck.CKM_GENERIC_SECRET_KEY_GEN, rows)[0])
+    good(m.generate(s, ck.CKM_GENERIC_SECRET_KEY_GEN, rows)[0]); sign()  # its first use is written down here
     m.aes(s, token=True, label=b"many-uses")
     def first_use():  # takes uses away, which has to be written down
         key = m.find(s, {ck.CKA_LABEL: b"many-uses"})[0]
