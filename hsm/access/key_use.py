@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from hsm.mechanisms.entry import Mechanism
 
 USAGE = {
-    "sign": ck.CKA_SIGN, "verify": ck.CKA_VERIFY, "encrypt": ck.CKA_ENCRYPT, "decrypt": ck.CKA_DECRYPT,
+    "sign": ck.CKA_SIGN, "verify": ck.CKA_VERIFY, "sign_recover": ck.CKA_SIGN_RECOVER,
+    "verify_recover": ck.CKA_VERIFY_RECOVER, "encrypt": ck.CKA_ENCRYPT, "decrypt": ck.CKA_DECRYPT,
     "wrap": ck.CKA_WRAP, "unwrap": ck.CKA_UNWRAP, "derive": ck.CKA_DERIVE,
 }
 CLASSES = {
     "sign": (ck.CKO_PRIVATE_KEY, ck.CKO_SECRET_KEY), "verify": (ck.CKO_PUBLIC_KEY, ck.CKO_SECRET_KEY),
+    "sign_recover": (ck.CKO_PRIVATE_KEY,), "verify_recover": (ck.CKO_PUBLIC_KEY,),
     "encrypt": (ck.CKO_PUBLIC_KEY, ck.CKO_SECRET_KEY), "decrypt": (ck.CKO_PRIVATE_KEY, ck.CKO_SECRET_KEY),
     "wrap": (ck.CKO_PUBLIC_KEY, ck.CKO_SECRET_KEY), "unwrap": (ck.CKO_PRIVATE_KEY, ck.CKO_SECRET_KEY),
     "derive": (ck.CKO_PRIVATE_KEY, ck.CKO_SECRET_KEY),

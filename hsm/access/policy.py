@@ -21,6 +21,8 @@ PREFIX = "Microsoft.KeyVault/managedHsm"
 ACTION_OF_USE = {
     "sign": f"{PREFIX}/keys/sign/action",
     "verify": f"{PREFIX}/keys/verify/action",
+    "sign_recover": f"{PREFIX}/keys/sign/action",
+    "verify_recover": f"{PREFIX}/keys/verify/action",
     "encrypt": f"{PREFIX}/keys/encrypt/action",
     "decrypt": f"{PREFIX}/keys/decrypt/action",
     "wrap": f"{PREFIX}/keys/wrap/action",

@@ -14,7 +14,8 @@ from pkcs11_shim import constants as ck
 MANUFACTURER = "Adyton"
 _CANCELLED = (
     (ck.CKF_FIND_OBJECTS, "find"), (ck.CKF_DIGEST, "digest"), (ck.CKF_SIGN, "sign"), (ck.CKF_VERIFY, "verify"),
-    (ck.CKF_ENCRYPT, "encrypt"), (ck.CKF_DECRYPT, "decrypt"),
+    (ck.CKF_SIGN_RECOVER, "sign_recover"), (ck.CKF_VERIFY_RECOVER, "verify_recover"), (ck.CKF_ENCRYPT, "encrypt"),
+    (ck.CKF_DECRYPT, "decrypt"),
 )
 _VERSION = bytes(int(part) for part in __version__.split(".")[:2])
 

@@ -20,6 +20,8 @@ from hsm.objects.token_object import TokenObject
 from pkcs11_shim import constants as ck
 
 Sized = tuple[int, int, bytes | None]
+# Kinds whose output has a length that only their input tells, and what input is that a kept result is not of.
+_KEPT = {"decrypt": ck.CKR_ENCRYPTED_DATA_INVALID, "verify_recover": ck.CKR_SIGNATURE_INVALID}
 
 
 class Operation:
@@ -103,11 +105,29 @@ def going_on(session: Session, kind: str) -> Iterator[Operation]:
             raise
 
 
-def in_parts(active: Operation) -> None:
+@contextmanager
+def going_on_together(session: Session, one: str, other: str) -> Iterator[tuple[Operation, Operation]]:
+    """Both operations of a dual-function call (section 5.17): both must be active, and what goes wrong ends both."""
+    with session.lock:
+        try:
+            with going_on(session, one) as first, going_on(session, other) as second:
+                yield first, second
+        except BaseException:
+            session.active.pop(one, None)
+            session.active.pop(other, None)
+            raise
+
+
+def may_go_on(active: Operation) -> None:
     """Before an Update."""
     several(active)
     if active.result is not None:
         raise TokenError(ck.CKR_OPERATION_ACTIVE, "the operation is finished, only its result is still to be fetched")
+
+
+def in_parts(active: Operation) -> None:
+    """Before input is taken up by an Update."""
+    may_go_on(active)
     active.in_parts = True
 
 
@@ -135,14 +155,14 @@ def finish(
     work: Callable[[Any], bytes],
 ) -> Sized:
     """Every call that ends an operation with output: size query, too small a buffer, or the bytes. ``given`` is the
-    input of a one-shot call; ``bound`` is exact, but for decryption."""
+    input of a one-shot call; ``bound`` is exact, but for the kinds of ``_KEPT``."""
     session = app.session(handle)
     with going_on(session, kind) as active:
         if given is None:
             several(active)
         else:
             in_one(active)
-        if active.result is None and (capacity is None or kind != "decrypt"):
+        if active.result is None and (capacity is None or kind not in _KEPT):
             short = too_small(bound(active.state), capacity)
             if short is not None:
                 return short
@@ -153,7 +173,7 @@ def finish(
             active.result, active.given = work(active.state), given
             active.in_parts = given is None
         elif active.given != given:
-            raise TokenError(ck.CKR_ENCRYPTED_DATA_INVALID, "not the ciphertext that the kept result belongs to")
+            raise TokenError(_KEPT[kind], "not the input that the kept result belongs to")
         short = too_small(len(active.result), capacity)
         if short is not None:
             return short
@@ -179,19 +199,46 @@ def update(app: Application, handle: int, kind: str, data: bytes | None, capacit
     session = app.session(handle)
     given = data or b""
     with going_on(session, kind) as active:
-        in_parts(active)
-        bound = active.state.part_bound(len(given))
-        if capacity is None:
-            # Room for one byte, where none comes out: a client that keeps bytes in vectors (PyKCS11) hands NULL over
-            # again for a length of 0, and takes the part that was only measured for consumed.
-            return ck.CKR_OK, max(bound, min(len(given), 1)), None
-        short = too_small(bound, capacity)
+        may_go_on(active)
+        return _no_room(active, given, capacity) or _part(session, kind, active, given)
+
+
+def _no_room(active: Operation, given: bytes, capacity: int | None) -> Sized | None:
+    """The answer to a size query or too small a buffer, which take nothing up."""
+    bound = active.state.part_bound(len(given))
+    if capacity is None:
+        # Room for one byte, where none comes out: a client that keeps bytes in vectors (PyKCS11) hands NULL over
+        # again for a length of 0, and takes the part that was only measured for consumed.
+        return ck.CKR_OK, max(bound, min(len(given), 1)), None
+    return too_small(bound, capacity)
+
+
+def _part(session: Session, kind: str, active: Operation, given: bytes) -> Sized:
+    active.in_parts = True
+    part = bytes(active.state.update(given))
+    if part and active.key is not None:
+        key_use.used(session, active.key, kind, active.entry)
+    return ck.CKR_OK, len(part), part
+
+
+def update_both(
+    app: Application, handle: int, cipher: str, other: str, data: bytes | None, capacity: int | None
+) -> Sized:
+    """The dual-function updates: the plaintext goes to both operations, before encryption or after decryption. What
+    decryption still holds back, padding or an unchecked tag behind it, the other operation gets no more than the
+    caller does (section 5.17.2)."""
+    session = app.session(handle)
+    given = data or b""
+    with going_on_together(session, cipher, other) as (ciphering, second):
+        may_go_on(ciphering)
+        may_go_on(second)
+        short = _no_room(ciphering, given, capacity)
         if short is not None:
             return short
-        part = bytes(active.state.update(given))
-        if part and active.key is not None:
-            key_use.used(session, active.key, kind, active.entry)
-        return ck.CKR_OK, len(part), part
+        rv, length, part = _part(session, cipher, ciphering, given)
+        second.in_parts = True
+        second.state.update(given if cipher == "encrypt" else part)
+        return rv, length, part
 
 
 def feed(app: Application, handle: int, kind: str, data: bytes | None) -> tuple[int]:

@@ -92,6 +92,15 @@ _ROWS: dict[str, str] = {
     "C_Verify": f"{_SESSION} {_VERIFIED} DATA_INVALID SIGNATURE_INVALID SIGNATURE_LEN_RANGE",
     "C_VerifyUpdate": f"{_SESSION} {_VERIFIED}",
     "C_VerifyFinal": f"{_SESSION} {_VERIFIED} SIGNATURE_INVALID SIGNATURE_LEN_RANGE",
+    "C_SignRecoverInit": f"{_SESSION} {_INIT} ARGUMENTS_BAD",
+    "C_SignRecover": f"{_SESSION} {_SIGNED} BUFFER_TOO_SMALL DATA_INVALID",
+    "C_VerifyRecoverInit": f"{_SESSION} {_INIT} ARGUMENTS_BAD",
+    "C_VerifyRecover": f"{_SESSION} {_VERIFIED} BUFFER_TOO_SMALL DATA_INVALID SIGNATURE_INVALID SIGNATURE_LEN_RANGE",
+    "C_DigestEncryptUpdate": f"{_SESSION} {_GO_ON} BUFFER_TOO_SMALL DATA_LEN_RANGE",
+    "C_DecryptDigestUpdate": f"{_SESSION} {_GO_ON} BUFFER_TOO_SMALL ENCRYPTED_DATA_INVALID ENCRYPTED_DATA_LEN_RANGE",
+    "C_SignEncryptUpdate": f"{_SESSION} {_GO_ON} BUFFER_TOO_SMALL DATA_LEN_RANGE USER_NOT_LOGGED_IN",
+    "C_DecryptVerifyUpdate": f"""
+        {_SESSION} {_GO_ON} BUFFER_TOO_SMALL DATA_LEN_RANGE ENCRYPTED_DATA_INVALID ENCRYPTED_DATA_LEN_RANGE""",
     "C_GenerateKey": f"{_SESSION} {_MAKE} {_MECHANISM}",
     "C_GenerateKeyPair": f"{_SESSION} {_MAKE} {_MECHANISM} DOMAIN_PARAMS_INVALID PARAMETER_SET_NOT_SUPPORTED",
     "C_WrapKey": f"""
@@ -120,6 +129,8 @@ DELIBERATE: dict[str, tuple[str, ...]] = {
     "PUBLIC_KEY_INVALID": ("C_DeriveKey",),
     # Section 6.17.4, of data too short for the key to be derived from them.
     "DATA_LEN_RANGE": ("C_DeriveKey",),
+    # Section 4.10: what every call answers that uses a key which still waits for its context-specific login.
+    "USER_NOT_LOGGED_IN": ("C_DecryptDigestUpdate", "C_DecryptVerifyUpdate"),
     # A NULL pointer has no other name, and every other ...Init has it in its list.
     "ARGUMENTS_BAD": ("C_EncryptInit", "C_GetSessionValidationFlags"),
 }

@@ -30,6 +30,15 @@ def C_SignFinal(app: Application, session: int, capacity: int | None) -> Sized:
     return operation.finish(app, session, "sign", capacity, None, _length, lambda s: bytes(s.finish()))
 
 
+def C_SignRecoverInit(app: Application, session: int, mechanism: Any, key: int) -> tuple[int]:
+    return operation.start(app, session, "sign_recover", mechanism, key)
+
+
+def C_SignRecover(app: Application, session: int, data: bytes | None, capacity: int | None) -> Sized:
+    given = data or b""
+    return operation.finish(app, session, "sign_recover", capacity, given, _length, lambda s: bytes(s.one_shot(given)))
+
+
 def C_VerifyInit(app: Application, session: int, mechanism: Any, key: int) -> tuple[int]:
     return operation.start(app, session, "verify", mechanism, key)
 
@@ -44,3 +53,16 @@ def C_VerifyUpdate(app: Application, session: int, data: bytes | None) -> tuple[
 
 def C_VerifyFinal(app: Application, session: int, signature: bytes | None) -> tuple[int]:
     return operation.verify(app, session, False, lambda s: s.finish(signature or b""))
+
+
+def C_VerifyRecoverInit(app: Application, session: int, mechanism: Any, key: int) -> tuple[int]:
+    return operation.start(app, session, "verify_recover", mechanism, key)
+
+
+def C_VerifyRecover(app: Application, session: int, signature: bytes | None, capacity: int | None) -> Sized:
+    """A wrong signature is told before a buffer too small (section 5.15.8)."""
+    given = signature or b""
+    return operation.finish(
+        app, session, "verify_recover", capacity, given, lambda s: int(s.bound(len(given))),
+        lambda s: bytes(s.one_shot(given)),
+    )

@@ -23,6 +23,10 @@ class OnePart:
     __slots__ = ()
     multipart = False
 
+    def copy(self) -> OnePart:
+        """Its state is what Init made, and takes nothing up before it ends."""
+        return self
+
 
 class Mechanism(NamedTuple):
     """One mechanism: what it works with, and a function for each use it serves. Sizes are CK_MECHANISM_INFO's."""
@@ -35,6 +39,8 @@ class Mechanism(NamedTuple):
     parameter: Callable[[Any], Any] = no_parameter
     sign: Function | None = None
     verify: Function | None = None
+    sign_recover: Function | None = None
+    verify_recover: Function | None = None
     encrypt: Function | None = None
     decrypt: Function | None = None
     digest: Function | None = None
@@ -63,7 +69,8 @@ class Mechanism(NamedTuple):
 
 
 FLAGS = {
-    "sign": ck.CKF_SIGN, "verify": ck.CKF_VERIFY, "encrypt": ck.CKF_ENCRYPT, "decrypt": ck.CKF_DECRYPT,
+    "sign": ck.CKF_SIGN, "verify": ck.CKF_VERIFY, "sign_recover": ck.CKF_SIGN_RECOVER,
+    "verify_recover": ck.CKF_VERIFY_RECOVER, "encrypt": ck.CKF_ENCRYPT, "decrypt": ck.CKF_DECRYPT,
     "digest": ck.CKF_DIGEST, "generate": ck.CKF_GENERATE, "generate_pair": ck.CKF_GENERATE_KEY_PAIR,
     "wrap": ck.CKF_WRAP, "unwrap": ck.CKF_UNWRAP, "derive": ck.CKF_DERIVE,
 }

@@ -94,6 +94,29 @@ def _end(key: Key, pad: Any, algorithm: Any, digest: bytes, signature: bytes | N
     return b""
 
 
+class Recovery(OnePart):
+    """Gives back what was signed, where the padding is right (section 5.15.8)."""
+
+    __slots__ = ("_key", "_padding", "room")
+
+    def __init__(self, key: Key, pad: Any, overhead: int) -> None:
+        self._key = key
+        self._padding = pad
+        self.room = _room(key, overhead, rsa_keys.octets(key))
+
+    def bound(self, length: int) -> int:
+        return self.room
+
+    def one_shot(self, signature: bytes) -> bytes:
+        if len(signature) != rsa_keys.octets(self._key):
+            words = f"a signature by this key has {rsa_keys.octets(self._key)} bytes"
+            raise TokenError(ck.CKR_SIGNATURE_LEN_RANGE, words)
+        try:
+            return self._key.native(rsa_keys.public).recover_data_from_signature(signature, self._padding, None)
+        except InvalidSignature:
+            raise TokenError(ck.CKR_SIGNATURE_INVALID, "the signature holds no data under this key") from None
+
+
 def _room(key: Key, needed: int, octets: int) -> int:
     """What is left of ``octets``; CKR_KEY_SIZE_RANGE at Init where the key is too short for any message at all."""
     if octets < needed:
@@ -216,10 +239,14 @@ MECHANISMS = [
     Mechanism(
         ck.CKM_RSA_PKCS_KEY_PAIR_GEN, (ck.CKK_RSA,), rsa_keys.SMALLEST, LARGEST_MADE, generate_pair=_generate_pair
     ),
-    _signer(ck.CKM_RSA_PKCS, _pkcs1(None), **both(
-        lambda key, parameter: Encryption(key, padding.PKCS1v15(), PKCS1_OVERHEAD, True),
-        lambda key, parameter: Encryption(key, padding.PKCS1v15(), PKCS1_OVERHEAD, False), secret_only=True,
-    )),
+    _signer(
+        ck.CKM_RSA_PKCS, _pkcs1(None), sign_recover=_pkcs1(None),
+        verify_recover=lambda key, parameter: Recovery(key, padding.PKCS1v15(), PKCS1_OVERHEAD),
+        **both(
+            lambda key, parameter: Encryption(key, padding.PKCS1v15(), PKCS1_OVERHEAD, True),
+            lambda key, parameter: Encryption(key, padding.PKCS1v15(), PKCS1_OVERHEAD, False), secret_only=True,
+        ),
+    ),
     *[_signer(number, _pkcs1(made)) for number, made in _HASHED.items()],
     _signer(ck.CKM_RSA_PKCS_PSS, _pss(None), _pss_parameter(None)),
     *[_signer(number, _pss(made), _pss_parameter(made)) for number, made in _HASHED_PSS.items()],
