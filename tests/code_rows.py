@@ -6,7 +6,24 @@ from collections.abc import Callable
 from typing import Any
 
 from abi import NULL, ffi, good
-from code_world import AES, DATA, ECB, ECDSA, KINDS, NO_CURVE, SESSION, SHA256, SHA256_HMAC, SLOT, Row, World, hmac_key
+from code_world import (
+    AES,
+    DATA,
+    DUAL,
+    ECB,
+    ECDSA,
+    KINDS,
+    NO_CURVE,
+    SESSION,
+    SHA256,
+    SHA256_HMAC,
+    SLOT,
+    Row,
+    World,
+    begin_both,
+    hmac_key,
+    rsa,
+)
 
 from pkcs11_shim import constants as ck
 
@@ -77,7 +94,13 @@ def _nulls() -> list[Row]:
         calls[f"C_{kind}Update"] = lambda w, k=kind: getattr(w.begin(k, ECB, w.aes()).m, f"C_{k}Update")(
             w.s, *w.b(bytes(16)), w.out, NULL)
         calls[f"C_{kind}Final"] = lambda w, k=kind: getattr(w.begin(k, ECB, w.aes()).m, f"C_{k}Final")(w.s, w.out, NULL)
-    for kind in ("Encrypt", "Decrypt", "Sign", "Verify"):
+    for dual, kinds in DUAL.items():
+        calls[dual] = lambda w, f=dual, k=kinds: getattr(begin_both(w, *k).m, f)(w.s, *w.b(bytes(16)), w.out, NULL)
+    calls["C_SignRecover"] = lambda w: w.begin("SignRecover", ck.CKM_RSA_PKCS, rsa(w)[1]).m.C_SignRecover(
+        w.s, *w.b(b"x"), w.out, NULL)
+    calls["C_VerifyRecover"] = lambda w: w.begin("VerifyRecover", ck.CKM_RSA_PKCS, rsa(w)[0]).m.C_VerifyRecover(
+        w.s, NULL, 128, w.out, w.n())
+    for kind in ("Encrypt", "Decrypt", "Sign", "Verify", "SignRecover", "VerifyRecover"):
         calls[f"C_{kind}Init"] = lambda w, k=kind: getattr(w.m, f"C_{k}Init")(w.s, NULL, 1)
     return [Row(f, "a NULL pointer", "ARGUMENTS_BAD", act) for f, act in calls.items()]
 

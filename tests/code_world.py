@@ -148,9 +148,29 @@ def _operation_calls(kind: str) -> dict[str, Call]:
     return calls
 
 
+def _combined_calls() -> dict[str, Call]:
+    """Two operations in one call, and signatures with recovery."""
+    def with_data(function: str) -> Call:
+        return lambda w, x: getattr(w.m, function)(x, *w.b(b"data"), w.out, w.n())
+
+    def init(function: str) -> Call:
+        return lambda w, x: getattr(w.m, function)(x, w.mech(ck.CKM_RSA_PKCS), 1)
+
+    return {
+        **{f: with_data(f) for f in (*DUAL, "C_SignRecover", "C_VerifyRecover")},
+        **{f: init(f) for f in ("C_SignRecoverInit", "C_VerifyRecoverInit")},
+    }
+
+
+# A dual function, and the kinds of its two operations, the cipher first.
+DUAL = {
+    "C_DigestEncryptUpdate": ("Encrypt", "Digest"), "C_DecryptDigestUpdate": ("Decrypt", "Digest"),
+    "C_SignEncryptUpdate": ("Encrypt", "Sign"), "C_DecryptVerifyUpdate": ("Decrypt", "Verify"),
+}
 KINDS = ("Encrypt", "Decrypt", "Digest", "Sign", "Verify")
 for _kind in KINDS:
     SESSION.update(_operation_calls(_kind))
+SESSION.update(_combined_calls())
 CALLS: dict[str, Call] = {"C_GetSlotList": lambda w, x: w.m.C_GetSlotList(0, NULL, w.n()), **SLOT, **SESSION}
 
 
@@ -167,8 +187,18 @@ def hmac_key(w: World) -> int:
     return key
 
 
-def always_authenticated(w: World) -> int:
-    public = {ck.CKA_MODULUS_BITS: 1024, ck.CKA_PUBLIC_EXPONENT: b"\1\0\1"}
-    rv, _, key = w.m.pair(w.s, ck.CKM_RSA_PKCS_KEY_PAIR_GEN, public, {ck.CKA_ALWAYS_AUTHENTICATE: True})
+def rsa(w: World, public: Any = None, private: Any = None) -> tuple[int, int]:
+    size = {ck.CKA_MODULUS_BITS: 1024, ck.CKA_PUBLIC_EXPONENT: b"\1\0\1"}
+    rv, one, two = w.m.pair(w.s, ck.CKM_RSA_PKCS_KEY_PAIR_GEN, {**size, **(public or {})}, private or {})
     good(rv)
-    return int(key)
+    return int(one), int(two)
+
+
+def always_authenticated(w: World) -> int:
+    return rsa(w, private={ck.CKA_ALWAYS_AUTHENTICATE: True})[1]
+
+
+def begin_both(w: World, cipher: str, other: str, mode: int = ECB, parameter: Any = None) -> World:
+    """Both operations of a dual function, by AES and by SHA-256 or its HMAC."""
+    w.begin(cipher, mode, w.aes(), parameter)
+    return w.begin(other, SHA256) if other == "Digest" else w.begin(other, SHA256_HMAC, hmac_key(w))

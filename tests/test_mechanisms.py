@@ -290,9 +290,10 @@ def test_mechanism_info_is_in_the_units_of_each_family(bench: Bench) -> None:
     ec |= ck.CKF_EC_UNCOMPRESS | ck.CKF_EC_COMPRESS
     edwards = ck.CKF_EC_F_P | ck.CKF_EC_OID | ck.CKF_EC_CURVENAME | ck.CKF_EC_COMPRESS
     signing, cipher = ck.CKF_SIGN | ck.CKF_VERIFY, ck.CKF_ENCRYPT | ck.CKF_DECRYPT | ck.CKF_WRAP | ck.CKF_UNWRAP
+    recovery = ck.CKF_SIGN_RECOVER | ck.CKF_VERIFY_RECOVER
     for number_, smallest, largest, flags in (
         (ck.CKM_RSA_PKCS_KEY_PAIR_GEN, 1024, 8192, ck.CKF_GENERATE_KEY_PAIR),
-        (ck.CKM_RSA_PKCS, 1024, 16384, signing | cipher), (ck.CKM_SHA256_RSA_PKCS_PSS, 1024, 16384, signing),
+        (ck.CKM_RSA_PKCS, 1024, 16384, signing | recovery | cipher), (ck.CKM_SHA256_RSA_PKCS_PSS, 1024, 16384, signing),
         (ck.CKM_RSA_PKCS_OAEP, 1024, 16384, cipher),
         (ck.CKM_RSA_AES_KEY_WRAP, 1024, 16384, ck.CKF_WRAP | ck.CKF_UNWRAP),
         (ck.CKM_EC_KEY_PAIR_GEN, 192, 521, ck.CKF_GENERATE_KEY_PAIR | ec), (ck.CKM_ECDSA, 192, 521, signing | ec),

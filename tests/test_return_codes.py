@@ -1,6 +1,6 @@
 """Every code that a function lists and that can be brought about, brought about through the C ABI.
 
-``code_rows.py`` and ``code_rows_of_keys.py`` are the table: function, situation, code, and the calls that lead there.
+``code_rows*.py`` are the table: function, situation, code, and the calls that lead there.
 What a list has and the table has not is named in ``NOT_PROVOKED`` and ``NOT_BY`` with the reason, and a test sees that
 nothing is left over.
 """
@@ -17,6 +17,7 @@ from typing import Any
 
 import code_rows
 import code_rows_of_keys
+import code_rows_of_operations
 import pytest
 from abi import NULL, Module, ffi, good, name, ulong
 from code_world import CALLS, Row, World
@@ -28,7 +29,7 @@ from hsm.throwaway import ThrowAway
 from pkcs11_shim import constants as ck
 from pkcs11_shim import directions
 
-ROWS = [*code_rows.ROWS, *code_rows_of_keys.ROWS]
+ROWS = [*code_rows.ROWS, *code_rows_of_keys.ROWS, *code_rows_of_operations.ROWS]
 
 
 @pytest.fixture(scope="module")
