@@ -87,8 +87,12 @@ def _end(key: Key, pad: Any, algorithm: Any, digest: bytes, signature: bytes | N
         return key.native(rsa_keys.private).sign(digest, pad, algorithm)
     if len(signature) != rsa_keys.octets(key):
         raise TokenError(ck.CKR_SIGNATURE_LEN_RANGE, f"a signature by this key has {rsa_keys.octets(key)} bytes")
+    public = key.native(rsa_keys.public)
     try:
-        key.native(rsa_keys.public).verify(signature, digest, pad, algorithm)
+        if digest:
+            public.verify(signature, digest, pad, algorithm)
+        elif public.recover_data_from_signature(signature, pad, None):  # libcrypto verifies no empty message
+            raise InvalidSignature
     except InvalidSignature:
         raise TokenError(ck.CKR_SIGNATURE_INVALID, "the signature does not verify") from None
     return b""
