@@ -1,4 +1,4 @@
-"""Signatures that give back what was signed, through the C ABI: against cryptography, and by the rules of every call."""
+"""Signatures that give back what was signed, through the C ABI: against cryptography, and by every call's rules."""
 
 from __future__ import annotations
 
