@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hsm.errors import TokenError
 from hsm.objects.attributes import KEY_CLASSES
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from hsm.objects.token_object import TokenObject
     from hsm.partitions import Partition
     from hsm.pool import Pool
@@ -107,6 +109,52 @@ class Session:
         return not item.private or self.is_user
 
 
+class SavedState(NamedTuple):
+    """A copy of what was active in a session; ``held``: bytes of input and results in it."""
+
+    partition: Partition
+    session_state: int
+    operations: dict[str, Any]
+    held: int
+
+
+class SavedStates:
+    """What C_GetOperationState has given out: a random ticket each, to a copy that stays here. Nobody gives one back,
+    so the oldest make room for new ones, by their number and by what they hold."""
+
+    MOST = 256
+    MOST_HELD = 1 << 20
+    HEADER = b"adyton-1"
+    LENGTH = len(HEADER) + 24
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: dict[bytes, SavedState] = {}
+
+    def put(self, saved: SavedState) -> bytes:
+        ticket = self.HEADER + os.urandom(self.LENGTH - len(self.HEADER))
+        with self._lock:
+            self._kept[ticket] = saved
+            held = sum(kept.held for kept in self._kept.values())
+            while len(self._kept) > self.MOST or held > self.MOST_HELD:
+                held -= self._kept.pop(next(iter(self._kept))).held
+        return ticket
+
+    def get(self, ticket: bytes) -> SavedState:
+        with self._lock:
+            found = self._kept.get(ticket)
+        if found is None:
+            ours = len(ticket) == self.LENGTH and ticket.startswith(self.HEADER)
+            words = "another application's, or too many were saved after it" if ours else "nothing that was saved here"
+            raise TokenError(ck.CKR_SAVED_STATE_INVALID, f"this state is {words}")
+        return found
+
+    def drop(self, which: Callable[[SavedState], bool]) -> None:
+        with self._lock:
+            for ticket in [ticket for ticket, saved in self._kept.items() if which(saved)]:
+                del self._kept[ticket]
+
+
 class Application:
     """What one C_Initialize made: sessions, handles, logins and the last refusals."""
 
@@ -118,6 +166,7 @@ class Application:
         self.sessions: dict[int, Session] = {}
         self.handles: dict[int, TokenObject] = {}
         self.logins: dict[int, Login] = {}
+        self.saved = SavedStates()
         self.refusals: deque[dict[str, Any]] = deque(maxlen=REFUSALS_KEPT)
         self.ended = False
         self._next = 1 + int.from_bytes(os.urandom(3), "little")
@@ -193,6 +242,9 @@ class Application:
         with self.lock:
             self.logins.pop(partition.slot, None)
             partition.drop_private_session_objects(self)
+            self.saved.drop(lambda saved: saved.partition is partition and any(
+                operation.key is not None and operation.key.private for operation in saved.operations.values()
+            ))
             for handle, item in list(self.handles.items()):
                 if item.partition is partition and item.private:
                     self.handles.pop(handle, None)
@@ -203,6 +255,7 @@ class Application:
         with self.lock:
             self.ended = True
             self.close_all()
+            self.saved.drop(lambda saved: True)
             for item in list(self.handles.values()):
                 item.handles.pop(self, None)
             self.handles.clear()

@@ -38,7 +38,7 @@ def _generic() -> list[Row]:
     going_on = [f for f in SESSION if f.startswith(kinds) and not f.endswith("Init")]
     rows += [
         Row(f, "nothing was begun", "OPERATION_NOT_INITIALIZED", lambda w, c=SESSION[f]: c(w, w.s))
-        for f in (*going_on, "C_FindObjects", "C_FindObjectsFinal")
+        for f in (*going_on, "C_FindObjects", "C_FindObjectsFinal", "C_GetOperationState")
     ]
     rows += [
         Row(f, "legacy, always", "FUNCTION_NOT_PARALLEL", lambda w, c=SESSION[f]: c(w, w.s))
@@ -96,6 +96,8 @@ def _nulls() -> list[Row]:
         calls[f"C_{kind}Final"] = lambda w, k=kind: getattr(w.begin(k, ECB, w.aes()).m, f"C_{k}Final")(w.s, w.out, NULL)
     for dual, kinds in DUAL.items():
         calls[dual] = lambda w, f=dual, k=kinds: getattr(begin_both(w, *k).m, f)(w.s, *w.b(bytes(16)), w.out, NULL)
+    calls["C_GetOperationState"] = lambda w: w.begin("Digest", SHA256).m.C_GetOperationState(w.s, w.out, NULL)
+    calls["C_SetOperationState"] = lambda w: w.m.C_SetOperationState(w.s, NULL, 32, 0, 0)
     calls["C_SignRecover"] = lambda w: w.begin("SignRecover", ck.CKM_RSA_PKCS, rsa(w)[1]).m.C_SignRecover(
         w.s, *w.b(b"x"), w.out, NULL)
     calls["C_VerifyRecover"] = lambda w: w.begin("VerifyRecover", ck.CKM_RSA_PKCS, rsa(w)[0]).m.C_VerifyRecover(

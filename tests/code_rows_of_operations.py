@@ -1,11 +1,11 @@
-"""The table of return codes: two operations in one call, and signatures that give their data back."""
+"""The table of return codes: two operations in one call, signatures that give their data back, and states saved."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from abi import good
+from abi import NULL, good
 from code_world import DUAL, ECB, KWP, SESSION, SHA256, Row, World, always_authenticated, begin_both, hmac_key, rsa
 
 from pkcs11_shim import constants as ck
@@ -130,4 +130,51 @@ def _recovery() -> list[Row]:
     ]
 
 
-ROWS = [*_two_in_one(), *_recovery()]
+def _saved_states() -> list[Row]:
+    def saved(w: World) -> tuple[Any, int]:
+        rv, state = w.m.output(w.m.C_GetOperationState, w.s)
+        good(rv)
+        return w.b(state)
+
+    def mac(w: World, encryption: Callable[[World], int], authentication: Callable[[World], int]) -> int:
+        w.begin("Sign", ck.CKM_SHA256_HMAC, hmac_key(w))
+        return int(w.m.C_SetOperationState(w.s, *saved(w), encryption(w), authentication(w)))
+
+    def nothing(w: World) -> int:
+        return 0
+
+    def digest(w: World, encryption: int, authentication: int) -> int:
+        w.begin("Digest", SHA256)
+        return int(w.m.C_SetOperationState(w.s, *saved(w), encryption, authentication))
+
+    def made_up(state: bytes) -> Callable[[World], int]:
+        return lambda w: int(w.m.C_SetOperationState(w.s, *w.b(state), 0, 0))
+
+    def elsewhere(w: World) -> int:
+        w.begin("Digest", SHA256)
+        return int(w.m.C_SetOperationState(w.read_only(), *saved(w), 0, 0))
+
+    get, put = "C_GetOperationState", "C_SetOperationState"
+    return [
+        Row(get, "only a search is active", "OPERATION_NOT_INITIALIZED",
+            lambda w: good(w.m.C_FindObjectsInit(w.s, NULL, 0)) or SESSION[get](w, w.s)),
+        Row(get, "only a signature with recovery is active", "OPERATION_NOT_INITIALIZED",
+            lambda w: SESSION[get](w.begin("SignRecover", ck.CKM_RSA_PKCS, rsa(w)[1]), w.s)),
+        Row(get, "a signature with recovery beside a digest", "STATE_UNSAVEABLE",
+            lambda w: SESSION[get](w.begin("SignRecover", ck.CKM_RSA_PKCS, rsa(w)[1]).begin("Digest", SHA256), w.s)),
+        Row(get, "a cipher in parts", "STATE_UNSAVEABLE",
+            lambda w: SESSION[get](w.begin("Encrypt", ECB, w.aes()), w.s)),
+        Row(get, "too little room", "BUFFER_TOO_SMALL",
+            lambda w: w.begin("Digest", SHA256).m.C_GetOperationState(w.s, w.out, w.n(8))),
+        Row(put, "nothing", "SAVED_STATE_INVALID", made_up(b"")),
+        Row(put, "bytes that nobody gave out", "SAVED_STATE_INVALID", made_up(bytes(32))),
+        Row(put, "a session in another state", "SAVED_STATE_INVALID", elsewhere),
+        Row(put, "a key for a digest", "KEY_NOT_NEEDED", lambda w: digest(w, 0, hmac_key(w))),
+        Row(put, "another key for a digest", "KEY_NOT_NEEDED", lambda w: digest(w, w.aes(), 0)),
+        Row(put, "a cipher's key for a MAC", "KEY_NOT_NEEDED", lambda w: mac(w, hmac_key, nothing)),
+        Row(put, "another key than the MAC's", "KEY_CHANGED", lambda w: mac(w, nothing, hmac_key)),
+        Row(put, "an object that is no key", "KEY_CHANGED", lambda w: mac(w, nothing, lambda w: w.data())),
+    ]
+
+
+ROWS = [*_two_in_one(), *_recovery(), *_saved_states()]

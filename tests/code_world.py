@@ -149,7 +149,7 @@ def _operation_calls(kind: str) -> dict[str, Call]:
 
 
 def _combined_calls() -> dict[str, Call]:
-    """Two operations in one call, and signatures with recovery."""
+    """Two operations in one call, signatures with recovery, and states saved."""
     def with_data(function: str) -> Call:
         return lambda w, x: getattr(w.m, function)(x, *w.b(b"data"), w.out, w.n())
 
@@ -157,6 +157,8 @@ def _combined_calls() -> dict[str, Call]:
         return lambda w, x: getattr(w.m, function)(x, w.mech(ck.CKM_RSA_PKCS), 1)
 
     return {
+        "C_GetOperationState": lambda w, x: w.m.C_GetOperationState(x, w.out, w.n()),
+        "C_SetOperationState": lambda w, x: w.m.C_SetOperationState(x, *w.b(b"state"), 0, 0),
         **{f: with_data(f) for f in (*DUAL, "C_SignRecover", "C_VerifyRecover")},
         **{f: init(f) for f in ("C_SignRecoverInit", "C_VerifyRecoverInit")},
     }

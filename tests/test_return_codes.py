@@ -72,6 +72,7 @@ NOT_PROVOKED = {
     "INFORMATION_SENSITIVE": "sizes are told", "DOMAIN_PARAMS_INVALID": "there are no domain parameters",
     "PARAMETER_SET_NOT_SUPPORTED": "no mechanism has them", "RANDOM_NO_RNG": "there is one",
     "RANDOM_SEED_NOT_SUPPORTED": "it takes seeds", "SEED_RANDOM_REQUIRED": "it needs none",
+    "KEY_NEEDED": "a state keeps its keys (CKF_RESTORE_KEY_NOT_NEEDED)",
     "PIN_LOCKED": "tests of its own: it stays locked", "USER_PIN_NOT_INITIALIZED": "a test of its own",
     "DATA_INVALID": "CKR_DATA_LEN_RANGE is the better one wherever either would do",
 }

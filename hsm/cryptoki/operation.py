@@ -42,6 +42,19 @@ class Operation:
         self.result: bytes | None = None
         self.in_parts = False
 
+    def copy(self) -> Operation:
+        """Another one that goes on from here by itself. A login that its key asks for at each use was for this one."""
+        if not hasattr(self.state, "copy"):
+            raise TokenError(ck.CKR_STATE_UNSAVEABLE, "the state of this mechanism can't be copied")
+        other = Operation(self.entry, self.state.copy(), self.key, self.login, self.nonce)
+        other.given, other.result, other.in_parts = self.given, self.result, self.in_parts
+        return other
+
+    @property
+    def held(self) -> int:
+        """Bytes of input and output that are kept here."""
+        return int(getattr(self.state, "held", 0)) + len(self.given or b"") + len(self.result or b"")
+
     def is_over(self, session: Session) -> bool:
         """Its key is gone, or is a private one and the login it was started under has ended; or its mechanism is a
         legacy one, which the partition does not offer any more."""

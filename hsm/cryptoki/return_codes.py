@@ -53,6 +53,9 @@ _ROWS: dict[str, str] = {
     "C_CloseSession": _SESSION,
     "C_CloseAllSessions": _SLOT,
     "C_GetSessionInfo": f"{_SESSION} ARGUMENTS_BAD",
+    "C_GetOperationState": f"""
+        {_SESSION} ARGUMENTS_BAD BUFFER_TOO_SMALL OPERATION_NOT_INITIALIZED STATE_UNSAVEABLE""",
+    "C_SetOperationState": f"{_SESSION} ARGUMENTS_BAD KEY_CHANGED KEY_NEEDED KEY_NOT_NEEDED SAVED_STATE_INVALID",
     "C_Login": f"{_SESSION} {_LOGIN}",
     "C_LoginUser": f"{_SESSION} {_LOGIN}",
     "C_Logout": f"{_SESSION} USER_NOT_LOGGED_IN",

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.ciphers import BlockCipherAlgorithm, Cipher,
 from cryptography.hazmat.primitives.cmac import CMAC
 
 from hsm.errors import TokenError
+from hsm.mechanisms.entry import Saveable
 from hsm.mechanisms.wrapping import Fill, both
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
@@ -89,20 +90,16 @@ class Stream:
         return self.update(data) + self.finish()
 
 
-class Cmac:
+class Cmac(Saveable):
     """CMAC (NIST SP 800-38B) of ``length`` bytes, for signing and for verifying."""
 
     __slots__ = ("_state", "length")
+    moving = "_state"
 
     def __init__(self, key: Key, load: Load, length: int) -> None:
         may_cut(key, length)
         self._state = CMAC(key.native(load))
         self.length = length
-
-    def copy(self) -> Cmac:
-        made = object.__new__(Cmac)
-        made._state, made.length = self._state.copy(), self.length
-        return made
 
     def update(self, data: bytes) -> None:
         self._state.update(data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import NamedTuple
 
-from hsm.mechanisms.entry import Mechanism
+from hsm.mechanisms.entry import Mechanism, Saveable
 from pkcs11_shim import constants as ck
 
 
@@ -69,10 +69,11 @@ HASHES = (
 )
 
 
-class Digest:
+class Digest(Saveable):
     """A digest in progress; ``length`` bytes come out."""
 
     __slots__ = ("_state", "length")
+    moving = "_state"
 
     def __init__(self, name: str) -> None:
         self._state = hashlib.new(name)

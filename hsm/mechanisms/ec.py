@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_ds
 
 from hsm.errors import TokenError
 from hsm.mechanisms import curves
-from hsm.mechanisms.entry import Mechanism, OnePart, no_parameter
+from hsm.mechanisms.entry import Mechanism, OnePart, Saveable, no_parameter
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
@@ -112,10 +112,11 @@ def _generate_pair(
     return public_attributes(made.public_key()), private_attributes(made, parameters)
 
 
-class Signature:
+class Signature(Saveable):
     """ECDSA of what comes, hashed, whole or in parts."""
 
     __slots__ = ("_hash", "_hashed", "_key", "length")
+    moving = "_hash"
 
     def __init__(self, key: Key, hashed: hashes.HashAlgorithm) -> None:
         self._key = key

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 
 from hsm.errors import TokenError
 from hsm.mechanisms.ec import octet_string
-from hsm.mechanisms.entry import Mechanism
+from hsm.mechanisms.entry import Mechanism, Saveable
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
@@ -124,10 +124,11 @@ def _generate_pair(
     return public_attributes(made.public_key()), private_attributes(made, parameters)
 
 
-class Signature:
+class Signature(Saveable):
     """Pure EdDSA hashes the message twice, so parts are gathered until the end."""
 
     __slots__ = ("_data", "_key", "length")
+    moving = "_data"
 
     def __init__(self, key: Key) -> None:
         self._key = key

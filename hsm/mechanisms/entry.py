@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Self
 
 from hsm.errors import TokenError
 from pkcs11_shim import constants as ck
@@ -17,13 +18,36 @@ def no_parameter(parameter: Any) -> None:
         raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "this mechanism takes no parameter")
 
 
+class Saveable:
+    """The state of an operation that C_GetOperationState can save (section 5.6.6): a copy goes on by itself.
+
+    ``moving`` names what changes as input comes, and has a ``copy`` of its own; all else is Init's, and shared. A state
+    without ``copy`` can't be saved. Ciphers have none: libcrypto copies none of their contexts.
+    """
+
+    __slots__ = ()
+    moving: ClassVar[str]
+
+    def copy(self) -> Self:
+        other = copy.copy(self)
+        setattr(other, self.moving, getattr(self, self.moving).copy())
+        return other
+
+    @property
+    def held(self) -> int:
+        """Bytes of input gathered here, of mechanisms that need all of it at the end."""
+        gathered = getattr(self, self.moving)
+        return len(gathered) if isinstance(gathered, bytearray) else 0
+
+
 class OnePart:
     """An operation that has no parts: a mechanism marked «single-part operations only» in the standard."""
 
     __slots__ = ()
     multipart = False
+    held = 0
 
-    def copy(self) -> OnePart:
+    def copy(self) -> Self:
         """Its state is what Init made, and takes nothing up before it ends."""
         return self
 

@@ -8,17 +8,18 @@ from typing import Any
 
 from hsm.mechanisms.block import compare, length_up_to, may_cut
 from hsm.mechanisms.digest import HASHES, Hash
-from hsm.mechanisms.entry import Mechanism
+from hsm.mechanisms.entry import Mechanism, Saveable
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
 LARGEST_KEY = 1 << 20
 
 
-class Mac:
+class Mac(Saveable):
     """An HMAC in progress, for signing and for verifying; ``length`` bytes of it count."""
 
     __slots__ = ("_state", "length")
+    moving = "_state"
 
     def __init__(self, name: str, key: Key, length: int) -> None:
         may_cut(key, length)

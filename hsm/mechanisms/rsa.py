@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
 
 from hsm.errors import TokenError
 from hsm.mechanisms import rsa_keys
-from hsm.mechanisms.entry import Mechanism, OnePart, no_parameter
+from hsm.mechanisms.entry import Mechanism, OnePart, Saveable, no_parameter
 from hsm.mechanisms.wrapping import both
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
@@ -40,10 +40,11 @@ OAEP_HASHES = (ck.CKM_SHA_1, ck.CKM_SHA224, ck.CKM_SHA256, ck.CKM_SHA384, ck.CKM
 _MGF = {mgf: make for make, mgf in HASHES.values()}
 
 
-class Signature:
+class Signature(Saveable):
     """Hashes what comes, whole or in parts, and signs; verifies where a signature is given."""
 
     __slots__ = ("_algorithm", "_hash", "_key", "_padding", "length")
+    moving = "_hash"
 
     def __init__(self, key: Key, pad: Any, hashed: hashes.HashAlgorithm) -> None:
         self._key = key

@@ -13,7 +13,7 @@ from typing import Any
 
 from hsm import clock
 from hsm.application import Application
-from hsm.cryptoki import ciphering, digesting, dual, general, keys, objects, return_codes, signing
+from hsm.cryptoki import ciphering, digesting, dual, general, keys, objects, return_codes, saved_state, signing
 from hsm.errors import TokenError
 from hsm.log import report
 from hsm.server import codec
@@ -25,7 +25,7 @@ _AHEAD = struct.Struct("<HH")
 
 
 def _served() -> list[Callable[..., Any] | None]:
-    rooms = (general, objects, keys, signing, ciphering, digesting, dual)
+    rooms = (general, objects, keys, signing, ciphering, digesting, dual, saved_state)
     return [next((getattr(room, name) for room in rooms if hasattr(room, name)), None) for name in codec.NAMES]
 
 
