@@ -145,12 +145,16 @@ def _login(app: Application, handle: int, user_type: int, name: bytes, pin: byte
 
 
 def _login_again(app: Application, session: Session, name: bytes, pin: bytes | None) -> tuple[int]:
-    """CKU_CONTEXT_SPECIFIC: good for the one operation with a CKA_ALWAYS_AUTHENTICATE key (section 4.10). A wrong PIN
-    counts, and leaves the operation as it was; one that locks the PIN logs out as well."""
+    """CKU_CONTEXT_SPECIFIC: good for one operation with a CKA_ALWAYS_AUTHENTICATE key, the last begun of those that
+    wait for it (section 4.10). A wrong PIN counts, and leaves the operation as it was; one that locks the PIN logs out
+    as well."""
     with session.lock:
         login = session.login
-        waiting = [active for active in session.active.values() if getattr(active, "unauthenticated", False)]
-        if login is None or not waiting or any(active.login is not login for active in waiting):
+        waiting = [
+            active for active in session.active.values()
+            if getattr(active, "unauthenticated", False) and not active.is_over(session)
+        ]
+        if login is None or not waiting:
             raise TokenError(ck.CKR_OPERATION_NOT_INITIALIZED, "no operation asks for a context-specific login")
         try:
             session.partition.authenticate(app, login.user_type, name, _given(pin))
@@ -159,8 +163,7 @@ def _login_again(app: Application, session: Session, name: bytes, pin: bytes | N
                 app.end_login(session.partition)
                 raise TokenError(ck.CKR_PIN_LOCKED, "the PIN is locked, and its officer logged out") from None
             raise
-        for active in waiting:
-            active.unauthenticated = False
+        waiting[-1].unauthenticated = False
     return (ck.CKR_OK,)
 
 
