@@ -182,10 +182,28 @@ class Application:
                 raise TokenError(ck.CKR_SESSION_READ_WRITE_SO_EXISTS, "the SO is logged in: no read-only session")
             if self.ended:
                 raise TokenError(ck.CKR_DEVICE_REMOVED, "the application is gone")
+            self._may_open(partition, read_write)
             session = Session(self, self._handle(), partition, read_write)
             partition.session_opened(read_write)
             self.sessions[session.handle] = session
             return session
+
+    def counted(self, partition: Partition) -> tuple[int, int]:
+        """This application's sessions with the token, and how many of them are read/write."""
+        with self.lock:
+            kinds = [session.read_write for session in self.sessions.values() if session.partition is partition]
+        return len(kinds), sum(kinds)
+
+    def _may_open(self, partition: Partition, read_write: bool) -> None:
+        if not (self.pool.max_sessions or self.pool.max_rw_sessions):
+            return
+        opened, rw = self.counted(partition)
+        if self.pool.max_sessions and opened >= self.pool.max_sessions:
+            words = f"this application has {opened} sessions with the token, as many as the setting allows"
+            raise TokenError(ck.CKR_SESSION_COUNT, words, "max-sessions")
+        if read_write and self.pool.max_rw_sessions and rw >= self.pool.max_rw_sessions:
+            words = f"this application has {rw} read/write sessions with the token, as many as the setting allows"
+            raise TokenError(ck.CKR_SESSION_COUNT, words, "max-rw-sessions")
 
     def session(self, handle: int) -> Session:
         session = self.sessions.get(handle)

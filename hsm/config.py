@@ -34,6 +34,12 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 9):
+        raise ValueError("give a number, as in 100; 0 means no limit")
+    return int(text)
+
+
 def _listed(text: str, number_of: Callable[[str], int], kind: str) -> frozenset[int]:
     names = [word.strip() for word in text.split(",") if word.strip()]
     if text and not names:  # else who meant to let in few would let in everybody
@@ -64,6 +70,8 @@ def _program(text: str) -> str:
 
 SETTINGS = (
     Setting("idle-timeout", "600", _seconds, "seconds after the last client until the engine leaves; 0: never"),
+    Setting("max-sessions", "0", _count, "sessions that one application may have with a token at a time; 0: no limit"),
+    Setting("max-rw-sessions", "0", _count, "how many of these may be read/write sessions; 0: no limit of their own"),
     Setting("uids", "", _uids, "users who may connect to the system pool, besides its owner and root: names or "
             "numbers, by comma; with neither uids nor gids, whoever its socket's group lets in"),
     Setting("gids", "", _gids, "groups whose members may connect to the system pool: names or numbers, by comma"),
@@ -119,8 +127,11 @@ class EngineSettings(NamedTuple):
     idle_timeout: float
     uids: frozenset[int]
     gids: frozenset[int]
+    max_sessions: int
+    max_rw_sessions: int
 
 
 def engine_settings(home: str) -> EngineSettings:
     values = {value.setting.name: value.parsed() for value in read(home)}
-    return EngineSettings(values["idle-timeout"], values["uids"], values["gids"])
+    names = ("idle-timeout", "uids", "gids", "max-sessions", "max-rw-sessions")
+    return EngineSettings(*(values[name] for name in names))

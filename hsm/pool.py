@@ -23,8 +23,14 @@ if TYPE_CHECKING:
 class Pool:
     """One engine has a folder, also where the pool is in memory and only the socket lies there."""
 
-    def __init__(self, home: str, *, in_memory: bool = False, cheap_pin: bool = False) -> None:
+    def __init__(
+        self, home: str, *, in_memory: bool = False, cheap_pin: bool = False, max_sessions: int = 0,
+        max_rw_sessions: int = 0,
+    ) -> None:
         self.home = home
+        # Of one application with one token; 0, which is CK_EFFECTIVELY_INFINITE, is no limit.
+        self.max_sessions = max_sessions
+        self.max_rw_sessions = max_rw_sessions
         self.in_memory = in_memory
         self.lock = threading.RLock()
         self.applications: set[Application] = set()

@@ -252,6 +252,8 @@ SETTINGS = {
     "idle-timeout: 5": "is not a setting",
     "idle-timeout = soon": "give seconds",
     "idle-timeout = -1": "give seconds",
+    "max-sessions = few": "give a number",
+    "max-rw-sessions = -1": "give a number",
     "uids = nobody-of-that-name": "no user of this machine",
     "uids = ,": "names no user",
     "gids = \u00b2": "no group of this machine",

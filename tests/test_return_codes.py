@@ -66,7 +66,7 @@ NOT_PROVOKED = {
     "TOKEN_WRITE_PROTECTED": "needs a read-only store", "TOKEN_NOT_PRESENT": "tokens stay in their slots",
     "TOKEN_NOT_RECOGNIZED": "every token is known", "SESSION_CLOSED": "needs a race of two threads",
     "PENDING": "nothing is asynchronous", "FUNCTION_CANCELED": "nothing calls back",
-    "OPERATION_CANCEL_FAILED": "every operation can be cancelled", "SESSION_COUNT": "there is no limit",
+    "OPERATION_CANCEL_FAILED": "every operation can be cancelled", "SESSION_COUNT": "a test of its own: a setting",
     "PIN_EXPIRED": "no PIN expires", "USER_TOO_MANY_TYPES": "any number of applications may log in",
     "TOKEN_RESOURCE_EXCEEDED": "no key has a limited number of uses", "FUNCTION_REJECTED": "nobody is asked",
     "INFORMATION_SENSITIVE": "sizes are told", "DOMAIN_PARAMS_INVALID": "there are no domain parameters",

@@ -47,12 +47,6 @@ def set_pin(m: Module, s: int, old: str, new: str) -> str:
     return name(m.C_SetPIN(s, old.encode(), len(old), new.encode(), len(new)))
 
 
-def ec_key(m: Module, s: int, private: Any = None) -> int:
-    rv, _, key = m.pair(s, ck.CKM_EC_KEY_PAIR_GEN, {ck.CKA_EC_PARAMS: P256}, private or {})
-    good(rv)
-    return int(key)
-
-
 # -- who is logged in
 
 

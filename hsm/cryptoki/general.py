@@ -45,11 +45,10 @@ def C_GetSlotInfo(app: Application, slot: int) -> tuple[int, bytes]:
 def C_GetTokenInfo(app: Application, slot: int) -> tuple[int, bytes]:
     partition = app.pool.partition(slot)
     unavailable = ck.CK_UNAVAILABLE_INFORMATION
-    rw = sum(1 for s in list(app.sessions.values()) if s.partition is partition and s.read_write)
-    opened = sum(1 for s in list(app.sessions.values()) if s.partition is partition)
+    opened, rw = app.counted(partition)
     text = padded(partition.label, 32) + padded(MANUFACTURER, 32) + padded(f"Adyton {partition.kind}", 16)
     numbers = struct.pack(
-        "<11Q", partition.token_flags(), ck.CK_EFFECTIVELY_INFINITE, opened, ck.CK_EFFECTIVELY_INFINITE, rw,
+        "<11Q", partition.token_flags(), app.pool.max_sessions, opened, app.pool.max_rw_sessions, rw,
         partition.longest_pin, partition.shortest_pin, unavailable, unavailable, unavailable, unavailable,
     )
     return ck.CKR_OK, text + padded(partition.serial, 16) + numbers + _VERSION + _VERSION + b" " * 16 + bytes(4)

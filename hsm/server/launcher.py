@@ -108,7 +108,10 @@ def _open(options: dict[str, str]) -> Listener:
         _leave_with(int(options["parent"]), home)
     listening = socket.socket(fileno=int(options.get("listen", "3")))
     listening.set_inheritable(False)
-    pool = Pool(home, in_memory="memory" in options, cheap_pin="cheap-pin" in options)
+    pool = Pool(
+        home, in_memory="memory" in options, cheap_pin="cheap-pin" in options, max_sessions=settings.max_sessions,
+        max_rw_sessions=settings.max_rw_sessions,
+    )
     idle = float(options.get("idle", settings.idle_timeout))
     if "any-user" in options and not (settings.uids or settings.gids):
         return Listener(pool, listening, idle, None)
