@@ -56,8 +56,11 @@ def C_SeedRandom(app: Application, session: int, seed: bytes | None) -> tuple[in
     """The seed goes to the kernel, which mixes it in and trusts it with nothing (random(4)). NSS calls this."""
     app.session(session)
     if seed:
-        with open("/dev/urandom", "wb", buffering=0) as kernel:
-            kernel.write(seed[:256])
+        try:
+            with open("/dev/urandom", "wb", buffering=0) as kernel:
+                kernel.write(seed[:256])
+        except OSError:
+            raise TokenError(ck.CKR_RANDOM_SEED_NOT_SUPPORTED, "the kernel takes no seed here") from None
     return (ck.CKR_OK,)
 
 

@@ -107,7 +107,7 @@ PRIVATE = (
     Attribute(ck.CKA_SIGN_RECOVER, BOOL, (8,)),
     Attribute(ck.CKA_UNWRAP, BOOL, (8,)),
     Attribute(ck.CKA_ALWAYS_AUTHENTICATE, BOOL, (), FALSE),
-    Attribute(ck.CKA_PUBLIC_KEY_INFO, BYTES),
+    Attribute(ck.CKA_PUBLIC_KEY_INFO, BYTES, (8,)),
 )
 SECRET = (
     *GUARDED,

@@ -344,6 +344,8 @@ def _changeable(
     if 8 not in row.notes and number not in also:
         _refuse(ck.CKR_ATTRIBUTE_READ_ONLY, number, "can't be changed")
     now = item.get(number)
+    if number in _CONTRADICTED and value != now:
+        _refuse(_CONTRADICTED[number], number, "contradicts the key's value")
     if (11 in row.notes and now == TRUE and value == FALSE) or (12 in row.notes and now == FALSE and value == TRUE):
         _refuse(ck.CKR_ATTRIBUTE_READ_ONLY, number, "can't be changed back")
     if 10 in row.notes and value == TRUE and now != TRUE and not so:
