@@ -133,6 +133,9 @@ TOO_LONG: dict[str, str] = {
     "C_InitPIN": "CKR_PIN_LEN_RANGE",
     "C_SetPIN": "CKR_PIN_LEN_RANGE",
     "C_UnwrapKey": "CKR_WRAPPED_KEY_LEN_RANGE",
+    "C_VerifyFinal": "CKR_SIGNATURE_LEN_RANGE",
+    "C_VerifyRecover": "CKR_SIGNATURE_LEN_RANGE",
+    "C_SetOperationState": "CKR_SAVED_STATE_INVALID",
 }
 
 

@@ -165,4 +165,7 @@ def test_data_too_long_for_a_message_has_each_functions_own_code(recording: Reco
         assert name(module.C_Encrypt(7, data, length, out, room)) == "CKR_DATA_LEN_RANGE"
         assert name(module.C_DecryptUpdate(7, data, length, out, room)) == "CKR_ENCRYPTED_DATA_LEN_RANGE"
         assert name(module.C_InitPIN(7, data, length)) == "CKR_PIN_LEN_RANGE"
+        assert name(module.C_VerifyFinal(7, data, length)) == "CKR_SIGNATURE_LEN_RANGE"
+        assert name(module.C_VerifyRecover(7, data, length, out, room)) == "CKR_SIGNATURE_LEN_RANGE"
+        assert name(module.C_SetOperationState(7, data, length, 0, 0)) == "CKR_SAVED_STATE_INVALID"
         assert name(module.C_Digest(7, data, length, out, room)) == "CKR_ARGUMENTS_BAD"

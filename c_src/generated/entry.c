@@ -246,7 +246,7 @@ CK_RV C_SetOperationState(CK_SESSION_HANDLE session, CK_BYTE *bytes, CK_ULONG le
     if (!adyton_begin(&call, 17))
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
-    adyton_put_bytes(&call, bytes, length, CKR_ARGUMENTS_BAD);
+    adyton_put_bytes(&call, bytes, length, CKR_SAVED_STATE_INVALID);
     adyton_put_u64(&call, object);
     adyton_put_u64(&call, object2);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
@@ -879,7 +879,7 @@ CK_RV C_VerifyFinal(CK_SESSION_HANDLE session, CK_BYTE *bytes, CK_ULONG length)
     if (!adyton_begin(&call, 51))
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
-    adyton_put_bytes(&call, bytes, length, CKR_ARGUMENTS_BAD);
+    adyton_put_bytes(&call, bytes, length, CKR_SIGNATURE_LEN_RANGE);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
     if (answer.rv == CKR_OK && answer.left != 0)
         answer.rv = CKR_DEVICE_ERROR;
@@ -915,7 +915,7 @@ CK_RV C_VerifyRecover(CK_SESSION_HANDLE session, CK_BYTE *bytes, CK_ULONG length
         adyton_refuse(&call, CKR_ARGUMENTS_BAD);
     } else {
         adyton_put_u64(&call, session);
-        adyton_put_bytes(&call, bytes, length, CKR_ARGUMENTS_BAD);
+        adyton_put_bytes(&call, bytes, length, CKR_SIGNATURE_LEN_RANGE);
         adyton_put_room(&call, out, room);
     }
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
