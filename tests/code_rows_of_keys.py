@@ -261,6 +261,8 @@ def _keys() -> list[Row]:
             lambda w: w.public().m.generate(w.s, ck.CKM_AES_KEY_GEN, size)[0]),
         Row("C_GenerateKeyPair", "no curve", "TEMPLATE_INCOMPLETE", ec_gen({}, {})),
         Row("C_GenerateKeyPair", "a curve of nobody", "CURVE_NOT_SUPPORTED", ec_gen({ck.CKA_EC_PARAMS: NO_CURVE}, {})),
+        Row("C_GenerateKeyPair", "no curve parameters", "DOMAIN_PARAMS_INVALID",
+            ec_gen({ck.CKA_EC_PARAMS: b"noise"}, {})),
         Row("C_GenerateKeyPair", "a size that no RSA key has", "ATTRIBUTE_VALUE_INVALID", lambda w: w.m.pair(
             w.s, ck.CKM_RSA_PKCS_KEY_PAIR_GEN, {ck.CKA_MODULUS_BITS: 1001, ck.CKA_PUBLIC_EXPONENT: b"\3"}, {})[0]),
         Row("C_GenerateKeyPair", "a mechanism for secret keys", "MECHANISM_INVALID",

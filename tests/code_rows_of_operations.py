@@ -1,12 +1,15 @@
-"""The table of return codes: two operations in one call, signatures that give their data back, and states saved."""
+"""The table of return codes: two operations in one call, recovery, saved states, and lengths beyond what fits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from abi import NULL, good
-from code_world import DUAL, ECB, KWP, SESSION, SHA256, Row, World, always_authenticated, begin_both, hmac_key, rsa
+from abi import NULL, ffi, good
+from code_world import AES, DUAL, ECB, KWP, SESSION, SHA256, Row, World, always_authenticated, begin_both, hmac_key, rsa
+from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
+from pyasn1.codec.der.encoder import encode
+from pyasn1.type import univ
 
 from pkcs11_shim import constants as ck
 
@@ -177,4 +180,94 @@ def _saved_states() -> list[Row]:
     ]
 
 
-ROWS = [*_two_in_one(), *_recovery(), *_saved_states()]
+PRIME_FIELD, EC_PUBLIC_KEY = (univ.ObjectIdentifier(f"1.2.840.10045.{n}") for n in ("1.1", "2.1"))
+
+
+def der(value: Any) -> bytes:
+    """Sequences as tuples, integers and octet strings."""
+    def built(item: Any) -> Any:
+        if not isinstance(item, tuple):
+            kinds: dict[type, Any] = {int: univ.Integer, bytes: univ.OctetString}
+            return kinds.get(type(item), lambda given: given)(item)
+        sequence = univ.Sequence()
+        for position, part in enumerate(item):
+            sequence.setComponentByPosition(position, built(part))
+        return sequence
+
+    return bytes(encode(built(value)))
+
+
+TOO_LONG = 1 << 40  # for any message
+
+
+def _lengths() -> list[Row]:
+    """What is too long for a message, of which the library reads no byte, and keys too short for a padding."""
+    def oaep(w: World) -> Any:
+        return w.m.structure("CK_RSA_PKCS_OAEP_PARAMS", hashAlg=ck.CKM_SHA512, mgf=ck.CKG_MGF1_SHA512, source=0)
+
+    def init(kind: str, half: int) -> Callable[[World], int]:
+        return lambda w: int(getattr(w.m, f"C_{kind}Init")(w.s, w.mech(ck.CKM_RSA_PKCS_OAEP, oaep(w)), rsa(w)[half]))
+
+    def unwrap(w: World) -> int:
+        return w.m.unwrap(w.s, w.mech(ck.CKM_RSA_PKCS_OAEP, oaep(w)), rsa(w)[1], bytes(128), AES)[0]
+
+    def old_key(w: World) -> int:
+        """A public key of 512 bits: SHA-512's signature of one has no room for its own padding."""
+        modulus = b"\xc5" + b"\x55" * 63
+        rows = {ck.CKA_CLASS: ck.CKO_PUBLIC_KEY, ck.CKA_KEY_TYPE: ck.CKK_RSA, ck.CKA_MODULUS: modulus}
+        key = w.m.make(w.s, {**rows, ck.CKA_PUBLIC_EXPONENT: b"\1\0\1"})
+        return int(w.m.C_VerifyInit(w.s, w.mech(ck.CKM_SHA512_RSA_PKCS), key))
+
+    def another_curve(w: World) -> int:
+        """A private key on a curve that is spelt out and nobody's, wrapped outside."""
+        curve = (1, (PRIME_FIELD, 17), (b"\1", b"\2"), b"\4\5\1", 19, 1)
+        encoded = der((0, (EC_PUBLIC_KEY, curve), der((1, b"\1"))))
+        wrapping = w.m.make(w.s, {**AES, ck.CKA_VALUE: bytes(32)})
+        rows = {ck.CKA_CLASS: ck.CKO_PRIVATE_KEY, ck.CKA_KEY_TYPE: ck.CKK_EC}
+        return w.m.unwrap(w.s, w.mech(KWP), wrapping, aes_key_wrap_with_padding(bytes(32), encoded), rows)[0]
+
+    def mac(kind: str, call: Callable[[World], int]) -> Callable[[World], int]:
+        return lambda w: call(w.begin(kind, ck.CKM_SHA256_HMAC, hmac_key(w)))
+
+    def both(f: str) -> Callable[[World], int]:
+        return lambda w: int(getattr(begin_both(w, *DUAL[f]).m, f)(w.s, w.out, TOO_LONG, w.out, w.n()))
+
+    return [
+        Row("C_EncryptInit", "a key too short for the padding", "KEY_SIZE_RANGE", init("Encrypt", 0)),
+        Row("C_DecryptInit", "a key too short for the padding", "KEY_SIZE_RANGE", init("Decrypt", 1)),
+        Row("C_VerifyInit", "a key too short for the hash", "KEY_SIZE_RANGE", old_key),
+        Row("C_UnwrapKey", "a key too short for the padding", "UNWRAPPING_KEY_SIZE_RANGE", unwrap),
+        Row("C_UnwrapKey", "a key on a curve of nobody", "CURVE_NOT_SUPPORTED", another_curve),
+        Row("C_SignUpdate", "too long", "DATA_LEN_RANGE",
+            mac("Sign", lambda w: int(w.m.C_SignUpdate(w.s, w.out, TOO_LONG)))),
+        Row("C_VerifyUpdate", "too long", "DATA_LEN_RANGE",
+            mac("Verify", lambda w: int(w.m.C_VerifyUpdate(w.s, w.out, TOO_LONG)))),
+        Row("C_VerifyFinal", "too long", "SIGNATURE_LEN_RANGE",
+            mac("Verify", lambda w: int(w.m.C_VerifyFinal(w.s, w.out, TOO_LONG)))),
+        *(Row(f, "too long", "DATA_LEN_RANGE" if k[0] == "Encrypt" else "ENCRYPTED_DATA_LEN_RANGE", both(f))
+          for f, k in DUAL.items()),
+        Row("C_DecryptVerifyUpdate", "more than can be verified", "DATA_LEN_RANGE", more_than_can_be_verified),
+        Row("C_DecryptUpdate", "its result waits to be fetched", "OPERATION_ACTIVE", finished_before),
+    ]
+
+
+def more_than_can_be_verified(w: World) -> int:
+    """EdDSA hashes its message twice, so it is gathered, up to 64 MiB."""
+    edwards = {ck.CKA_EC_PARAMS: bytes.fromhex("06032b6570")}
+    rv, public, _ = w.m.pair(w.s, ck.CKM_EC_EDWARDS_KEY_PAIR_GEN, edwards, {})
+    good(rv)
+    half = 33 << 20
+    room, length = ffi.new("CK_BYTE[]", half), w.n(half)
+    counter = w.m.structure("CK_AES_CTR_PARAMS", ulCounterBits=128, cb=bytes(16))
+    w.begin("Decrypt", ck.CKM_AES_CTR, w.aes(), counter).begin("Verify", ck.CKM_EDDSA, public)
+    good(w.m.C_DecryptVerifyUpdate(w.s, room, half, room, length))
+    return int(w.m.C_DecryptVerifyUpdate(w.s, room, half, room, length))
+
+
+def finished_before(w: World) -> int:
+    w.begin("Decrypt", ECB, w.aes())
+    assert w.m.C_Decrypt(w.s, *w.b(bytes(16)), w.out, w.n(15)) == ck.CKR_BUFFER_TOO_SMALL
+    return SESSION["C_DecryptUpdate"](w, w.s)
+
+
+ROWS = [*_two_in_one(), *_recovery(), *_saved_states(), *_lengths()]

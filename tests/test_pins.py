@@ -82,6 +82,7 @@ def test_pin_flags_tell_the_truth_at_every_moment(
     assert told(m, bits) == (True, False, True)
     right = adyton_token.pin if user == ck.CKU_USER else adyton_token.so_pin
     assert name(m.login(s, right, user)) == "CKR_PIN_LOCKED"
+    assert name(m.C_LoginUser(s, user, right.encode(), len(right), NULL, 0)) == "CKR_PIN_LOCKED"
 
 
 def test_the_so_frees_a_locked_user_pin_and_no_key_is_lost(m: Module, adyton_token: Any) -> None:
@@ -174,6 +175,7 @@ def test_a_user_without_a_pin(m: Module, adyton_token: Any) -> None:
     assert not m.token().flags & ck.CKF_USER_PIN_INITIALIZED
     s = m.session()
     assert name(m.login(s, "12345678")) == "CKR_USER_PIN_NOT_INITIALIZED"
+    assert name(m.C_LoginUser(s, ck.CKU_USER, b"12345678", 8, b"user", 4)) == "CKR_USER_PIN_NOT_INITIALIZED"
     assert set_pin(m, s, "12345678", "11112222") == "CKR_PIN_INCORRECT"
     login(m, s, adyton_token, ck.CKU_SO)
     good(m.C_InitPIN(s, b"12345678", 8))
