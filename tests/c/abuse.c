@@ -47,7 +47,8 @@ static void nothing_before_initialize(void)
 static bool too_long(CK_RV rv)
 {
     return rv == CKR_ARGUMENTS_BAD || rv == CKR_DATA_LEN_RANGE || rv == CKR_ENCRYPTED_DATA_LEN_RANGE ||
-           rv == CKR_PIN_LEN_RANGE || rv == CKR_WRAPPED_KEY_LEN_RANGE;
+           rv == CKR_PIN_LEN_RANGE || rv == CKR_WRAPPED_KEY_LEN_RANGE || rv == CKR_SIGNATURE_LEN_RANGE ||
+           rv == CKR_SAVED_STATE_INVALID;
 }
 
 /* One bad argument at a time, all others as they should be. */
