@@ -60,7 +60,7 @@ def C_VerifyRecoverInit(app: Application, session: int, mechanism: Any, key: int
 
 
 def C_VerifyRecover(app: Application, session: int, signature: bytes | None, capacity: int | None) -> Sized:
-    """A wrong signature is told before a buffer too small (section 5.15.8)."""
+    """A wrong signature is told before a buffer too small (section 5.15.6)."""
     given = signature or b""
     return operation.finish(
         app, session, "verify_recover", capacity, given, lambda s: int(s.bound(len(given))),

@@ -100,7 +100,7 @@ def _end(key: Key, pad: Any, algorithm: Any, digest: bytes, signature: bytes | N
 
 
 class Recovery(OnePart):
-    """Gives back what was signed, where the padding is right (section 5.15.8)."""
+    """Gives back what was signed, where the padding is right (section 5.15.6)."""
 
     __slots__ = ("_key", "_padding", "room")
 
