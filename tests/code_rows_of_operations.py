@@ -246,6 +246,7 @@ def _lengths() -> list[Row]:
             mac("Verify", lambda w: int(w.m.C_VerifyFinal(w.s, w.out, TOO_LONG)))),
         *(Row(f, "too long", "DATA_LEN_RANGE" if k[0] == "Encrypt" else "ENCRYPTED_DATA_LEN_RANGE", both(f))
           for f, k in DUAL.items()),
+        Row("C_DeriveKey", "data shorter than the key asked for", "DATA_LEN_RANGE", short_data),
         Row("C_DecryptVerifyUpdate", "more than can be verified", "DATA_LEN_RANGE", more_than_can_be_verified),
         Row("C_DecryptUpdate", "its result waits to be fetched", "OPERATION_ACTIVE", finished_before),
     ]
@@ -262,6 +263,13 @@ def more_than_can_be_verified(w: World) -> int:
     w.begin("Decrypt", ck.CKM_AES_CTR, w.aes(), counter).begin("Verify", ck.CKM_EDDSA, public)
     good(w.m.C_DecryptVerifyUpdate(w.s, room, half, room, length))
     return int(w.m.C_DecryptVerifyUpdate(w.s, room, half, room, length))
+
+
+def short_data(w: World) -> int:
+    """CKM_AES_ECB_ENCRYPT_DATA (section 6.17.4): a key of two blocks out of one."""
+    parameter = w.m.structure("CK_KEY_DERIVATION_STRING_DATA", pData=bytes(range(16)), ulLen=16)
+    rows = {ck.CKA_CLASS: ck.CKO_SECRET_KEY, ck.CKA_KEY_TYPE: ck.CKK_AES, ck.CKA_VALUE_LEN: 32}
+    return w.m.derive(w.s, w.mech(ck.CKM_AES_ECB_ENCRYPT_DATA, parameter), w.aes(), rows)[0]
 
 
 def finished_before(w: World) -> int:

@@ -11,6 +11,7 @@ from abi import NULL, Module, ffi, good, logged_in, name
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
 
+from hsm.mechanisms import registry
 from pkcs11_shim import constants as ck
 
 RSA = ck.CKM_RSA_PKCS
@@ -64,6 +65,25 @@ def test_a_recoverable_signature_is_pkcs1s_and_gives_its_data_back(
     assert signature == outside.sign(data, padding.PKCS1v15(), utils.NoDigestInfo())
     assert recovered(m, s, public, signature) == ("CKR_OK", data)
     good(m.verify(s, m.mechanism(RSA), public, data, signature))
+
+
+@pytest.mark.parametrize("number", sorted({ck.CKM_RSA_X_509} & set(registry.MECHANISMS)))
+def test_raw_rsa_gives_back_a_number_as_long_as_the_modulus(
+    user: tuple[Module, int], outside: rsa.RSAPrivateKey, number: int
+) -> None:
+    """Where it is offered: the padding is the caller's, and zeros go before what is shorter."""
+    m, s = user
+    public, private = imported(m, s, outside)
+    padded = b"\0\1" + b"\xff" * 249 + b"\0data"
+    for data in (b"data", padded):
+        rv, signature = m.use("SignRecover", s, m.mechanism(number), private, data)
+        good(rv)
+        good(m.C_VerifyRecoverInit(s, m.mechanism(number), public))
+        assert m.output(m.C_VerifyRecover, s, signature, 256) == (ck.CKR_OK, data.rjust(256, b"\0"))
+    assert signature == outside.sign(b"data", padding.PKCS1v15(), utils.NoDigestInfo())
+    for wrong, code in ((b"\xff" * 256, "CKR_SIGNATURE_INVALID"), (bytes(255), "CKR_SIGNATURE_LEN_RANGE")):
+        good(m.C_VerifyRecoverInit(s, m.mechanism(number), public))
+        assert name(m.output(m.C_VerifyRecover, s, wrong, len(wrong), size=1)[0]) == code
 
 
 def test_what_is_recovered_of_a_signature_with_appendix_is_its_digest_info(

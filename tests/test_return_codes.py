@@ -74,7 +74,7 @@ NOT_PROVOKED = {
     "RANDOM_SEED_NOT_SUPPORTED": "test_codes_of_the_store.py", "SEED_RANDOM_REQUIRED": "it needs none",
     "KEY_NEEDED": "a state keeps its keys (CKF_RESTORE_KEY_NOT_NEEDED)",
     "PIN_LOCKED": "tests of its own: it stays locked", "USER_PIN_NOT_INITIALIZED": "a test of its own",
-    "DATA_INVALID": "CKR_DATA_LEN_RANGE is the better one wherever either would do",
+    "DATA_INVALID": "by raw RSA only, which is not offered everywhere; else CKR_DATA_LEN_RANGE is the better one",
 }
 # Codes that other functions answer, the functions that don't, and the reason.
 _INITS = tuple(f for f in return_codes.ALLOWED if f.endswith("Init"))

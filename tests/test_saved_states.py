@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.cmac import CMAC
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from hsm.application import SavedStates
-from hsm.mechanisms import registry
+from hsm.mechanisms import aead, registry
 from hsm.mechanisms.digest import HASHES
 from hsm.mechanisms.entry import Saveable
 from pkcs11_shim import constants as ck
@@ -253,13 +253,14 @@ def test_a_cipher_in_parts_can_not_be_saved_and_goes_on(user: tuple[Module, int]
 
 
 def test_every_digest_and_every_signature_in_parts_can_be_saved() -> None:
-    """A state of a digest, signing or verifying mechanism that can't be is a gap, not a choice."""
+    """One that can't be is a gap, not a choice; but GMAC's state is a cipher's context, of which libcrypto makes no
+    copy, and a second message under its IV would give its key away."""
     found = [
         kind for family in registry.FAMILIES for _, kind in inspect.getmembers(family, inspect.isclass)
         if kind.__module__ == family.__name__ and hasattr(kind, "finish") and not hasattr(kind, "part_bound")
     ]
     assert len(found) >= 6
-    assert [kind for kind in found if not issubclass(kind, Saveable)] == []
+    assert [kind for kind in found if not issubclass(kind, Saveable)] == [aead.Gmac]
 
 
 # -- whose it is, and how long it lasts

@@ -95,6 +95,15 @@ class Signature(_Raw):
         return b""
 
 
+class Recovery(_Raw):
+    """What was signed, with the zeros that went before it."""
+
+    def one_shot(self, signature: bytes) -> bytes:
+        if len(signature) != self.length:
+            raise TokenError(ck.CKR_SIGNATURE_LEN_RANGE, f"a signature by this key has {self.length} bytes")
+        return self._computed(self._padded(signature, ck.CKR_SIGNATURE_LEN_RANGE, ck.CKR_SIGNATURE_INVALID), False)
+
+
 class Encryption(_Raw):
     def one_shot(self, data: bytes) -> bytes:
         return self._computed(self._padded(data, ck.CKR_DATA_LEN_RANGE, ck.CKR_DATA_INVALID), False)
@@ -111,6 +120,6 @@ class Decryption(_Raw):
 MECHANISMS = [] if compiled is None else [
     Mechanism(
         ck.CKM_RSA_X_509, (ck.CKK_RSA,), rsa_keys.SMALLEST, rsa_keys.LARGEST, raw=True, sign=Signature,
-        verify=Signature, encrypt=Encryption, decrypt=Decryption,
+        verify=Signature, sign_recover=Signature, verify_recover=Recovery, encrypt=Encryption, decrypt=Decryption,
     ),
 ]
