@@ -332,12 +332,16 @@ def _rounds(home: Path, rounds: int, seed: int) -> None:
             subprocess.Popen([sys.executable, "-c", head + CLIENT, ThrowAway().module], env=environment, text=True,
                              stdout=subprocess.PIPE) for _ in range(2)
         ]
-        first = [client.stdout.readline() for client in clients if client.stdout]  # both are at work
-        threading.Event().wait(chance.uniform(0, 0.15))  # the moment of the kill is what this test tries out
+        # The kill comes some steps later and a moment more: when it comes is what this test tries out.
+        first = [[client.stdout.readline()] for client in clients if client.stdout]
+        for lines, client in zip(first, clients, strict=True):
+            assert client.stdout is not None
+            lines += [client.stdout.readline() for _ in range(chance.randrange(20))]
+        threading.Event().wait(chance.uniform(0, 0.03))
         pool.kill()
-        for line, client in zip(first, clients, strict=True):
+        for read, client in zip(first, clients, strict=True):
             assert client.stdout is not None  # communicate() would pass over what readline() has read ahead
-            lines = (line + client.stdout.read()).splitlines()
+            lines = ("".join(read) + client.stdout.read()).splitlines()
             client.wait(60)
             assert lines[-1] == "lost CKR_DEVICE_REMOVED", lines[-1]
             told.listen(lines[:-1])
