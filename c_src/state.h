@@ -55,7 +55,7 @@ extern ADYTON_HIDDEN struct adyton_state adyton_state;
 enum adyton_passing { ADYTON_PASSING_SOCKET, ADYTON_PASSING_LISTENER, ADYTON_PASSING_LOCK, ADYTON_PASSING_COUNT };
 extern ADYTON_HIDDEN atomic_int adyton_passing[ADYTON_PASSING_COUNT];
 
-/* link.c; both with the lock held, save adyton_forget_parent, which is for a new child that has one thread. */
+/* control.c; both with the lock held, save adyton_forget_parent, which is for a new child that has one thread. */
 ADYTON_HIDDEN void adyton_drop_engine(void);
 ADYTON_HIDDEN void adyton_forget_parent(void);
 
