@@ -63,8 +63,9 @@ void adyton_close_socket(struct adyton_socket *socket)
 void adyton_drop_engine(void)
 {
     adyton_grants_forget();
+    adyton_state.lost_engine |= adyton_state.control.fd >= 0;
     adyton_close_socket(&adyton_state.control);
-    for (int i = 0; i < ADYTON_LINKS; i++) {
+    for (int i = 0; i < ADYTON_PLACES; i++) {
         struct adyton_link *link = &adyton_state.links[i];
         if (!link->busy) {
             adyton_close_socket(&link->socket);
@@ -75,6 +76,7 @@ void adyton_drop_engine(void)
         }
     }
     (void)pthread_cond_broadcast(&adyton_state.link_free);
+    (void)pthread_cond_broadcast(&adyton_state.waiting_free);
 }
 
 void adyton_forget_parent(void)
@@ -87,7 +89,7 @@ void adyton_forget_parent(void)
             (void)close(fd);
     }
     adyton_close_socket(&adyton_state.control);
-    for (int i = 0; i < ADYTON_LINKS; i++) {
+    for (int i = 0; i < ADYTON_PLACES; i++) {
         adyton_close_socket(&adyton_state.links[i].socket);
         adyton_state.links[i].busy = false;
         adyton_state.links[i].stale = false;
@@ -96,6 +98,7 @@ void adyton_forget_parent(void)
     adyton_grants_forget_parent();
     (void)pthread_mutex_init(&adyton_state.lock, NULL);
     (void)pthread_cond_init(&adyton_state.link_free, NULL);
+    (void)pthread_cond_init(&adyton_state.waiting_free, NULL);
 }
 
 bool adyton_send_pieces(int fd, struct iovec *pieces, size_t count)

@@ -13,8 +13,9 @@
 struct adyton_state adyton_state = {
     .lock = PTHREAD_MUTEX_INITIALIZER,
     .link_free = PTHREAD_COND_INITIALIZER,
+    .waiting_free = PTHREAD_COND_INITIALIZER,
     .control = {.fd = -1},
-    .links = {[0 ... ADYTON_LINKS - 1] = {.socket = {.fd = -1}}},
+    .links = {[0 ... ADYTON_PLACES - 1] = {.socket = {.fd = -1}}},
 };
 
 static pthread_once_t fork_handler_once = PTHREAD_ONCE_INIT;
@@ -59,6 +60,8 @@ CK_RV C_Initialize(void *pInitArgs)
     } else {
         adyton_state.spawn_failed_at = 0;
         adyton_state.pid = getpid();
+        adyton_state.began = adyton_now_ns();
+        adyton_state.lost_engine = false;
         atomic_store(&adyton_state.initialised, true);
     }
     (void)pthread_mutex_unlock(&adyton_state.lock);
@@ -76,11 +79,11 @@ CK_RV C_Finalize(void *pReserved)
     (void)pthread_mutex_lock(&adyton_state.lock);
     CK_RV rv = CKR_CRYPTOKI_NOT_INITIALIZED;
     if (atomic_exchange(&adyton_state.initialised, false)) {
+        (void)atomic_fetch_add(&adyton_state.life, 1);
         /* The end of the control connection ends the application at the engine, with sessions and logins. */
         adyton_drop_engine();
         rv = CKR_OK;
     }
-    (void)pthread_cond_broadcast(&adyton_state.link_free);
     (void)pthread_mutex_unlock(&adyton_state.lock);
     (void)pthread_setcancelstate(cancellation, NULL);
     return rv;

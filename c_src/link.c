@@ -12,13 +12,23 @@
 #include "state.h"
 #include "wait.h"
 
-enum { GET_SLOT_LIST = 4, GET_SLOT_INFO = 5 };
+enum { GET_SLOT_LIST = 4, GET_SLOT_INFO = 5, WAIT_FOR_SLOT_EVENT = 67 };
 
-static CK_RV take_idle_or_new(int *taken)
+/* A call on its way. */
+struct trip {
+    unsigned function, life;
+    bool blocks;  /* C_WaitForSlotEvent without CKF_DONT_BLOCK: it may take for ever, on a connection of its own */
+    bool unknown; /* this process had no engine before, and found none */
+    int place;    /* the link that is taken, -1 none yet */
+    int cancellation; /* the caller's own state of it */
+};
+
+static CK_RV take_idle_or_new(struct trip *trip)
 {
     int free_place = -1;
     int busy = 0;
-    for (int i = 0; i < ADYTON_LINKS; i++) {
+    int end = trip->blocks ? ADYTON_PLACES : ADYTON_LINKS;
+    for (int i = trip->blocks ? ADYTON_WAITING : 0; i < end; i++) {
         struct adyton_link *link = &adyton_state.links[i];
         busy += link->busy;
         if (!link->busy && link->socket.fd >= 0) {
@@ -26,7 +36,7 @@ static CK_RV take_idle_or_new(int *taken)
                 adyton_drop_engine();
                 return CKR_DEVICE_REMOVED;
             }
-            *taken = i;
+            trip->place = i;
             return CKR_OK;
         }
         if (!link->busy && free_place < 0)
@@ -36,34 +46,33 @@ static CK_RV take_idle_or_new(int *taken)
         return CKR_OK; /* all busy */
     CK_RV rv = adyton_open_link(&adyton_state.links[free_place]);
     if (rv == CKR_OK)
-        *taken = free_place;
+        trip->place = free_place;
     return rv == CKR_HOST_MEMORY && busy > 0 ? CKR_OK : rv; /* wait for one of those we have */
 }
 
-/* *unknown: this process had no engine before, and found none. */
-static CK_RV take_link(int *taken, bool *unknown)
+static CK_RV take_link(struct trip *trip)
 {
     CK_RV rv = CKR_OK;
-    *taken = -1;
-    *unknown = false;
     (void)pthread_mutex_lock(&adyton_state.lock);
-    while (rv == CKR_OK && *taken < 0) {
-        if (!atomic_load(&adyton_state.initialised))
+    trip->life = atomic_load(&adyton_state.life);
+    while (rv == CKR_OK && trip->place < 0) {
+        if (!atomic_load(&adyton_state.initialised) || atomic_load(&adyton_state.life) != trip->life)
             rv = CKR_CRYPTOKI_NOT_INITIALIZED;
         else if (adyton_state.control.fd < 0 && (rv = adyton_connect_engine()) != CKR_OK)
-            *unknown = true;
+            trip->unknown = true;
         if (rv == CKR_OK)
-            rv = take_idle_or_new(taken);
-        if (rv == CKR_OK && *taken < 0)
-            (void)pthread_cond_wait(&adyton_state.link_free, &adyton_state.lock);
+            rv = take_idle_or_new(trip);
+        if (rv == CKR_OK && trip->place < 0)
+            (void)pthread_cond_wait(trip->blocks ? &adyton_state.waiting_free : &adyton_state.link_free,
+                                    &adyton_state.lock);
     }
-    if (*taken >= 0)
-        adyton_state.links[*taken].busy = true;
+    if (trip->place >= 0)
+        adyton_state.links[trip->place].busy = true;
     (void)pthread_mutex_unlock(&adyton_state.lock);
     return rv;
 }
 
-enum outcome { ANSWERED, LOST, MALFORMED, NO_ROOM };
+enum outcome { ANSWERED, LOST, MALFORMED, NO_ROOM, CANCELLED };
 
 static void give_back(int index, enum outcome outcome)
 {
@@ -76,7 +85,7 @@ static void give_back(int index, enum outcome outcome)
         adyton_close_socket(&link->socket);
     if (current && (outcome == LOST || outcome == MALFORMED))
         adyton_drop_engine(); /* of this link's own epoch: its successor's links are not stale */
-    (void)pthread_cond_signal(&adyton_state.link_free);
+    (void)pthread_cond_signal(index == ADYTON_WAITING ? &adyton_state.waiting_free : &adyton_state.link_free);
     (void)pthread_mutex_unlock(&adyton_state.lock);
 }
 
@@ -98,13 +107,33 @@ static bool make_room(struct adyton_call *call, size_t whole, size_t have)
     return true;
 }
 
-static enum outcome receive_answer(struct adyton_call *call, int fd, unsigned function, size_t *length)
+static void cancelled(void *place)
+{
+    give_back(*(int *)place, CANCELLED);
+}
+
+/* The first bytes of an answer. A call that may block for ever is a cancellation point, as sleeping is. */
+static ssize_t receive_first(struct adyton_call *call, int fd, struct trip *trip)
+{
+    ssize_t received;
+    if (!trip->blocks)
+        return adyton_receive(fd, call->data, call->capacity, trip->function);
+    pthread_cleanup_push(cancelled, &trip->place);
+    (void)pthread_setcancelstate(trip->cancellation, NULL);
+    received = adyton_receive_asleep(fd, call->data, call->capacity);
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, NULL);
+    pthread_cleanup_pop(0);
+    return received;
+}
+
+static enum outcome receive_answer(struct adyton_call *call, int fd, struct trip *trip, size_t *length)
 {
     size_t have = 0;
     size_t whole = ADYTON_ANSWER_HEADER;
     bool sized = false;
     while (have < whole) {
-        ssize_t received = adyton_receive(fd, call->data + have, call->capacity - have, function, have == 0);
+        ssize_t received = have == 0 ? receive_first(call, fd, trip)
+                                     : adyton_receive_asleep(fd, call->data + have, call->capacity - have);
         if (received <= 0)
             return LOST;
         have += (size_t)received;
@@ -136,23 +165,20 @@ static bool send_call(struct adyton_call *call, int fd, struct adyton_ahead *ahe
     return ahead->length > 0 ? adyton_send_pieces(fd, pieces, 3) : adyton_send_pieces(fd, &whole, 1);
 }
 
-static CK_RV exchange(struct adyton_call *call, unsigned function, struct adyton_ahead *ahead, size_t *length,
-                      bool *unknown)
+static CK_RV exchange(struct adyton_call *call, struct trip *trip, struct adyton_ahead *ahead, size_t *length)
 {
-    int index;
-    CK_RV rv = take_link(&index, unknown);
+    CK_RV rv = take_link(trip);
     if (rv != CKR_OK)
         return rv;
     /* Nobody else touches a busy link's descriptor but to shut it down. */
-    int fd = adyton_state.links[index].socket.fd;
-    enum outcome outcome =
-        send_call(call, fd, ahead) ? receive_answer(call, fd, function, length) : LOST;
-    give_back(index, outcome);
+    int fd = adyton_state.links[trip->place].socket.fd;
+    enum outcome outcome = send_call(call, fd, ahead) ? receive_answer(call, fd, trip, length) : LOST;
+    give_back(trip->place, outcome);
     switch (outcome) {
     case ANSWERED:
         return CKR_OK;
     case LOST:
-        return atomic_load(&adyton_state.initialised) ? CKR_DEVICE_REMOVED : CKR_CRYPTOKI_NOT_INITIALIZED;
+        return atomic_load(&adyton_state.life) == trip->life ? CKR_DEVICE_REMOVED : CKR_CRYPTOKI_NOT_INITIALIZED;
     case NO_ROOM:
         return CKR_HOST_MEMORY;
     default:
@@ -170,6 +196,36 @@ bool adyton_begin(struct adyton_call *call, unsigned function)
     return atomic_load(&adyton_state.initialised);
 }
 
+/* What a call answers that found no engine, or lost it. Sections 5.5.1, 5.5.2 and 5.5.4 list no CKR_DEVICE_REMOVED. */
+static CK_RV without_engine(struct adyton_call *call, const struct trip *trip, size_t *length)
+{
+    switch (trip->function) {
+    case GET_SLOT_LIST:
+        if (!trip->unknown)
+            return CKR_FUNCTION_FAILED;
+        /* No engine to be had: a library without slots, not a broken one. Programs go on with their other modules. */
+        memset(call->data + ADYTON_ANSWER_HEADER, 0, 9); /* a count of none, and no array */
+        *length = 9;
+        return CKR_OK;
+    case GET_SLOT_INFO:
+        return CKR_DEVICE_ERROR;
+    case WAIT_FOR_SLOT_EVENT:
+        return trip->unknown && !trip->blocks ? CKR_NO_EVENT : CKR_FUNCTION_FAILED;
+    default:
+        return CKR_DEVICE_REMOVED;
+    }
+}
+
+/* What the engine is told of a C_WaitForSlotEvent: CKF_DONT_BLOCK, and above it since when events are new to this
+ * application. With an engine that followed another everything is: what is behind its slots went and came back. */
+uint64_t adyton_events_since(CK_FLAGS flags)
+{
+    (void)pthread_mutex_lock(&adyton_state.lock);
+    uint64_t since = adyton_state.lost_engine ? 0 : (uint64_t)adyton_state.began;
+    (void)pthread_mutex_unlock(&adyton_state.lock);
+    return since << 1 | (flags & CKF_DONT_BLOCK);
+}
+
 CK_RV adyton_exchange(struct adyton_call *call, unsigned char const **answer, size_t *length)
 {
     if (call->failed != CKR_OK)
@@ -181,11 +237,12 @@ CK_RV adyton_exchange(struct adyton_call *call, unsigned char const **answer, si
     if (adyton_grants_before(function, call->data + ADYTON_HEADER, call->length - ADYTON_HEADER, &ahead))
         return CKR_OK;
     size_t whole = 0;
-    int cancellation; /* a thread cancelled within would keep its link for ever */
-    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancellation);
-    bool unknown;
-    CK_RV rv = exchange(call, function, &ahead, &whole, &unknown);
-    (void)pthread_setcancelstate(cancellation, NULL);
+    struct trip trip = {.function = function, .place = -1};
+    trip.blocks = function == WAIT_FOR_SLOT_EVENT && (call->data[ADYTON_HEADER] & CKF_DONT_BLOCK) == 0;
+    /* A thread cancelled within would keep its link for ever. */
+    (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &trip.cancellation);
+    CK_RV rv = exchange(call, &trip, &ahead, &whole);
+    (void)pthread_setcancelstate(trip.cancellation, NULL);
     *answer = call->data + ADYTON_ANSWER_HEADER;
     if (rv == CKR_OK) {
         *length = whole - ADYTON_ANSWER_HEADER;
@@ -194,18 +251,7 @@ CK_RV adyton_exchange(struct adyton_call *call, unsigned char const **answer, si
         adyton_grants_after(function, &ahead, rv == CKR_OK && (*length < 9 || call->data[ADYTON_ANSWER_HEADER + 8] != 0));
         return rv;
     }
-    if (rv == CKR_DEVICE_REMOVED && function == GET_SLOT_LIST && unknown) {
-        /* No engine to be had: a library without slots, not a broken one. Programs go on with their other modules. */
-        memset(call->data + ADYTON_ANSWER_HEADER, 0, 9); /* a count of none, and no array */
-        *length = 9;
-        return CKR_OK;
-    }
-    /* Two functions that may not answer CKR_DEVICE_REMOVED (sections 5.5.1 and 5.5.2). */
-    if (rv == CKR_DEVICE_REMOVED && function == GET_SLOT_LIST)
-        return CKR_FUNCTION_FAILED;
-    if (rv == CKR_DEVICE_REMOVED && function == GET_SLOT_INFO)
-        return CKR_DEVICE_ERROR;
-    return rv;
+    return rv == CKR_DEVICE_REMOVED ? without_engine(call, &trip, length) : rv;
 }
 
 void adyton_end(struct adyton_call *call)

@@ -27,6 +27,8 @@ __attribute__((visibility("hidden"))) bool adyton_begin(struct adyton_call *call
  * adyton_end. */
 __attribute__((visibility("hidden"))) CK_RV adyton_exchange(struct adyton_call *call, unsigned char const **answer,
                                                             size_t *length);
+/* The one number of a C_WaitForSlotEvent's request. */
+__attribute__((visibility("hidden"))) uint64_t adyton_events_since(CK_FLAGS flags);
 /* Wipes and frees what the call carried. */
 __attribute__((visibility("hidden"))) void adyton_end(struct adyton_call *call);
 

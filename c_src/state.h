@@ -23,6 +23,8 @@
 
 enum {
     ADYTON_LINKS = 16,                 /* connections that carry calls, per process */
+    ADYTON_WAITING = ADYTON_LINKS,     /* the place after them: of a C_WaitForSlotEvent that blocks, which takes none */
+    ADYTON_PLACES = ADYTON_LINKS + 1,
     ADYTON_DEADLINE_MS = 30 * 1000,    /* for hello and link answers; calls themselves may take as long as they like */
 };
 
@@ -41,11 +43,14 @@ struct adyton_link {
 
 struct adyton_state {
     pthread_mutex_t lock;
-    pthread_cond_t link_free;
+    pthread_cond_t link_free, waiting_free;
     atomic_bool initialised;
+    atomic_uint life;       /* moves at C_Finalize: who was inside a call must not go on in the next life */
     pid_t pid;              /* who called C_Initialize */
+    int64_t began;          /* when, in monotonic nanoseconds */
+    bool lost_engine;       /* whether this life had an engine that went */
     struct adyton_socket control;
-    struct adyton_link links[ADYTON_LINKS];
+    struct adyton_link links[ADYTON_PLACES];
     int64_t spawn_failed_at; /* monotonic milliseconds, 0 never: an engine that can't start isn't tried at every call */
 };
 
@@ -69,6 +74,7 @@ ADYTON_HIDDEN int adyton_launch(const char *home, int folder, int place, int lis
 /* settings.c: the value of `name` in a file of "name=value" lines, in `value`; false if there is none. */
 ADYTON_HIDDEN bool adyton_setting(int folder, const char *file, const char *name, char *value, size_t size);
 
+ADYTON_HIDDEN int64_t adyton_now_ns(void);
 ADYTON_HIDDEN int64_t adyton_now_ms(void);
 
 #endif

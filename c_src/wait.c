@@ -19,7 +19,7 @@ static atomic_int spare_cores = -1;
 static atomic_uchar lost[2 * FUNCTIONS]; /* answers that came too late, less those in time */
 static atomic_uchar skipped[2 * FUNCTIONS];
 
-static int64_t now_ns(void)
+int64_t adyton_now_ns(void)
 {
     struct timespec now;
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
@@ -28,7 +28,7 @@ static int64_t now_ns(void)
 
 int64_t adyton_now_ms(void)
 {
-    return now_ns() / 1000000;
+    return adyton_now_ns() / 1000000;
 }
 
 void adyton_wait_reset(void)
@@ -67,7 +67,7 @@ static void learn(unsigned function, bool paid_off)
     atomic_store_explicit(&lost[function], so_far, memory_order_relaxed);
 }
 
-static ssize_t receive_asleep(int fd, void *data, size_t room)
+ssize_t adyton_receive_asleep(int fd, void *data, size_t room)
 {
     ssize_t received;
     do
@@ -79,13 +79,13 @@ static ssize_t receive_asleep(int fd, void *data, size_t room)
 /* Polls until an answer comes or it is time to sleep: -1 with EAGAIN then. */
 static ssize_t poll_for(int fd, void *data, size_t room)
 {
-    int64_t start = now_ns();
+    int64_t start = adyton_now_ns();
     for (;;) {
         ssize_t received = recv(fd, data, room, MSG_DONTWAIT);
         if (received >= 0 || (errno != EAGAIN && errno != EINTR))
             return received;
         bool alone = atomic_load_explicit(&under_way, memory_order_relaxed) <= 1;
-        if (now_ns() - start > (alone ? SPIN_ALONE_NS : SPIN_NS)) {
+        if (adyton_now_ns() - start > (alone ? SPIN_ALONE_NS : SPIN_NS)) {
             errno = EAGAIN;
             return -1;
         }
@@ -102,17 +102,17 @@ static ssize_t spin_then_sleep(int fd, void *data, size_t room, unsigned functio
         learn(function, received > 0);
     }
     (void)atomic_fetch_sub(&spinning, 1);
-    return received >= 0 || failure != EAGAIN ? received : receive_asleep(fd, data, room);
+    return received >= 0 || failure != EAGAIN ? received : adyton_receive_asleep(fd, data, room);
 }
 
-ssize_t adyton_receive(int fd, void *data, size_t room, unsigned function, bool may_spin)
+ssize_t adyton_receive(int fd, void *data, size_t room, unsigned function)
 {
     function %= FUNCTIONS;
     /* What pays off for a call that is alone is another matter than for one among several: each learns for itself. */
     if (atomic_fetch_add_explicit(&under_way, 1, memory_order_relaxed) > 0)
         function += FUNCTIONS;
-    ssize_t received = may_spin && worth_it(function) ? spin_then_sleep(fd, data, room, function)
-                                                      : receive_asleep(fd, data, room);
+    ssize_t received = worth_it(function) ? spin_then_sleep(fd, data, room, function)
+                                          : adyton_receive_asleep(fd, data, room);
     (void)atomic_fetch_sub_explicit(&under_way, 1, memory_order_relaxed);
     return received;
 }

@@ -169,6 +169,7 @@ class Application:
         self.saved = SavedStates()
         self.refusals: deque[dict[str, Any]] = deque(maxlen=REFUSALS_KEPT)
         self.ended = False
+        self.slots_seen: dict[int, int] = {}  # pool.slot_events: when the last event that was told happened
         self._next = 1 + int.from_bytes(os.urandom(3), "little")
 
     def _handle(self) -> int:
@@ -272,6 +273,7 @@ class Application:
     def end(self) -> None:
         with self.lock:
             self.ended = True
+            self.pool.slot_events.wake()
             self.close_all()
             self.saved.drop(lambda saved: True)
             for item in list(self.handles.values()):

@@ -165,6 +165,7 @@ class Partition:
             self.values = Values()
             self.damaged.clear()
             self._open(key)
+            self.pool.slot_events.happened(self.slot, app)
 
     def init_pin(self, app: Application, pin: bytes) -> None:
         self.may_write()

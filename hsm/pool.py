@@ -12,6 +12,7 @@ from hsm.access.credentials import Cost
 from hsm.epoch import Epoch
 from hsm.errors import TokenError
 from hsm.partitions import Partition
+from hsm.slot_events import SlotEvents
 from hsm.store import folder
 from hsm.store.sqlite import Store
 from pkcs11_shim import constants as ck
@@ -41,6 +42,7 @@ class Pool:
         try:
             self.store = Store(None if in_memory else home)
             self.by_slot = {slot: Partition(self, slot) for slot in self.store.heads}
+            self.slot_events = SlotEvents(self.by_slot)
         except BaseException:
             self._leave()
             raise
@@ -61,6 +63,7 @@ class Pool:
                 slot = tx.create_partition(_act(app, "partition-create"))
                 tx.switch_legacy(slot, legacy)
             self.by_slot[slot] = Partition(self, slot)
+            self.slot_events.happened(slot, app)
             return self.by_slot[slot]
 
     def create_token(self, app: Application, label: bytes, so_pin: bytes, pin: bytes, legacy: bool) -> Partition:
@@ -74,6 +77,7 @@ class Pool:
                 credentials.put_first(tx, slot, label, {"so": so_pin, "user": pin}, self.pin_cost)
                 tx.audit({**_act(app, "C_InitToken"), "slot": str(slot)})
             self.by_slot[slot] = Partition(self, slot)
+            self.slot_events.happened(slot, app)
             return self.by_slot[slot]
 
     def switch_legacy(self, app: Application, slot: int, on: bool) -> None:
@@ -84,6 +88,7 @@ class Pool:
             self.partition(slot).delete({**_act(app, "partition-delete"), "slot": str(slot)})
             del self.by_slot[slot]
             self.epoch.bump()
+            self.slot_events.happened(slot, app)
 
     def close(self) -> None:
         self.store.close()

@@ -23,6 +23,7 @@ KINDS: dict[str, tuple[str, ...]] = {
     "mechanism": ("CK_MECHANISM *",),
     "ignored": ("any",),
     "reserved": ("void *",),
+    "waits": ("integer",),
     "rest": (),
 }
 
@@ -99,7 +100,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "C_GenerateRandom": ("u64", "fixedout"),
     "C_GetFunctionStatus": ("u64",),
     "C_CancelFunction": ("u64",),
-    "C_WaitForSlotEvent": ("u64", "ulong_out", "reserved"),
+    "C_WaitForSlotEvent": ("waits", "ulong_out", "reserved"),
     "C_GetInterfaceList": LOCAL,
     "C_GetInterface": LOCAL,
     "C_LoginUser": ("u64", "u64", "bytes", "bytes"),

@@ -121,6 +121,7 @@ def _steps(name: str, kind: str, a: list[str]) -> tuple[str, str, str]:
         "query": ("", "put_query(&call, {0}, {1})", "get_query(&answer, {0}, {1})"),
         "mechanism": ("", "put_mechanism(&call, {0})", ""),
         "reserved": ("{0} != NULL", "", ""),
+        "waits": ("({0} & ~CKF_DONT_BLOCK) != 0", "put_u64(&call, adyton_events_since({0}))", ""),
         "ignored": ("", "", ""),
         "rest": ("", "", ""),
     }

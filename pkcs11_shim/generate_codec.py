@@ -164,7 +164,7 @@ def _array(rows: list[Any]) -> bytes:
 '''
 
 READERS = {"u64": "_u64", "bytes": "_bytes", "out": "_capacity", "fixedout": "_u64", "ulongs": "_capacity",
-           "found": "_u64", "template": "_template", "query": "_query", "mechanism": "_mechanism"}
+           "waits": "_u64", "found": "_u64", "template": "_template", "query": "_query", "mechanism": "_mechanism"}
 WRITERS = {"out": ("_sized({0}, {1})", 2), "fixedout": ("_blob({0})", 1), "ulongs": ("_ulongs({0}, {1})", 2),
            "found": ("_found({0})", 1), "ulong_out": ("_Q.pack({0})", 1), "struct_out": ("_blob({0})", 1),
            "query": ("_answers({0})", 1)}

@@ -52,6 +52,7 @@ def _nulls() -> list[Row]:
     calls: dict[str, Callable[[World], int]] = {
         "C_GetSlotList": lambda w: w.m.C_GetSlotList(0, NULL, NULL),
         "C_GetSlotInfo": lambda w: w.m.C_GetSlotInfo(0, NULL),
+        "C_WaitForSlotEvent": lambda w: w.m.C_WaitForSlotEvent(ck.CKF_DONT_BLOCK, NULL, NULL),
         "C_GetTokenInfo": lambda w: w.m.C_GetTokenInfo(0, NULL),
         "C_GetMechanismList": lambda w: w.m.C_GetMechanismList(0, NULL, NULL),
         "C_GetMechanismInfo": lambda w: w.m.C_GetMechanismInfo(0, ECDSA, NULL),
@@ -113,6 +114,8 @@ def _slots_and_tokens() -> list[Row]:
     label = b" " * 32
     return [
         *(Row(f, "an array with too few places", "BUFFER_TOO_SMALL", act) for f, act in short),
+        Row("C_WaitForSlotEvent", "nothing has happened", "NO_EVENT",
+            lambda w: w.m.C_WaitForSlotEvent(ck.CKF_DONT_BLOCK, w.n(), NULL)),
         Row("C_GetMechanismInfo", "a mechanism of no token", "MECHANISM_INVALID",
             lambda w: w.m.C_GetMechanismInfo(0, 0x7FFF0000, ffi.new("CK_MECHANISM_INFO*"))),
         Row("C_InitToken", "a session is open", "SESSION_EXISTS",

@@ -173,7 +173,11 @@ KINDS = ("Encrypt", "Decrypt", "Digest", "Sign", "Verify")
 for _kind in KINDS:
     SESSION.update(_operation_calls(_kind))
 SESSION.update(_combined_calls())
-CALLS: dict[str, Call] = {"C_GetSlotList": lambda w, x: w.m.C_GetSlotList(0, NULL, w.n()), **SLOT, **SESSION}
+CALLS: dict[str, Call] = {
+    "C_GetSlotList": lambda w, x: w.m.C_GetSlotList(0, NULL, w.n()),
+    "C_WaitForSlotEvent": lambda w, x: w.m.C_WaitForSlotEvent(ck.CKF_DONT_BLOCK, w.n(), NULL),
+    **SLOT, **SESSION,
+}
 
 
 class Row(NamedTuple):

@@ -218,7 +218,10 @@ class Vanishing:
 
 
 # Their lists have no CKR_DEVICE_REMOVED: no slots; a slot that can't be asked.
-GONE = {"C_GetSlotList": "CKR_FUNCTION_FAILED", "C_GetSlotInfo": "CKR_DEVICE_ERROR"}
+GONE = {
+    "C_GetSlotList": "CKR_FUNCTION_FAILED", "C_WaitForSlotEvent": "CKR_FUNCTION_FAILED",
+    "C_GetSlotInfo": "CKR_DEVICE_ERROR",
+}
 
 
 @pytest.mark.parametrize("function", CALLS)

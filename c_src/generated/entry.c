@@ -1200,10 +1200,10 @@ CK_RV C_WaitForSlotEvent(CK_FLAGS flags, CK_SLOT_ID *slots, void *pointer)
     struct adyton_answer answer = {NULL, 0, CKR_OK};
     if (!adyton_begin(&call, 67))
         return CKR_CRYPTOKI_NOT_INITIALIZED;
-    if (slots == NULL || pointer != NULL) {
+    if ((flags & ~CKF_DONT_BLOCK) != 0 || slots == NULL || pointer != NULL) {
         adyton_refuse(&call, CKR_ARGUMENTS_BAD);
     } else {
-        adyton_put_u64(&call, flags);
+        adyton_put_u64(&call, adyton_events_since(flags));
     }
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
     if ((answer.rv == CKR_OK) &&

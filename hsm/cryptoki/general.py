@@ -68,6 +68,15 @@ def C_GetMechanismInfo(app: Application, slot: int, number: int) -> tuple[int, b
     return ck.CKR_OK, struct.pack("<3Q", entry.min_size, entry.max_size, entry.info_flags)
 
 
+def C_WaitForSlotEvent(app: Application, told: int) -> tuple[int, int]:
+    """``told``: CKF_DONT_BLOCK and, above it, since when events are new to this application (section 5.5.4). What is
+    answered counts as seen."""
+    slot = app.pool.slot_events.next(app, since=told >> 1, blocks=not told & ck.CKF_DONT_BLOCK)
+    if slot is None:
+        raise TokenError(ck.CKR_NO_EVENT, "no token has come, gone or been initialised since the last call")
+    return ck.CKR_OK, slot
+
+
 def _given(pin: bytes | None) -> bytes:
     """A NULL PIN asks for a protected authentication path (section 5.5.7); an empty one is a PIN like others."""
     if pin is None:

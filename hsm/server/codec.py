@@ -1637,10 +1637,8 @@ def _encode_C_CancelFunction() -> bytes:
 
 
 def _decode_C_WaitForSlotEvent(data: memoryview) -> tuple[Any, ...]:
-    if len(data) < 8:
-        raise Malformed("short")
-    v0, = _NUMBERS[1].unpack_from(data)
-    at = 8
+    at = 0
+    v0, at = _u64(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
     return (v0,)

@@ -27,6 +27,7 @@ MAGIC = b"ADYTON\x00\x01"
 MAJOR, MINOR = 1, 0
 LARGEST_FRAME = 64 << 20
 HELLO, LINK, ADMIN = 0xFFFF, 0xFFFE, 0xFFFD
+WAIT_FOR_SLOT_EVENT = codec.NAMES.index("C_WaitForSlotEvent")
 FIRST_ROOM = 64 << 10
 MOST_LINKS = 64
 _SO_PEERGROUPS = 59  # unix(7)
@@ -35,6 +36,7 @@ TICK = 5.0  # seconds between looks at the clock
 SPIN_NS, SPIN_PATIENCE, SPIN_AGAIN = 60_000, 8, 32
 _HEAD = struct.Struct("<IHH")
 _LENGTH = struct.Struct("<I")
+_EVENT = struct.Struct("<QQ")  # a return code and a slot
 _HELLO = struct.Struct("<8sHHQ32sQ")
 
 
@@ -226,14 +228,20 @@ class Listener:
         try:
             while True:
                 function, ahead, payload = _receive(connection, waiting.first(connection))
-                self.busy.add(connection)
+                if function != WAIT_FOR_SLOT_EVENT:  # which keeps no core
+                    self.busy.add(connection)
                 try:
                     if ahead:
                         payload = dispatch.go_ahead(app, ahead, payload)
                     body = dispatch.answer(app, function, payload)
                 finally:
                     self.busy.discard(connection)
-                _send(connection, body)
+                try:
+                    _send(connection, body)
+                except OSError:
+                    if function == WAIT_FOR_SLOT_EVENT and len(body) == _EVENT.size:
+                        self.pool.slot_events.unseen(app, _EVENT.unpack(body)[1])
+                    raise
         except (OSError, EOFError, codec.Malformed):
             pass
         finally:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -195,12 +196,20 @@ def test_its_thread_test(adyton_token: Any, locking: list[str]) -> None:
     assert said.count("Available slots:") == 2
 
 
-def test_its_hotplug_test_gets_an_answer(adyton_token: Any) -> None:
-    """Tokens neither come nor go here: C_WaitForSlotEvent says that it is not supported, at once."""
+def test_its_hotplug_test_is_told_of_a_new_partition(adyton_token: Any) -> None:
     command = ["pkcs11-tool", "--module", adyton_token.module, "--test-hotplug"]
-    done = subprocess.run(
-        command, env={**os.environ, **adyton_token.environment}, input="\nx\n\n", capture_output=True, text=True,
-        timeout=60,
-    )
-    assert "Calling C_WaitForSlotEvent: failed." in done.stdout
-    assert "CKR_FUNCTION_NOT_SUPPORTED" in done.stderr
+    environment = {**os.environ, **adyton_token.environment}
+    with subprocess.Popen(
+        command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as run:
+        assert run.stdin and run.stdout
+        run.stdin.write("x\n\n")
+        run.stdin.flush()
+        heard = ""
+        while not heard.endswith("Calling C_WaitForSlotEvent: "):
+            heard += run.stdout.read(1)
+        subprocess.run([sys.executable, "-m", "hsm.cli.main", "partition", "create", "--blank"], env=environment,
+                       check=True, capture_output=True)
+        said, _ = run.communicate("x\n", timeout=60)
+    assert said.startswith("event on slot 0x1\n") and said.count("Slot ") == 2
+    assert run.returncode == 0
