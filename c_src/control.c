@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "pkcs11.h"
+#include "catalog.h"
 #include "control.h"
 #include "grant.h"
 #include "link.h"
@@ -63,6 +64,7 @@ void adyton_close_socket(struct adyton_socket *socket)
 void adyton_drop_engine(void)
 {
     adyton_grants_forget();
+    adyton_catalog_forget();
     adyton_state.lost_engine |= adyton_state.control.fd >= 0;
     adyton_close_socket(&adyton_state.control);
     for (int i = 0; i < ADYTON_PLACES; i++) {
@@ -96,6 +98,7 @@ void adyton_forget_parent(void)
     }
     adyton_wait_reset();
     adyton_grants_forget_parent();
+    adyton_catalog_forget();
     (void)pthread_mutex_init(&adyton_state.lock, NULL);
     (void)pthread_cond_init(&adyton_state.link_free, NULL);
     (void)pthread_cond_init(&adyton_state.waiting_free, NULL);
@@ -214,6 +217,7 @@ static enum greeting greet(int fd)
     ssize_t length = ask(fd, frame, ADYTON_HEADER + 68 + sizeof ADYTON_VERSION - 1, &passed);
     if (passed >= 0) {
         adyton_grants_page(passed);
+        adyton_catalog_page(passed);
         (void)close(passed);
     }
     /* DEVICE_REMOVED: an idle engine of an older version leaves, and makes room for one of ours. */

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "pkcs11.h"
+#include "catalog.h"
 #include "control.h"
 #include "grant.h"
 #include "link.h"
@@ -233,6 +234,15 @@ CK_RV adyton_exchange(struct adyton_call *call, unsigned char const **answer, si
     unsigned function = (unsigned)adyton_get_number(call->data + 4, 2);
     *answer = call->data + ADYTON_ANSWER_HEADER;
     *length = 0;
+    CK_RV told;
+    size_t begin = call->length; /* behind the request */
+    size_t known = adyton_catalog_answers(function, call->data + ADYTON_HEADER, begin - ADYTON_HEADER,
+                                          call->data + begin, call->capacity - begin, &told);
+    if (known > 0) {
+        *answer = call->data + begin;
+        *length = known;
+        return told;
+    }
     struct adyton_ahead ahead;
     if (adyton_grants_before(function, call->data + ADYTON_HEADER, call->length - ADYTON_HEADER, &ahead))
         return CKR_OK;

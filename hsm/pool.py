@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from hsm.access import credentials
@@ -39,6 +40,7 @@ class Pool:
         self.pin_cost = Cost.cheap() if cheap_pin and in_memory else Cost()
         self._claim = folder.claim(home)
         self.epoch = Epoch()
+        self.catalog: Callable[[Pool], bytes] = lambda _: b""  # the listener gives it
         try:
             self.store = Store(None if in_memory else home)
             self.by_slot = {slot: Partition(self, slot) for slot in self.store.heads}
@@ -50,6 +52,11 @@ class Pool:
     def slots(self) -> list[int]:
         with self.lock:
             return sorted(self.by_slot)
+
+    def publish(self) -> None:
+        """After slots or what they offer have changed, and before that is answered."""
+        with self.lock:
+            self.epoch.publish(self.catalog(self))
 
     def partition(self, slot: int) -> Partition:
         found = self.by_slot.get(slot)
@@ -63,7 +70,7 @@ class Pool:
                 slot = tx.create_partition(_act(app, "partition-create"))
                 tx.switch_legacy(slot, legacy)
             self.by_slot[slot] = Partition(self, slot)
-            self.slot_events.happened(slot, app)
+            self._changed(slot, app)
             return self.by_slot[slot]
 
     def create_token(self, app: Application, label: bytes, so_pin: bytes, pin: bytes, legacy: bool) -> Partition:
@@ -77,7 +84,7 @@ class Pool:
                 credentials.put_first(tx, slot, label, {"so": so_pin, "user": pin}, self.pin_cost)
                 tx.audit({**_act(app, "C_InitToken"), "slot": str(slot)})
             self.by_slot[slot] = Partition(self, slot)
-            self.slot_events.happened(slot, app)
+            self._changed(slot, app)
             return self.by_slot[slot]
 
     def switch_legacy(self, app: Application, slot: int, on: bool) -> None:
@@ -88,7 +95,11 @@ class Pool:
             self.partition(slot).delete({**_act(app, "partition-delete"), "slot": str(slot)})
             del self.by_slot[slot]
             self.epoch.bump()
-            self.slot_events.happened(slot, app)
+            self._changed(slot, app)
+
+    def _changed(self, slot: int, app: Application) -> None:
+        self.publish()
+        self.slot_events.happened(slot, app)
 
     def close(self) -> None:
         self.store.close()

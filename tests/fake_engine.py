@@ -39,10 +39,11 @@ def _pass(connection: socket.socket, frame: bytes, descriptors: list[int]) -> No
     connection.sendmsg([frame], [rights] if descriptors else [])
 
 
-def page(size: int = 4096, seals: int = fcntl.F_SEAL_SHRINK) -> int:
-    """As the page of the engine's epoch: with it the library answers Inits that were granted."""
+def page(size: int = 4096, seals: int = fcntl.F_SEAL_SHRINK, content: bytes = b"") -> int:
+    """As the page of the engine's epoch: with it the library answers Inits that were granted, and about slots."""
     made = os.memfd_create("page", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     os.truncate(made, size)
+    os.pwrite(made, content[:size], 0)
     fcntl.fcntl(made, fcntl.F_ADD_SEALS, seals)
     return made
 
@@ -187,6 +188,19 @@ def garbled(rng: random.Random, function: int) -> tuple[bytes, bool]:
     return frame, True
 
 
+def catalog(rng: random.Random) -> bytes:
+    """An epoch, and slots and mechanisms behind it, with counts and places that are right, or near it."""
+    def number(right: int) -> int:
+        return right if rng.random() < 0.9 else rng.choice((*ABSURD, right + 1, right + 8, right - 1, 0)) % 2**64
+
+    count, length = rng.randrange(1, 5), rng.randrange(1, 20)
+    rows = b"".join(struct.pack("<2Q", number(i), number(0)) + rng.randbytes(112) for i in range(count))
+    lists = struct.pack("<2Q", number(32 + len(rows)), number(length))
+    rows += lists + b"".join(struct.pack("<Q", number(0x1000 + i)) + rng.randbytes(24) for i in range(length))
+    head = struct.pack("<3Q", rng.getrandbits(32), number(2), number(16 + len(rows)))
+    return head.ljust(64, b"\0") + struct.pack("<2Q", number(count), number(1)) + rows
+
+
 class Garbling:
     """A fake engine that garbles by one seed until it is asked for slot 424242: then ``replace`` is called."""
 
@@ -209,7 +223,8 @@ class Garbling:
     def greet(self) -> tuple[bytes, list[int]]:
         with self.lock:
             good, small, open_ = (4096, fcntl.F_SEAL_SHRINK), (4095, fcntl.F_SEAL_SHRINK), (4096, 0)
-            pages = [page(*sort) for sort in self.rng.choice(((good,), (good,), (small,), (open_,), (good, small), ()))]
+            sorts = self.rng.choice(((good,), (good,), (small,), (open_,), (good, small), ()))
+            pages = [page(*sort, catalog(self.rng)) for sort in sorts]
             if self.rng.random() < 0.9:
                 return HELLO, pages
             frames = (

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import struct
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hsm import __version__
 from hsm.application import Application, Session
 from hsm.errors import TokenError
 from hsm.mechanisms import registry
 from pkcs11_shim import constants as ck
+
+if TYPE_CHECKING:
+    from hsm.mechanisms.entry import Mechanism
+    from hsm.partitions import Partition
+    from hsm.pool import Pool
 
 MANUFACTURER = "Adyton"
 _CANCELLED = (
@@ -37,9 +42,12 @@ def C_GetSlotList(app: Application, present: int, capacity: int | None) -> tuple
 
 
 def C_GetSlotInfo(app: Application, slot: int) -> tuple[int, bytes]:
-    partition = app.pool.partition(slot)
+    return ck.CKR_OK, _slot_info(app.pool.partition(slot))
+
+
+def _slot_info(partition: Partition) -> bytes:
     text = padded(f"Adyton partition {partition.slot}", 64) + padded(MANUFACTURER, 32)
-    return ck.CKR_OK, text + struct.pack("<Q", ck.CKF_TOKEN_PRESENT) + _VERSION + _VERSION + bytes(4)
+    return text + struct.pack("<Q", ck.CKF_TOKEN_PRESENT) + _VERSION + _VERSION + bytes(4)
 
 
 def C_GetTokenInfo(app: Application, slot: int) -> tuple[int, bytes]:
@@ -64,8 +72,30 @@ def C_GetMechanismList(app: Application, slot: int, capacity: int | None) -> tup
 
 
 def C_GetMechanismInfo(app: Application, slot: int, number: int) -> tuple[int, bytes]:
-    entry = registry.entry_of(number, app.pool.partition(slot).legacy)
-    return ck.CKR_OK, struct.pack("<3Q", entry.min_size, entry.max_size, entry.info_flags)
+    return ck.CKR_OK, _mechanism_info(registry.entry_of(number, app.pool.partition(slot).legacy))
+
+
+def _mechanism_info(entry: Mechanism) -> bytes:
+    return struct.pack("<3Q", entry.min_size, entry.max_size, entry.info_flags)
+
+
+def catalog(pool: Pool) -> bytes:
+    """What the library answers by itself, as c_src/catalog.c reads it: the counts of slots and of lists; a row a slot,
+    in rising order, with its list and its CK_SLOT_INFO; where each list begins and how long it is; the lists' rows, in
+    rising order, each a mechanism and its CK_MECHANISM_INFO."""
+    partitions = [pool.by_slot[slot] for slot in pool.slots()]
+    lists: dict[bool, int] = {}  # one for each state of the switch for legacy mechanisms
+    slots = [
+        struct.pack("<2Q", partition.slot, lists.setdefault(partition.legacy, len(lists)))
+        + _slot_info(partition) for partition in partitions
+    ]
+    head = struct.pack("<2Q", len(slots), len(lists)) + b"".join(slots)
+    at, places, rows = len(head) + 16 * len(lists), b"", b""
+    for legacy in lists:
+        numbers = registry.offered(legacy)
+        places += struct.pack("<2Q", at + len(rows), len(numbers))
+        rows += b"".join(struct.pack("<Q", n) + _mechanism_info(registry.MECHANISMS[n]) for n in numbers)
+    return head + places + rows
 
 
 def C_WaitForSlotEvent(app: Application, told: int) -> tuple[int, int]:

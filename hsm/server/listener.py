@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 from hsm import __version__
 from hsm.application import Application
+from hsm.cryptoki import general
 from hsm.log import report, say
 from hsm.pool import Pool
 from hsm.server import codec, dispatch
@@ -73,6 +74,8 @@ class Listener:
 
     def __init__(self, pool: Pool, listening: socket.socket, idle: float, peers: Peers | None) -> None:
         self.pool = pool
+        pool.catalog = general.catalog
+        pool.publish()
         self.listening = listening
         self.idle = idle
         self.peers = peers
