@@ -54,5 +54,5 @@ def test_starts(client: Path) -> None:
 
 def test_its_page_has_a_place_for_each_table() -> None:
     page = (BENCHMARK / "README.md").read_text()
-    for name in ("machine", "promises", "operations", "sizes", "objects", "sessions", "starts"):
+    for name in ("machine", "promises", "operations", "sizes", "objects", "sessions", "starts", "clients"):
         assert page.count(f"<!-- {name} -->\n") == page.count(f"\n<!-- end of {name} -->") == 1
