@@ -321,7 +321,10 @@ def test_an_engine_that_goes_while_a_thread_waits(pool: Module, how: signal.Sign
 
 def test_an_engine_that_went_unnoticed(pool: Module) -> None:
     """Another process starts the next one, and changes it: nothing of that is lost."""
-    os.kill(engine_of(os.environ["ADYTON_HOME"]), signal.SIGKILL)
+    engine = os.pidfd_open(engine_of(os.environ["ADYTON_HOME"]))
+    signal.pidfd_send_signal(engine, signal.SIGKILL)
+    assert select.select([engine], [], [], LIMIT)[0]
+    os.close(engine)
     subprocess.run([sys.executable, "-m", "hsm.cli.main", "status"], check=False, capture_output=True)
     assert event(pool) == "CKR_FUNCTION_FAILED"
     assert {event(pool), event(pool)} == {0, 1}
