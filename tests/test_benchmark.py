@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -56,3 +58,12 @@ def test_its_page_has_a_place_for_each_table() -> None:
     page = (BENCHMARK / "README.md").read_text()
     for name in ("machine", "promises", "operations", "sizes", "objects", "sessions", "starts", "clients"):
         assert page.count(f"<!-- {name} -->\n") == page.count(f"\n<!-- end of {name} -->") == 1
+
+
+@pytest.mark.long
+def test_every_run_of_a_client_succeeds_here() -> None:
+    """As `tools/bench --clients` runs them; how fast, a busy machine can't tell."""
+    command = [sys.executable, BENCHMARK / "clients.py", "--rounds", "1", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    told = json.loads(done.stdout)
+    assert len(told) >= 15 and all(len(run["ours"]) == 1 for run in told.values()), done.stderr
