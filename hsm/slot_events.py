@@ -3,6 +3,9 @@
 An event is the time of the last change in its slot; it is new to an application that has not been told of one as late.
 So several changes count once, each application sees each once, and nothing is kept for who never asks. The application
 that made a change knows of it.
+
+Who waits is a client like others, for whom the engine stays: the event would happen in one that it is not connected to.
+A call that loses its engine has failed; to the next one, in the engine that follows, every slot has an event.
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 from abi import NULL, Module, ffi, good, initialised, logged_in, name
-from fake_engine import FakeEngine, framed, page
+from fake_engine import HELLO, FakeEngine, framed, page, recorder
 from test_life_cycle import succeeds
 
 from hsm import epoch
@@ -221,8 +221,6 @@ def test_a_page_that_makes_no_sense_is_not_believed(
     tmp_path.chmod(0o700)
 
     def pages() -> tuple[bytes, list[int]]:
-        from fake_engine import HELLO
-
         return HELLO, [page(content=bytes(8) + LIES[lie])]
 
     asked: list[str] = []
@@ -252,3 +250,13 @@ def test_an_attribute_that_another_process_has_changed_is_read_anew(adyton_token
             good(m.change(t, m.find(t, {ck.CKA_LABEL: b"first"})[0], {ck.CKA_LABEL: b"second"}))
         """)
         assert m.read(s, item, ck.CKA_LABEL) == b"second"
+
+
+def test_attributes_cost_one_trip_however_many_are_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tmp_path.chmod(0o700)
+    engine, calls = recorder(tmp_path)
+    monkeypatch.setenv("ADYTON_HOME", str(tmp_path))
+    with initialised(ThrowAway().module) as m:
+        m.C_GetAttributeValue(1, 2, *m.template([(number, None) for number in range(45)]))
+        assert [(call[0], len(call[3])) for call in calls] == [("C_GetAttributeValue", 45)]
+    engine.close()
