@@ -1,7 +1,8 @@
 /* Waiting for the engine's answer. A round trip is mostly wake-up: 57 us when both sides sleep, 9 us when both poll
- * before they sleep. So a call polls first: for 60 us at most, or 600 us (an RSA-2048 signature takes 250 to 450) while no other
- * call of this process is under way; only while a core is to spare for the engine, and only for functions whose
- * answers have been coming within that time.
+ * before they sleep. So a call polls first: for 60 us at most, or 600 us (an RSA-2048 signature takes 250 to 450) while
+ * no other call of this process is under way and this function's last answer took about that long; only while a core is
+ * to spare for the engine, and only for functions whose answers have been coming within that time. Where the cores are
+ * busy with others', an answer comes the later for our polling: a few calls in a row that polled in vain end it for all.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -12,12 +13,16 @@
 #include "wait.h"
 
 enum { SPIN_NS = 60 * 1000, SPIN_ALONE_NS = 600 * 1000, FUNCTIONS = 128, SCORE_MOST = 8, RETRY_EVERY = 32 };
+enum { BUSY = 4, BUSY_RETRY = 8 };
 
 static atomic_int spinning;
 static atomic_int under_way;
 static atomic_int spare_cores = -1;
 static atomic_uchar lost[2 * FUNCTIONS]; /* answers that came too late, less those in time */
 static atomic_uchar skipped[2 * FUNCTIONS];
+static atomic_uchar patient[2 * FUNCTIONS]; /* the last answer took more than SPIN_NS, and not more than SPIN_ALONE_NS */
+static atomic_uint in_vain; /* calls of any function that polled in vain, since one that did not */
+static atomic_uint busy;    /* calls that did not poll for that */
 
 int64_t adyton_now_ns(void)
 {
@@ -52,6 +57,9 @@ static int cores(void)
 
 static bool worth_it(unsigned function)
 {
+    if (atomic_load_explicit(&in_vain, memory_order_relaxed) >= BUSY &&
+        atomic_fetch_add_explicit(&busy, 1, memory_order_relaxed) % BUSY_RETRY != BUSY_RETRY - 1)
+        return false;
     if (atomic_load_explicit(&lost[function], memory_order_relaxed) < SCORE_MOST)
         return true;
     return atomic_fetch_add_explicit(&skipped[function], 1, memory_order_relaxed) % RETRY_EVERY == 0;
@@ -65,6 +73,8 @@ static void learn(unsigned function, bool paid_off)
     else if (so_far < SCORE_MOST)
         so_far++;
     atomic_store_explicit(&lost[function], so_far, memory_order_relaxed);
+    unsigned vain = atomic_load_explicit(&in_vain, memory_order_relaxed);
+    atomic_store_explicit(&in_vain, paid_off ? 0 : vain + (vain < BUSY), memory_order_relaxed);
 }
 
 ssize_t adyton_receive_asleep(int fd, void *data, size_t room)
@@ -77,15 +87,14 @@ ssize_t adyton_receive_asleep(int fd, void *data, size_t room)
 }
 
 /* Polls until an answer comes or it is time to sleep: -1 with EAGAIN then. */
-static ssize_t poll_for(int fd, void *data, size_t room)
+static ssize_t poll_for(int fd, void *data, size_t room, int64_t start, bool long_enough)
 {
-    int64_t start = adyton_now_ns();
     for (;;) {
         ssize_t received = recv(fd, data, room, MSG_DONTWAIT);
         if (received >= 0 || (errno != EAGAIN && errno != EINTR))
             return received;
         bool alone = atomic_load_explicit(&under_way, memory_order_relaxed) <= 1;
-        if (adyton_now_ns() - start > (alone ? SPIN_ALONE_NS : SPIN_NS)) {
+        if (adyton_now_ns() - start > (alone && long_enough ? SPIN_ALONE_NS : SPIN_NS)) {
             errno = EAGAIN;
             return -1;
         }
@@ -96,13 +105,18 @@ static ssize_t spin_then_sleep(int fd, void *data, size_t room, unsigned functio
 {
     ssize_t received = -1;
     int failure = EAGAIN;
+    int64_t start = adyton_now_ns();
     if (atomic_fetch_add(&spinning, 1) < cores()) {
-        received = poll_for(fd, data, room);
+        received = poll_for(fd, data, room, start, atomic_load_explicit(&patient[function], memory_order_relaxed));
         failure = errno;
         learn(function, received > 0);
     }
     (void)atomic_fetch_sub(&spinning, 1);
-    return received >= 0 || failure != EAGAIN ? received : adyton_receive_asleep(fd, data, room);
+    if (received >= 0 || failure != EAGAIN)
+        return received;
+    received = adyton_receive_asleep(fd, data, room);
+    atomic_store_explicit(&patient[function], adyton_now_ns() - start <= SPIN_ALONE_NS, memory_order_relaxed);
+    return received;
 }
 
 ssize_t adyton_receive(int fd, void *data, size_t room, unsigned function)
