@@ -67,3 +67,15 @@ def test_every_run_of_a_client_succeeds_here() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     told = json.loads(done.stdout)
     assert len(told) >= 15 and all(len(run["ours"]) == 1 for run in told.values()), done.stderr
+
+
+def test_a_table_takes_its_place_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARK))
+    import page
+
+    monkeypatch.setattr(page, "README", tmp_path / "README.md")
+    whole = "before\n<!-- one -->{}\n<!-- end of one -->\nbetween\n<!-- two -->\n<!-- end of two -->\nafter\n"
+    page.README.write_text(whole.format(""))
+    for text in ("first", "second\nand more"):
+        page.put("one", text)
+        assert page.README.read_text() == whole.format("\n" + text)

@@ -139,7 +139,8 @@ def put(name: str, text: str) -> None:
     if page.count(begin) != 1 or page.count(end) != 1:
         raise SystemExit(f"{README.name} has no place for {name}")
     head, _, rest = page.partition(begin)
-    README.write_text(head + begin + text + end + rest.partition(end)[2])
+    # An empty place has one line's end between its markers, which both of them claim.
+    README.write_text(head + begin + text + end + ("\n" + rest).partition(end)[2])
 
 
 def write(named: dict[str, Table]) -> None:
