@@ -89,6 +89,7 @@ class Pool:
 
     def switch_legacy(self, app: Application, slot: int, on: bool) -> None:
         self.partition(slot).switch_legacy(on, {**_act(app, "partition-set"), "slot": str(slot)})
+        self.publish()
 
     def delete_partition(self, app: Application, slot: int) -> None:
         with self.lock:

@@ -149,6 +149,24 @@ def test_what_another_process_changed_is_seen_at_once(adyton_token: Any) -> None
             assert name(m.C_GetSlotInfo(made, ffi.new("CK_SLOT_INFO*"))) == "CKR_SLOT_ID_INVALID"
 
 
+def test_a_partition_whose_legacy_switch_is_turned_lists_other_mechanisms_at_once(adyton_token: Any) -> None:
+    """In its slot and no other."""
+    client = connect(start=False)
+    other = int(client.ask("partition-create")["partition"]["slot"])
+    with initialised(adyton_token.module) as m:
+        usual = mechanisms(m)
+        assert ck.CKM_MD5 not in usual
+        info = ffi.new("CK_MECHANISM_INFO*")
+        for on in (True, False, True):
+            client.ask("partition-set", slot=0, legacy=on, so_pin=adyton_token.so_pin)
+            with stopped(engine_of(adyton_token)):
+                assert (ck.CKM_MD5 in mechanisms(m)) == on
+                assert mechanisms(m, other) == usual
+                assert not on or m.C_GetMechanismInfo(0, ck.CKM_MD5, info) == ck.CKR_OK
+            assert name(m.C_GetMechanismInfo(other, ck.CKM_MD5, info)) == "CKR_MECHANISM_INVALID"
+    client.close()
+
+
 def test_a_forked_child_and_a_library_that_was_finalized_know_nothing(adyton_token: Any) -> None:
     succeeds("""
         good(m.C_Initialize(NULL)); count = ffi.new("CK_ULONG*")
