@@ -452,6 +452,7 @@ def test_interrupt_from_the_terminal(temporary: Path) -> None:
     script = "trap 'sleep 0.2; echo cleaned; exit 5' INT; echo ready; while :; do sleep 0.05; done"
     pid, terminal = pty.fork()
     if pid == 0:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored in what a shell has put into the background
         os.execv(sys.executable, [*ADYTON, "run", "--", "sh", "-c", script])
     said = b""
     while b"ready" not in said:
