@@ -16,7 +16,7 @@
 #define ADYTON_HIDDEN __attribute__((visibility("hidden")))
 
 #ifndef ADYTON_VERSION
-#define ADYTON_VERSION "0.1.0" /* the build gives the package's own */
+#define ADYTON_VERSION "0.2.0" /* the build gives the package's own */
 #define ADYTON_VERSION_MAJOR 0
 #define ADYTON_VERSION_MINOR 1
 #endif

@@ -1,3 +1,3 @@
 """The token engine: keys live here, and only here."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
