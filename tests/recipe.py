@@ -1,4 +1,4 @@
-"""A page's ``sh`` blocks are its recipe: followed as they stand there, one after the other, in one folder."""
+"""A page's blocks are its recipe: followed as they stand there, one after the other, in one folder."""
 
 from __future__ import annotations
 
@@ -6,20 +6,28 @@ import re
 import subprocess
 from pathlib import Path
 
+PROGRAMS = {
+    "sh": ("bash", "-euo", "pipefail", "-c"),
+    "python": ("python", "-c"),
+    "javascript": ("node", "-e"),
+}
 
-def blocks(page: Path, language: str = "sh") -> list[str]:
-    """The blocks of a page in one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(), re.M | re.S)
+
+def blocks(page: Path, *languages: str) -> list[tuple[str, str]]:
+    """The blocks of a page in these languages: language and text of each."""
+    named = "|".join(languages)
+    return re.findall(rf"^```({named})\n(.*?)^```", page.read_text(), re.M | re.S)
 
 
-def follow(page: Path, environment: dict[str, str], folder: Path, *, timeout: float = 60) -> list[str]:
-    """Runs each block by a bash of its own, which must end well; returns what each said."""
+def follow(
+    page: Path, environment: dict[str, str], folder: Path, *languages: str, timeout: float = 60
+) -> list[str]:
+    """Runs each block by a process of its own, which must end well; returns what each said."""
     told = []
-    for recipe in blocks(page):
-        script = ["bash", "-euo", "pipefail", "-c", recipe]
+    for language, recipe in blocks(page, *languages):
         done = subprocess.run(
-            script, env=environment, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT, text=True, errors="replace", timeout=timeout,
+            [*PROGRAMS[language], recipe], env=environment, cwd=folder, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=timeout,
         )
         assert done.returncode == 0, recipe + done.stdout
         told.append(done.stdout)

@@ -12,7 +12,7 @@ README = Path(__file__).resolve().parent.parent / "README.md"
 
 
 def test_recipes(newcomer: dict[str, str], tmp_path: Path) -> None:
-    told = follow(README, newcomer, tmp_path)
+    told = follow(README, newcomer, tmp_path, "sh")
     token, signing, configured, second, throw_away = told
     assert "Key pair generated" in token and "signer" in token
     assert "demo.pem: OK" in signing and "CMS Verification successful" in signing
@@ -22,7 +22,7 @@ def test_recipes(newcomer: dict[str, str], tmp_path: Path) -> None:
 
 
 def test_the_fixture(newcomer: dict[str, str], tmp_path: Path) -> None:
-    (example,) = blocks(README, "python")
+    ((_, example),) = blocks(README, "python")
     (tmp_path / "test_example.py").write_text(example)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_example.py"]
     done = subprocess.run(command, env=newcomer, cwd=tmp_path, capture_output=True, text=True, timeout=60)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from machine import Machine
-from recipe import follow
+from recipe import PROGRAMS, follow
 from system_pool import REACHABLE, SystemPool
 
 
@@ -24,5 +24,5 @@ RECIPES = Path(__file__).parent / "recipes"
 @pytest.fixture
 def follow_recipe(newcomer: dict[str, str], tmp_path: Path) -> Callable[[str], list[str]]:
     """Follows a page of recipes/ as somebody who has the token that its README makes; returns what each block said."""
-    follow(RECIPES / "README.md", newcomer, tmp_path)
-    return lambda name: follow(RECIPES / f"{name}.md", newcomer, tmp_path, timeout=110)
+    follow(RECIPES / "README.md", newcomer, tmp_path, "sh")
+    return lambda name: follow(RECIPES / f"{name}.md", newcomer, tmp_path, *PROGRAMS, timeout=110)
