@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 from machine import Machine
-from recipe import PROGRAMS, follow
-from system_pool import REACHABLE, SystemPool
+from recipe import PROGRAMS, blocks, follow
+from system_pool import ADYTON, REACHABLE, SystemPool
 
 
 @pytest.fixture
@@ -26,3 +26,18 @@ def follow_recipe(newcomer: dict[str, str], tmp_path: Path) -> Callable[[str], l
     """Follows a page of recipes/ as somebody who has the token that its README makes; returns what each block said."""
     follow(RECIPES / "README.md", newcomer, tmp_path, "sh")
     return lambda name: follow(RECIPES / f"{name}.md", newcomer, tmp_path, *PROGRAMS, timeout=110)
+
+
+@pytest.fixture
+def follow_on_machine(system: SystemPool) -> Callable[[str], list[str]]:
+    """The same, as root on a machine with the system pool."""
+    def follow_page(name: str) -> list[str]:
+        path = f"{Path(ADYTON).parent}:/usr/sbin:/usr/bin:/sbin:/bin"
+        return [
+            system.machine.run("env", "--chdir=/root", f"PATH={path}", *PROGRAMS[language], block)
+            for language, block in blocks(RECIPES / f"{name}.md", *PROGRAMS)
+        ]
+
+    system.serve()
+    follow_page("README")
+    return follow_page

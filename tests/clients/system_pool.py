@@ -131,7 +131,7 @@ class SystemPool:
             context.wrap_socket(plain, server_hostname="localhost") as secured,
         ):
             assert not secured.session_reused
-            secured.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            secured.sendall(b"GET / HTTP/1.0\r\nHost: localhost\r\n\r\n")
             answer = b"".join(iter(lambda: secured.recv(4096), b""))
         head, _, body = answer.partition(b"\r\n\r\n")
         assert head.startswith(b"HTTP/1.1 200 "), answer
