@@ -60,7 +60,9 @@ asyncio.run(main())
 
 def test_recipe(follow_recipe: Callable[[str], list[str]], newcomer: dict[str, str], tmp_path: Path) -> None:
     _, _, logins = follow_recipe("asyncssh")
-    assert logins.splitlines() == [f"{algorithm} logged in" for algorithm in ALGORITHMS]
+    # asyncio may add that the sshd was gone before its watcher of children saw it go.
+    logged_in = [line for line in logins.splitlines() if line.endswith(" logged in")]
+    assert logged_in == [f"{algorithm} logged in" for algorithm in ALGORITHMS], logins
     log = (tmp_path / "sshd.log").read_text()
     assert log.count("Accepted publickey for ") == len(ALGORITHMS), log
     module = subprocess.check_output(["adyton", "module-path"], env=newcomer, text=True).strip()
