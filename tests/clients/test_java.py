@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.long
+pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 PROGRAMS = Path(__file__).parent / "java"
 PAGE = Path(__file__).parent / "recipes" / "java.md"
 
 
 def run(*command: object, cwd: Path, fails: bool = False) -> str:
-    done = subprocess.run(list(map(str, command)), cwd=cwd, text=True, timeout=100, errors="replace",
+    done = subprocess.run(list(map(str, command)), cwd=cwd, text=True, timeout=250, errors="replace",
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     assert (done.returncode != 0) == fails, done.stdout
     return done.stdout
@@ -53,9 +53,11 @@ class Java:
     def keytool(self, *arguments: object) -> str:
         return run("keytool", *arguments, "-storepass", self.pin, cwd=self.folder)
 
-    def in_token(self, *arguments: object) -> str:
-        return self.keytool(*arguments, "-keystore", "NONE", "-storetype", "PKCS11", "-addprovider", "SunPKCS11",
-                            "-providerArg", "pkcs11.cfg", "-providerName", "SunPKCS11-demo")
+    def in_token(self, *arguments: object, named: bool = True, fails: bool = False) -> str:
+        """keytool with the token as its key store, told to make keys there if ``named``."""
+        provider = ("-providerName", "SunPKCS11-demo") if named else ()
+        return run("keytool", *arguments, "-storepass", self.pin, "-keystore", "NONE", "-storetype", "PKCS11",
+                   "-addprovider", "SunPKCS11", "-providerArg", "pkcs11.cfg", *provider, cwd=self.folder, fails=fails)
 
 
 @pytest.fixture
@@ -111,6 +113,25 @@ def test_a_pkcs12_file_is_taken_into_the_token(java: Java) -> None:
         "pkcs11.cfg", cwd=java.folder)
     java.in_token("-certreq", "-alias", "moved", "-file", "moved.csr")
     assert "verify OK" in run("openssl", "req", "-in", "moved.csr", "-noout", "-verify", cwd=java.folder)
+
+
+def test_what_the_page_says_of_keytool(java: Java, adyton_token: Any) -> None:
+    java.in_token("-genkeypair", "-alias", "born", *KINDS["rsa"], "-dname", "CN=born")
+    java.in_token("-genkeypair", "-alias", "imported", *KINDS["rsa"], "-dname", "CN=imported", named=False)
+    java.in_token("-genseckey", "-alias", "secret", "-keyalg", "AES", "-keysize", "256")
+    listed = run("pkcs11-tool", "--module", adyton_token.module, "--login", "--pin", java.pin, "-O", cwd=java.folder)
+    entries = listed.split("Unique ID:")
+    born, imported, secret = (
+        next(entry for entry in entries if all(word in entry for word in words))
+        for words in (("Private Key Object", b"born".hex()), ("Private Key Object", b"imported".hex()), ("Secret Key",))
+    )
+    assert "local" in born and "local" not in imported and "local" not in secret
+
+    refused = java.in_token("-genkeypair", "-alias", "ed", "-keyalg", "Ed25519", "-dname", "CN=ed", fails=True)
+    assert "unsupported key type" in refused
+    java.in_token("-exportcert", "-alias", "born", "-file", "born.der")
+    refused = java.in_token("-importcert", "-alias", "alone", "-file", "born.der", "-noprompt", fails=True)
+    assert "trusted certificates may only be set by token initialization application" in refused
 
 
 def test_eight_threads_work_together(java: Java) -> None:
