@@ -45,9 +45,9 @@ class Java:
             f"name = demo\nlibrary = {token.module}\nslotListIndex = 0\n{attributes[1]}"
         )
 
-    def program(self, name: str, *arguments: object) -> list[str]:
+    def program(self, name: str, *arguments: object, options: tuple[str, ...] = ()) -> list[str]:
         """What a program of java/ says, line by line."""
-        command = ("java", "-cp", self.compiled, name, "pkcs11.cfg", self.pin, *arguments)
+        command = ("java", *options, "-cp", self.compiled, name, "pkcs11.cfg", self.pin, *arguments)
         return run(*command, cwd=self.folder).splitlines()
 
     def keytool(self, *arguments: object) -> str:
@@ -138,10 +138,12 @@ def test_eight_threads_work_together(java: Java) -> None:
     assert java.program("Threads") == ["480 rounds"]
 
 
-def test_tls_with_both_keys_in_the_token(java: Java) -> None:
+@pytest.mark.parametrize("options", [(), ("-Dposition=1",)], ids=["keys", "everything"])
+def test_tls_with_both_keys_in_the_token(java: Java, options: tuple[str, ...]) -> None:
+    """As the first of Java's providers, the token has the digests, agreements, MACs and ciphers of a connection too."""
     for alias, kind in KINDS.items():
         java.in_token("-genkeypair", "-alias", alias, *kind, "-dname", f"CN={alias}")
-    assert java.program("Tls") == [
+    assert java.program("Tls", options=options) == [
         f"{version} server {server} client {client}"
         for version in ("TLSv1.2", "TLSv1.3") for server in ("rsa", "ec") for client in ("ec", "rsa")
     ]

@@ -2,7 +2,7 @@ import java.security.KeyStore;
 import java.security.Provider;
 import java.security.Security;
 
-/** The token by SunPKCS11, logged in: java PROGRAM CONFIGURATION PIN. */
+/** The token by SunPKCS11, logged in: java [-Dposition=AMONG_THE_PROVIDERS] PROGRAM CONFIGURATION PIN. */
 final class Token {
     final Provider provider;
     final KeyStore store;
@@ -10,7 +10,7 @@ final class Token {
 
     Token(String[] arguments) throws Exception {
         provider = Security.getProvider("SunPKCS11").configure(arguments[0]);
-        Security.addProvider(provider);
+        Security.insertProviderAt(provider, Integer.getInteger("position", Security.getProviders().length + 1));
         pin = arguments[1].toCharArray();
         store = opened();
     }
