@@ -147,3 +147,19 @@ def test_tls_with_both_keys_in_the_token(java: Java, options: tuple[str, ...]) -
         f"{version} server {server} client {client}"
         for version in ("TLSv1.2", "TLSv1.3") for server in ("rsa", "ec") for client in ("ec", "rsa")
     ]
+
+
+def test_a_program_goes_on_after_the_engine_was_restarted(
+    follow_recipe: Callable[[str], list[str]], newcomer: dict[str, str], tmp_path: Path, compiled: Path
+) -> None:
+    module = subprocess.run(["adyton", "module-path"], env=newcomer, check=True, capture_output=True, text=True)
+    (tmp_path / "pkcs11.cfg").write_text(f"name = demo\nlibrary = {module.stdout.strip()}\nslot = 0\n")
+    for command in (
+        ("keytool", "-genkeypair", "-alias", "ec", *KINDS["ec"], "-dname", "CN=ec", "-keystore", "NONE", "-storetype",
+         "PKCS11", "-storepass", "1234-demo", "-addprovider", "SunPKCS11", "-providerArg", "pkcs11.cfg"),
+        ("java", "-cp", str(compiled), "Restarts", "pkcs11.cfg", "1234-demo", "adyton stop"),
+    ):
+        done = subprocess.run(command, env=newcomer, cwd=tmp_path, text=True, timeout=250, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        assert done.returncode == 0, done.stdout
+    assert "works again" in done.stdout
