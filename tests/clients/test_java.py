@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -96,6 +97,15 @@ def test_every_service_does_what_javas_own_providers_do(java: Java) -> None:
                     "Signature SHA512withECDSA", "Signature RSASSA-PSS", "SecureRandom PKCS11", "KeyPairGenerator EC"):
         assert service in done
     assert len(done) >= 98
+
+
+def test_what_the_legacy_switch_adds_does_as_javas_own_too(java: Java, adyton_token: Any, tmp_path: Path) -> None:
+    (tmp_path / "so-pin").write_text(adyton_token.so_pin)
+    adyton = Path(sys.executable).parent / "adyton"
+    run(adyton, "partition", "set", "0", "--legacy", "on", "--so-pin-file", "so-pin", cwd=tmp_path)
+    done = java.program("Services")
+    for service in ("Cipher DESede/CBC/PKCS5Padding", "MessageDigest MD5", "Mac HmacMD5", "SecretKeyFactory DESede"):
+        assert service in done
 
 
 def test_a_key_store_in_the_token(java: Java) -> None:

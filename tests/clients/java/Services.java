@@ -45,6 +45,7 @@ import javax.crypto.spec.SecretKeySpec;
  */
 public final class Services {
     private static final List<String> CURVES = List.of("secp256r1", "secp384r1", "secp521r1");
+    private static final Map<String, int[]> LENGTHS = Map.of("AES", new int[] {16, 24, 32}, "DESede", new int[] {24});
     private static final int[] SIZES = {0, 1, 15, 16, 17, 64, 4096, 70_000};
 
     private final Token token;
@@ -250,13 +251,13 @@ public final class Services {
             rsaCipher(algorithm);
             return;
         }
+        String kind = algorithm.startsWith("DESede/") ? "DESede" : "AES";
+        Token.check(algorithm.startsWith(kind), "a cipher that is known here");
         Matcher fixed = Pattern.compile("AES_(\\d+)/.*").matcher(algorithm);
-        int[] lengths = fixed.matches() ? new int[] {Integer.parseInt(fixed.group(1)) / 8} : new int[] {16, 24, 32};
+        int[] lengths = fixed.matches() ? new int[] {Integer.parseInt(fixed.group(1)) / 8} : LENGTHS.get(kind);
         for (int length : lengths) {
-            SecretKey known = new SecretKeySpec(bytes(length), "AES");
-            KeyGenerator generator = KeyGenerator.getInstance("AES", provider);
-            generator.init(length * 8);
-            SecretKey born = generator.generateKey();
+            SecretKey known = new SecretKeySpec(bytes(length), kind);
+            SecretKey born = generated(kind, length);
             Cipher ours = Cipher.getInstance(algorithm, provider);
             Cipher theirs = Cipher.getInstance(algorithm, "SunJCE");
             boolean whole = algorithm.matches(".*/(ECB|CBC)/NoPadding");
@@ -278,11 +279,18 @@ public final class Services {
         }
     }
 
+    /** A key of so many bytes, born in the token. */
+    private SecretKey generated(String kind, int length) throws Exception {
+        KeyGenerator generator = KeyGenerator.getInstance(kind, provider);
+        generator.init(kind.equals("DESede") ? 168 : length * 8);
+        return generator.generateKey();
+    }
+
     private AlgorithmParameterSpec spec(String algorithm) {
         if (algorithm.contains("/GCM/")) {
             return new GCMParameterSpec(128, bytes(12));
         }
-        return algorithm.contains("/ECB/") ? null : new IvParameterSpec(bytes(16));
+        return algorithm.contains("/ECB/") ? null : new IvParameterSpec(bytes(algorithm.startsWith("DESede") ? 8 : 16));
     }
 
     private static byte[] run(Cipher cipher, int mode, Key key, AlgorithmParameterSpec spec, byte[] input) throws Exception {
@@ -349,9 +357,10 @@ public final class Services {
     /** Seen by what it encrypts, since the token's is not read. */
     private void sameKey(SecretKey ours, SecretKey theirs) throws Exception {
         byte[] plain = bytes(16);
-        byte[] inside = run(Cipher.getInstance("AES/ECB/NoPadding", provider), Cipher.ENCRYPT_MODE, ours,
+        String algorithm = theirs.getAlgorithm() + "/ECB/NoPadding";
+        byte[] inside = run(Cipher.getInstance(algorithm, provider), Cipher.ENCRYPT_MODE, ours,
             (AlgorithmParameterSpec) null, plain);
-        byte[] outside = run(Cipher.getInstance("AES/ECB/NoPadding", "SunJCE"), Cipher.ENCRYPT_MODE, theirs,
+        byte[] outside = run(Cipher.getInstance(algorithm, "SunJCE"), Cipher.ENCRYPT_MODE, theirs,
             (AlgorithmParameterSpec) null, plain);
         Token.check(Arrays.equals(inside, outside), "the same key");
     }
@@ -425,12 +434,9 @@ public final class Services {
     // Keys
 
     private void keyGenerator(String algorithm) throws Exception {
-        KeyGenerator generator = KeyGenerator.getInstance(algorithm, provider);
-        int[] lengths = algorithm.equals("AES") ? new int[] {128, 192, 256} : new int[] {160, 256, 512};
-        for (int length : lengths) {
-            generator.init(length);
-            SecretKey one = generator.generateKey();
-            SecretKey two = generator.generateKey();
+        for (int length : LENGTHS.getOrDefault(algorithm, new int[] {20, 32, 64})) {
+            SecretKey one = generated(algorithm, length);
+            SecretKey two = generated(algorithm, length);
             Token.check(one.getAlgorithm().equals(algorithm) && !one.equals(two), "two keys");
         }
     }
@@ -474,9 +480,10 @@ public final class Services {
     }
 
     private void secretKeyFactory(String algorithm) throws Exception {
-        Token.check(algorithm.equals("AES"), "a kind of key that is known here");
+        int[] lengths = LENGTHS.get(algorithm);
+        Token.check(lengths != null, "a kind of key that is known here");
         SecretKeyFactory ours = SecretKeyFactory.getInstance(algorithm, provider);
-        SecretKeySpec known = new SecretKeySpec(bytes(32), "AES");
+        SecretKeySpec known = new SecretKeySpec(bytes(lengths[0]), algorithm);
         sameKey(ours.translateKey(known), known);
         sameKey(ours.generateSecret(known), known);
     }
