@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from machine import Machine
+from ordinary_user import OrdinaryUser
 from recipe import PROGRAMS, blocks, follow
 from system_pool import ADYTON, REACHABLE, SystemPool
 
@@ -41,3 +42,12 @@ def follow_on_machine(system: SystemPool) -> Callable[[str], list[str]]:
     system.serve()
     follow_page("README")
     return follow_page
+
+
+@pytest.fixture
+def alice() -> Iterator[OrdinaryUser]:
+    """She has the token that the README of recipes/ makes."""
+    with Machine(*REACHABLE) as machine:
+        user = OrdinaryUser(machine)
+        user.follow(RECIPES / "README.md")
+        yield user
