@@ -24,10 +24,15 @@ def module_path(given: Arguments) -> int:
 def install_module(given: Arguments) -> int:
     libraries, modules, settings = _folders(given.dir)
     link, module = libraries / MODULE.name, modules / "adyton.module"
+    for_everybody = os.geteuid() == 0 and not given.dir
     try:
+        if for_everybody:
+            os.umask(0o022)  # whatever root's own is: every user's library and engine read all of this
         for folder in (libraries, modules):
             folder.mkdir(parents=True, exist_ok=True)
-        settings.parent.mkdir(mode=0o700 if not given.dir else 0o777, parents=True, exist_ok=True)
+        settings.parent.mkdir(mode=0o777 if given.dir or for_everybody else 0o700, parents=True, exist_ok=True)
+        if for_everybody:
+            settings.parent.chmod(0o755)
         _link(link)
         module.write_text(f"# Adyton, for p11-kit\nmodule: {link}\n")
         if not settings.exists():
