@@ -6,14 +6,17 @@ import re
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import gnutls_that_forks
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from opensc import tool
 from served import served
 from system_pool import ADYTON, free_port
@@ -150,7 +153,7 @@ def test_the_client_signs_for_openssl_with_every_kind_of_key(gnutls: Gnutls) -> 
                 )
                 peer.join(20)
             assert "welcome" in said, (name, words, said)
-            sent = certificate(gnutls.folder / f"{name}.pem").public_bytes(Encoding.DER)
+            sent = certificate(gnutls.folder / f"{name}.pem").public_bytes(serialization.Encoding.DER)
             assert seen == [sent]
 
 
@@ -181,3 +184,19 @@ def test_an_ed25519_key_is_asked_for_by_the_mechanism_that_signs(gnutls: Gnutls)
     assert "PKCS #11 unsupported feature" in said
     told = subprocess.run([ADYTON, "explain"], capture_output=True, text=True, check=True).stdout
     assert "C_GenerateKeyPair: CKR_MECHANISM_INVALID" in told and "0x1057" in told
+
+
+@pytest.mark.long
+def test_children_of_a_program_sign_with_its_key(gnutls: Gnutls) -> None:
+    """GnuTLS sees the fork, calls C_Initialize in the child and logs in there."""
+    gnutls.p11tool("--generate-privkey", "ecdsa", "--curve", "secp256r1", "--label", "one", "--outfile", "one.pub")
+    uri = f"{gnutls.key('one')}?pin-value={gnutls.token.pin}"
+    words = [sys.executable, gnutls_that_forks.__file__, gnutls.token.module, uri]
+    said = subprocess.run(words, env=gnutls.environment, capture_output=True, text=True, timeout=60)
+    assert said.returncode == 0, said.stdout + said.stderr
+    signed = [line.split() for line in said.stdout.splitlines()]
+    assert [who for who, _ in signed] == ["parent", *["child"] * gnutls_that_forks.CHILDREN, "parent"]
+    key = serialization.load_pem_public_key((gnutls.folder / "one.pub").read_bytes())
+    assert isinstance(key, ec.EllipticCurvePublicKey)
+    for _, signature in signed:
+        key.verify(bytes.fromhex(signature), gnutls_that_forks.MESSAGE, ec.ECDSA(hashes.SHA256()))

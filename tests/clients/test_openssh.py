@@ -118,7 +118,6 @@ def test_certificates_of_the_ca_verify_outside(ssh: Ssh) -> None:
         assert signed.signature_key() == authority and signed.valid_principals == [b"alice"]
 
 
-@pytest.mark.long
 def test_it_lists_the_keys_that_pkcs11_tool_reads(ssh: Ssh) -> None:
     tool(ssh.token, "--keypairgen", "--key-type", "EC:edwards25519", "--label", "edwards", "--id", "09")
     lines = ssh.run("ssh-keygen", "-D", ssh.token.module).splitlines()

@@ -16,7 +16,7 @@ from ordinary_user import OrdinaryUser
 from system_pool import ADYTON, SystemPool
 
 RECIPES = Path(__file__).parent / "recipes"
-(CLIENT,) = [str(path) for path in Path("/usr/lib").glob("*/pkcs11/p11-kit-client.so")] or [""]
+CLIENT = next(map(str, Path("/usr/lib").glob("*/pkcs11/p11-kit-client.so")), "")
 
 
 @pytest.mark.long
