@@ -32,7 +32,7 @@ OUTSIDE = {
 @pytest.mark.long
 def test_recipe(alice: OrdinaryUser) -> None:
     alice.environment["PORT"] = str(free_port())
-    module, made, handshakes, imported, messages = alice.follow(RECIPES / "nss.md")
+    module, made, handshakes, imported, messages, jar = alice.follow(RECIPES / "nss.md")
     assert "PKCS #11 Version 3.2\n" in module and re.search(r"^ +token: demo$", module, re.MULTILINE)
     assert "server.pem: OK\nclient.pem: OK\ncertutil: certificate is valid\n" in made
     assert re.findall(r"^< \d> (\w+) +\w{40} +demo:(\w+)$", made, re.MULTILINE) == [
@@ -43,6 +43,7 @@ def test_recipe(alice: OrdinaryUser) -> None:
         ("3.3", "CN=client"), ("3.4", "CN=client")]
     assert "PKCS12 IMPORT SUCCESSFUL" in imported and re.search(r"^< 3> rsa +\w{40} +outside$", imported, re.MULTILINE)
     assert messages.startswith("CMS Verification successful\n") and messages.count("what is signed") == 2
+    assert 'tree "jar" signed successfully' in jar and re.search(r"^ +verified +text$", jar, re.MULTILINE)
 
 
 # -- more than a recipe
@@ -144,6 +145,29 @@ def test_the_server_signs_for_openssl(nss: Nss) -> None:
                 ):
                     secured.sendall(b"GET / HTTP/1.0\r\n\r\n")
                     assert secured.recv(100).startswith(b"HTTP/1.0 200 OK"), (name, version)
+
+
+@pytest.mark.long
+def test_eight_threads_of_the_server_sign_for_eight_clients(nss: Nss) -> None:
+    nss.make("rsa")
+    port = free_port()
+    command = ["selfserv", "-d", f"sql:{nss.folder}/db", "-n", f"{nss.token.label}:rsa", "-w", nss.token.pin,
+               "-p", str(port), "-t", "8", "-V", "tls1.2:tls1.3"]
+    with served(command, port, nss.folder / "selfserv.log"):
+        for version in ("tls1.2", "tls1.3"):
+            words = ("-p", str(port), "-c", "100", "-t", "8", "-N", "-q", "-V", f"{version}:{version}", "localhost")
+            # It counts misses of its cache of sessions, which TLS 1.3 does not ask, and ends with 1 for want of any.
+            said = nss.run("strsclnt", *words, fails=version == "tls1.3")
+            assert "100 server certificates tested" in said and said.count("Server Certificate Validated") == 100
+
+
+@pytest.mark.long
+def test_secret_keys_are_made_and_listed(nss: Nss) -> None:
+    made = ("-h", nss.token.label, "-f", "pin")
+    nss.run("symkeyutil", "-K", *made, "-n", "sym", "-t", "aes", "-s", "32")
+    assert re.search(r"^sym +32 +256 +aes +<restricted>$", nss.run("symkeyutil", "-L", *made), re.MULTILINE)
+    said = tool(nss.token, "--list-objects", "--type", "secrkey")
+    assert "Secret Key Object; AES length 32" in said and "never extractable, local" in said
 
 
 @pytest.mark.long
