@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -123,7 +124,8 @@ def one_client(listening: socket.socket, context: ssl.SSLContext, seen: list[byt
     with context.wrap_socket(plain, server_side=True) as secured:
         seen.append(secured.getpeercert(binary_form=True))
         secured.sendall(b"welcome\n")
-        secured.unwrap()
+        with suppress(OSError):
+            secured.unwrap()  # a client that has heard all may be gone
 
 
 @pytest.mark.long
