@@ -32,6 +32,32 @@ def test_recipe(alice: OrdinaryUser) -> None:
     assert remote.count("... ok\n") == 3
 
 
+BY_SSH = """
+ssh-keygen -q -t ed25519 -N "" -f host
+ssh-keygen -q -t ed25519 -N "" -f user
+printf '%s\\n' "HostKey $PWD/host" "AuthorizedKeysFile $PWD/user.pub" >sshd_config
+echo "elsewhere $(cat host.pub)" >known_hosts
+cat >ssh_config <<END
+Host elsewhere
+ProxyCommand /usr/sbin/sshd -i -f $PWD/sshd_config
+UserKnownHostsFile $PWD/known_hosts
+IdentityFile $PWD/user
+END
+mkdir -p ~/.config/pkcs11/modules
+cat >~/.config/pkcs11/modules/elsewhere.module <<END
+remote: |ssh -F $PWD/ssh_config elsewhere p11-kit remote $(adyton module-path)
+END
+p11tool --login --set-pin=1234-demo --generate-privkey rsa --bits 2048 --label far --outfile far.pub pkcs11:token=demo
+p11tool --login --set-pin=1234-demo --test-sign 'pkcs11:token=demo;object=far;type=private'
+"""
+
+
+@pytest.mark.long
+def test_a_token_at_the_other_end_of_ssh(alice: OrdinaryUser) -> None:
+    assert alice.run("bash", "-euo", "pipefail", "-c", BY_SSH).count("... ok\n") == 3
+    assert "far" in alice.run("sh", "-c", 'pkcs11-tool --module "$(adyton module-path)" -O --type pubkey')
+
+
 def test_what_root_installs_everybody_finds(system: SystemPool) -> None:
     """The link for the machine, and the system pool behind it; its /usr/local/lib is not this machine's."""
     system.serve()
