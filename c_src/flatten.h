@@ -26,6 +26,8 @@ ADYTON_INTERNAL void adyton_put_raw(struct adyton_call *call, const void *bytes,
 ADYTON_INTERNAL void adyton_put_room(struct adyton_call *call, const void *out, const CK_ULONG *room);
 /* `too_long` is answered to more than one message carries. */
 ADYTON_INTERNAL void adyton_put_bytes(struct adyton_call *call, const void *bytes, CK_ULONG length, CK_RV too_long);
+/* A password whose length is there, or where `length` points to. */
+ADYTON_INTERNAL void adyton_put_password(struct adyton_call *call, const void *password, CK_ULONG length);
 /* The count of an array; false if it may not be read. */
 ADYTON_INTERNAL bool adyton_put_count(struct adyton_call *call, const void *rows, CK_ULONG count);
 ADYTON_INTERNAL void adyton_put_template(struct adyton_call *call, const CK_ATTRIBUTE *rows, CK_ULONG count);

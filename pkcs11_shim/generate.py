@@ -212,6 +212,8 @@ def _put_field(field: Field) -> str:
         return f"    adyton_put_u64(call, {at});\n"
     if field.kind == "bytes":
         return f"    adyton_put_bytes(call, {at}, {count}, CKR_MECHANISM_PARAM_INVALID);\n"
+    if field.kind == "password":
+        return f"    adyton_put_password(call, {at}, {count});\n"
     if field.kind == "inline":
         return f"    adyton_put_bytes(call, {at}, sizeof {at}, CKR_MECHANISM_PARAM_INVALID);\n"
     if field.kind == "embedded":

@@ -170,7 +170,7 @@ WRITERS = {"out": ("_sized({0}, {1})", 2), "fixedout": ("_blob({0})", 1), "ulong
            "query": ("_answers({0})", 1)}
 
 
-_TYPES = {"u64": "int", "bytes": "bytes | None", "inline": "bytes", "rows": "list[Any]"}
+_TYPES = {"u64": "int", "bytes": "bytes | None", "password": "bytes | None", "inline": "bytes", "rows": "list[Any]"}
 
 
 def _structure(name: str) -> str:
@@ -182,7 +182,8 @@ def _structure(name: str) -> str:
         if field.kind == "rows":
             lines.append(f"    v{position}, at = _many(data, at, _read_{field.structure})")
             continue
-        reader = {"u64": "_u64", "bytes": "_bytes", "inline": "_bytes"}.get(field.kind, f"_read_{field.structure}")
+        readers = {"u64": "_u64", "bytes": "_bytes", "password": "_bytes", "inline": "_bytes"}
+        reader = readers.get(field.kind, f"_read_{field.structure}")
         lines.append(f"    v{position}, at = {reader}(data, at)")
         if field.kind == "inline":
             lines.append(f"    if v{position} is None:\n        raise Malformed(\"missing\")")

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 
 class Field(NamedTuple):
-    """One field of a structure. ``kind``: «u64» a scalar; «bytes» a pointer, its length in ``length``; «inline» bytes
+    """One field of a structure. ``kind``: «u64» a scalar; «bytes» a pointer, its length in ``length``;
+    «password» the same, where ``length`` may be a pointer to the length; «inline» bytes
     inside the structure; «nested» a pointer to another structure of this table; «embedded» such a structure itself;
     «rows» a pointer to an array of them, the count in ``length``; «absent» such a pointer whose count must be 0."""
 
@@ -60,7 +61,7 @@ STRUCTURES: dict[str, tuple[Field, ...]] = {
     "CK_HASH_SIGN_ADDITIONAL_CONTEXT": (*_CONTEXT, *_u64("hash")),
     "CK_PKCS5_PBKD2_PARAMS2": (
         *_u64("saltSource"), _bytes("pSaltSourceData", "ulSaltSourceDataLen"), *_u64("iterations", "prf"),
-        _bytes("pPrfData", "ulPrfDataLen"), _bytes("pPassword", "ulPasswordLen"),
+        _bytes("pPrfData", "ulPrfDataLen"), Field("password", "pPassword", "ulPasswordLen"),
     ),
     "CK_HKDF_PARAMS": (
         *_u64("bExtract", "bExpand", "prfHashMechanism", "ulSaltType"), _bytes("pSalt", "ulSaltLen"),

@@ -31,6 +31,7 @@ def _fill(field: Field) -> str:
     forms = {
         "u64": f"{at} = (__typeof__({at}))number(a);",
         "bytes": f"{at} = some_bytes(a, &p->{field.length});",
+        "password": f"{at} = some_bytes(a, &p->{field.length});",
         "inline": f"memset({at}, 7, sizeof {at});",
         "absent": f"p->{field.length} = number(a);",
         "embedded": f"fill_{field.structure}(a, &{at});",

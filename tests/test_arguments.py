@@ -50,7 +50,7 @@ def _made(module: Module, kind: str) -> tuple[Any, Any]:
         if field.kind == "u64":
             value = _number(types[field.name])
             setattr(made, field.name, value)
-        elif field.kind == "bytes":
+        elif field.kind in ("bytes", "password"):
             setattr(made, field.name, module.bytes(value))
             setattr(made, field.length, len(value))
         elif field.kind == "inline":

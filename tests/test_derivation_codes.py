@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import hashlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -111,7 +113,7 @@ def test_more_keys_from_one_call_are_refused(bench: Bench) -> None:
 @pytest.mark.parametrize("fields", [
     {"saltSource": 0}, {"saltSource": 2}, {"iterations": 0}, {"iterations": 10_000_001}, {"iterations": 2**63},
     {"prf": 0}, {"prf": ck.CKP_PKCS5_PBKD2_HMAC_GOSTR3411}, {"prf": 9}, {"pPrfData": b"x", "ulPrfDataLen": 1},
-    {"ulPasswordLen": 2**46 + 4096},  # a pointer, as the structure before this one had here
+    {"ulPasswordLen": 2**46 + 4096}, {"ulPasswordLen": 2**64 - 1},  # no length, and pointers to nothing
 ])
 def test_wrong_parameters_of_pbkdf2(bench: Bench, fields: dict[str, Any]) -> None:
     parameter = pbkdf2(bench, b"pw", b"salt", **{"iterations": 1, **fields})
@@ -120,6 +122,22 @@ def test_wrong_parameters_of_pbkdf2(bench: Bench, fields: dict[str, Any]) -> Non
     for other in (None, bytes(72)):
         rv, _ = bench.m.generate(bench.s, ck.CKM_PKCS5_PBKD2, {**SECRET, ck.CKA_VALUE_LEN: 32}, other)
         assert name(rv) == PARAM
+
+
+def test_the_password_length_of_2_40_is_pointed_to(bench: Bench) -> None:
+    """CK_PKCS5_PBKD2_PARAMS, which NSS sends, makes the other structure's key. A pointer to too much is refused."""
+    rows = {**SECRET, ck.CKA_VALUE_LEN: 32, ck.CKA_SENSITIVE: b"\0", ck.CKA_EXTRACTABLE: b"\1"}
+    length = ctypes.c_ulong(2)
+    values = []
+    for said in (2, ctypes.addressof(length)):
+        parameter = pbkdf2(bench, b"pw", b"salt", 9, ulPasswordLen=said)
+        rv, key = bench.m.generate(bench.s, ck.CKM_PKCS5_PBKD2, rows, parameter)
+        assert name(rv) == "CKR_OK"
+        values.append(bench.m.read(bench.s, key, ck.CKA_VALUE))
+    assert values == [hashlib.pbkdf2_hmac("sha1", b"pw", b"salt", 9, 32)] * 2
+    length.value = 2**40
+    parameter = pbkdf2(bench, b"pw", b"salt", 9, ulPasswordLen=ctypes.addressof(length))
+    assert name(bench.m.generate(bench.s, ck.CKM_PKCS5_PBKD2, rows, parameter)[0]) == PARAM
 
 
 @pytest.mark.parametrize(("rows", "iterations", "wanted"), [

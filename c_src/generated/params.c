@@ -236,7 +236,7 @@ static void put_CK_PKCS5_PBKD2_PARAMS2(struct adyton_call *call, const CK_PKCS5_
     adyton_put_u64(call, p->iterations);
     adyton_put_u64(call, p->prf);
     adyton_put_bytes(call, p->pPrfData, p->ulPrfDataLen, CKR_MECHANISM_PARAM_INVALID);
-    adyton_put_bytes(call, p->pPassword, p->ulPasswordLen, CKR_MECHANISM_PARAM_INVALID);
+    adyton_put_password(call, p->pPassword, p->ulPasswordLen);
 }
 
 _Static_assert(sizeof(CK_HKDF_PARAMS) == 64, "CK_HKDF_PARAMS");

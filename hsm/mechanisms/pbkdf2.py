@@ -1,7 +1,7 @@
 """PBKDF2: keys from passwords (PKCS#11 3.2, section 6.37; RFC 8018). Whoever called knows the password, so the key too.
 
-CK_PKCS5_PBKD2_PARAMS2 only. The structure before it had a pointer for the password's length, of the same size: no
-length can be so large, and nothing is ever read through it.
+Both structures come as CK_PKCS5_PBKD2_PARAMS2: where CK_PKCS5_PBKD2_PARAMS has a pointer for the password's length, the
+library has read it.
 """
 
 from __future__ import annotations
