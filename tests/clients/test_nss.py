@@ -122,8 +122,9 @@ def test_pkcs12_files_come_in(nss: Nss, age: tuple[str, ...]) -> None:
         Path(files["pub"]).write_bytes(certificate.public_key().public_bytes(serialization.Encoding.PEM, form))
         openssl("dgst", "-sha256", "-verify", files["pub"], "-signature", str(nss.folder / "signature"),
                 str(nss.folder / "message"))
-        assert "UNABLE_TO_EXPORT_KEY" in nss.run(
-            "pk12util", "-o", "out.p12", "-n", f"{nss.token.label}:{name}", "-W", "way", "-k", "pin", fails=True)
+        out = nss.folder / "out.p12"
+        nss.run("pk12util", "-o", str(out), "-n", f"{nss.token.label}:{name}", "-W", "way", "-k", "pin", fails=True)
+        assert not out.exists() or out.stat().st_size == 0
     kinds = tool(nss.token, "--list-objects", "--type", "privkey")
     assert kinds.count("Access:     sensitive\n") == len(OUTSIDE)
 
