@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import Machine
-from recipe import blocks
+from recipe import PROGRAMS, blocks
 
 HOME = "/mnt/alice"
 
@@ -34,4 +34,6 @@ class OrdinaryUser:
 
     def follow(self, page: Path) -> list[str]:
         """What each block of the page said, as tests/recipe.py has it."""
-        return [self.run("bash", "-euo", "pipefail", "-c", block, timeout=110) for block in blocks(page)]
+        return [
+            self.run(*PROGRAMS[language], block, timeout=110) for language, block in blocks(page, *PROGRAMS)
+        ]
