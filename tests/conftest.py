@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytest.register_assert_rewrite("matrix", "matrix_cells", "matrix_cells_of_keys")
+
 
 @pytest.fixture
 def newcomer(tmp_path: Path) -> Iterator[dict[str, str]]:
