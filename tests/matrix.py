@@ -76,11 +76,15 @@ class Row(NamedTuple):
     wrong: tuple[Parameter, ...] = ()
     lengths: tuple[int, ...] = (0, 1, 16, 41)
     refused: Refused = {}  # noqa: RUF012
+    step: int = 1  # between lengths that are taken
     parts: bool = True
     optional: bool = False  # goes without its parameter
     fill: Callable[[bytes], bytes] = bytes  # what wrapping puts behind a secret key
     key_types: tuple[int, ...] = ()  # more than that of ``keys``
+    least: int = 1  # bytes of the shortest key that can be wrapped
     altered: str = ""  # the code of a ciphertext that was changed
+    makes: int = ck.CKO_SECRET_KEY  # the class of what is derived
+    needs_length: bool = True  # a derived key's, as not every mechanism has one of its own
     variant: str = ""
 
     @property
@@ -104,15 +108,26 @@ class Row(NamedTuple):
 
 
 class Generation(NamedTuple):
-    """A mechanism that makes secret keys: of which type, of which lengths (none: CKA_VALUE_LEN has no place)."""
+    """A mechanism that makes secret keys: of which type, of which lengths. ``fixed``: they have one, which is not said;
+    ``oracle``: makes the key of a length, where it is not random; ``template``: what else must be said."""
 
     number: int
     key_type: int
     lengths: tuple[int, ...]
     refused: dict[int, str]
     uses: tuple[str, ...] = ("generate",)
+    fixed: bool = False
+    parameter: Parameter = None
+    wrong: tuple[Parameter, ...] = ()
+    optional: bool = False
+    oracle: Oracle | None = None
+    template: Rows = {}  # noqa: RUF012
     variant: str = ""
     title = Row.title
+    mechanism = Row.mechanism
+
+    def rows(self, length: int) -> Rows:
+        return self.template if self.fixed else {**self.template, ck.CKA_VALUE_LEN: length}
 
 
 class PairGeneration(NamedTuple):

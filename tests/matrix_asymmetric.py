@@ -9,7 +9,7 @@ from typing import Any
 import oracle_blocks as blocks
 import oracle_hashes as hashes
 from abi import NULL
-from matrix import CIPHERING, SIGNING, WRAPPING, Generation, Oracle, PairGeneration, Row
+from matrix import CIPHERING, SIGNING, WRAPPING, Oracle, PairGeneration, Row
 from matrix_keys import (
     AES_256,
     LONG_SEED,
@@ -20,19 +20,23 @@ from matrix_keys import (
     SEED,
     ec,
     edwards,
+    montgomery,
 )
 from matrix_symmetric import DATA_LEN, SEALED, SEALED_LEN, VALUE, WRAPPED_LEN
-from oracle_numbers import DIGEST_INFO, ED448, ED25519, weierstrass
+from oracle_numbers import DIGEST_INFO, ED448, ED25519, X448, X25519, weierstrass
 from vectors_rsa import oaep, pss
 
+from hsm.mechanisms import registry
 from pkcs11_shim import constants as ck
 
 N = RSA.octets
 FOUR = (*CIPHERING, *WRAPPING)
-RSA_HASHED = [known for known in DIGEST_INFO if known != "MD5"]
+PKCS1_HASHES = tuple(DIGEST_INFO)
+RSA_HASHED = tuple(known for known in PKCS1_HASHES if known != "MD5")  # of all else that RSA and ECDSA do
 SHORT = {known: known.replace("SHA_1", "SHA1") for known in hashes.ALGORITHMS}
 CURVES = {
     "P-192": "prime192v1", "P-224": "secp224r1", "P-384": "secp384r1", "P-521": "secp521r1", "secp256k1": "secp256k1",
+    **{f"brainpoolP{bits}r1": f"brainpoolP{bits}r1" for bits in (256, 384, 512)},
 }
 
 
@@ -63,7 +67,7 @@ def rsa_signatures() -> list[Row]:
         ck.CKM_RSA_PKCS, SIGNING, _rsa_signed(RSA.pkcs1), RSA_KEYS, refused=too_long, parts=False,
         lengths=(0, 1, 51, N - 11),
     )]
-    for known in RSA_HASHED:
+    for known in PKCS1_HASHES:
         info, number = bytes.fromhex(DIGEST_INFO[known]), getattr(ck, f"CKM_{SHORT[known]}_RSA_PKCS")
         oracle = _rsa_signed(lambda data, known=known, info=info: RSA.pkcs1(info + hashes.digest(known, data)))
         rows.append(Row(number, SIGNING, oracle, RSA_KEYS))
@@ -198,7 +202,7 @@ def ecdsa() -> list[Row]:
 
 def eddsa() -> list[Row]:
     kind = "CK_EDDSA_PARAMS"
-    wrong = (structure(kind, phFlag=1), structure(kind, pContextData=b"c", ulContextDataLen=1))
+    wrong = (bytes(3), structure(kind, phFlag=1), structure(kind, pContextData=b"c", ulContextDataLen=1))
     plain = structure(kind, phFlag=0)
     rows = []
     for words, curve, seed in (("", ED25519, SEED), ("Ed448", ED448, LONG_SEED)):
@@ -206,8 +210,7 @@ def eddsa() -> list[Row]:
         keys = edwards(curve.name)
         rows.append(Row(ck.CKM_EDDSA, SIGNING, oracle, keys, plain, wrong, (0, 41), optional=True, variant=words))
     oracle = Oracle(partial(ED25519.sign, SEED))
-    rows.append(Row(ck.CKM_EDDSA, SIGNING, oracle, edwards("Ed25519"), lengths=(1,), variant="without parameter",
-                    wrong=(bytes(3), *wrong)))
+    rows.append(Row(ck.CKM_EDDSA, SIGNING, oracle, edwards("Ed25519"), lengths=(1,), variant="without parameter"))
     return rows
 
 
@@ -215,7 +218,6 @@ def eddsa() -> list[Row]:
 
 
 PEER = 0x2233445566778899001122334455667788990011223344
-KDFS = tuple(known for known in RSA_HASHED)
 
 
 def _agreed(curve: str, kdf: str, shared: bytes) -> Oracle:
@@ -251,8 +253,10 @@ def agreements() -> list[Row]:
     rows = [Row(
         number, ("derive",), _agreed("prime256v1", "", b""), ec("prime256v1"), ecdh_parameter(ck.CKD_NULL, peer), wrong,
         (14, 16, 31, 32), {"derive": {13: "CKR_KEY_SIZE_RANGE", 33: "CKR_KEY_SIZE_RANGE"}},
+        key_types=(ck.CKK_EC_MONTGOMERY,),
     )]
-    for known in KDFS:
+    rows.append(rows[0]._replace(number=ck.CKM_ECDH1_COFACTOR_DERIVE, key_types=()))
+    for known in RSA_HASHED:
         kdf = getattr(ck, f"CKD_{SHORT[known]}_KDF")
         for shared in (b"", b"shared"):
             rows.append(Row(
@@ -266,6 +270,16 @@ def agreements() -> list[Row]:
         rows.append(Row(
             number, ("derive",), _agreed(curve, "", b""), ec(curve), ecdh_parameter(ck.CKD_NULL, peer_of(curve)), (),
             (14, size), {"derive": {size + 1: "CKR_KEY_SIZE_RANGE"}}, variant=words,
+        ))
+    rows += [row._replace(number=ck.CKM_ECDH1_COFACTOR_DERIVE) for row in rows if row.variant == "brainpoolP384r1"]
+    for words, found in (("X25519", X25519), ("X448", X448)):
+        value, size = montgomery(words).closed[ck.CKA_VALUE], found.octets
+        point = found.times(bytes(range(1, size + 1)), bytes([9 if found is X25519 else 5]).ljust(size, b"\0"))
+        secret = found.times(value, point)
+        rows.append(Row(
+            number, ("derive",), Oracle(lambda length, secret=secret: secret[-length:]), montgomery(words),
+            ecdh_parameter(ck.CKD_NULL, point), (), (14, size), {"derive": {size + 1: "CKR_KEY_SIZE_RANGE"}},
+            variant=words,
         ))
     return rows
 
@@ -334,11 +348,36 @@ def pairs() -> list[PairGeneration]:
             lambda public, private, found=found: public(ck.CKA_EC_POINT).endswith(found.public(private(ck.CKA_VALUE))),
             variant=words,
         ))
+    for words, name, ladder, base in (("", "X25519", X25519, 9), ("X448", "X448", X448, 5)):
+        rows.append(PairGeneration(
+            ck.CKM_EC_MONTGOMERY_KEY_PAIR_GEN, ck.CKK_EC_MONTGOMERY, {ck.CKA_EC_PARAMS: OIDS[name]},
+            (({}, incomplete), ({ck.CKA_EC_PARAMS: OIDS["Ed25519"]}, "CKR_CURVE_NOT_SUPPORTED")),
+            lambda public, private, ladder=ladder, base=base: public(ck.CKA_EC_POINT).endswith(
+                ladder.times(private(ck.CKA_VALUE), bytes([base]).ljust(ladder.octets, b"\0"))
+            ),
+            variant=words,
+        ))
     return rows
 
 
+def raw_rsa() -> list[Row]:
+    """CKM_RSA_X_509 is there where libcrypto's headers were when Adyton was installed."""
+    if ck.CKM_RSA_X_509 not in registry.MECHANISMS:
+        return []
+    whole = Oracle(lambda data: RSA.public(data.rjust(N, b"\0")), RSA.private)
+    short = Oracle(whole.make, lambda sealed: RSA.private(sealed).lstrip(b"\0"))
+    long = {use: {N + 1: DATA_LEN} for use in (*SIGNING, "encrypt")}
+    sealed = {"decrypt": dict.fromkeys((0, N - 1, N + 1), SEALED_LEN)}
+    signed = Oracle(lambda data: RSA.private(data.rjust(N, b"\0")))
+    common: dict[str, Any] = {"keys": RSA_KEYS, "parts": False}
+    return [
+        Row(ck.CKM_RSA_X_509, SIGNING, signed, lengths=(0, 1, 41, N), refused=long, **common),
+        Row(ck.CKM_RSA_X_509, ("encrypt",), short, lengths=(0, 1, 41, N), refused=long, **common),
+        Row(ck.CKM_RSA_X_509, ("decrypt",), whole, lengths=(N,), refused=sealed, **common),
+    ]
+
+
 ROWS = [
-    *rsa_signatures(), *pss_signatures(), *rsa_encryption(), *rsa_aes(), *ecdsa(), *eddsa(), *agreements(),
+    *rsa_signatures(), *raw_rsa(), *pss_signatures(), *rsa_encryption(), *rsa_aes(), *ecdsa(), *eddsa(), *agreements(),
 ]
-GENERATIONS: list[Generation] = []
 PAIRS = pairs()

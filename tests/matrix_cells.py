@@ -59,9 +59,9 @@ def one_shot(bench: Bench, row: Row, use: str, s: int) -> None:
         assert operation.is_over()
 
 
-def in_parts(bench: Bench, row: Row, use: str, s: int) -> None:
+def in_parts(bench: Bench, row: Row, use: str, s: int, cuts: tuple[int, ...] = CUTS) -> None:
     for length in row.lengths:
-        for cut in CUTS:
+        for cut in cuts:
             data = message(length)
             operation = start(bench, row, use, s)
             out = fed(operation, row.given(use, data), cut)
@@ -99,11 +99,10 @@ def too_small(bench: Bench, row: Row, use: str, s: int) -> None:
     operation = start(bench, row, use, s)
     exact = len(operation.whole(known).output)
     operation.begin()
-    for room in (exact - 1, 0):
+    for room in {exact - 1, 0} if exact else ():
         refused = operation.whole(known, room)
         assert (refused.rv, refused.told >= exact) == (SMALL, True), f"room for {room} of {exact}: {refused}"
-    made = operation.whole(known, refused.told)
-    accepted(row, use, data, made.output)
+    accepted(row, use, data, operation.whole(known, exact).output)
     if operation.parts:
         operation.begin()
         out = fed(operation, known, 16)
@@ -315,7 +314,7 @@ def wrong_keys(bench: Bench, row: Row, use: str, s: int) -> None:
     refused(0, "CKR_KEY_HANDLE_INVALID", "no handle")
 
 
-def parameters_refused(bench: Bench, row: Row) -> Iterator[tuple[str, Any]]:
+def parameters_refused(bench: Bench, row: Any) -> Iterator[tuple[str, Any]]:
     """The row's own, and what follows from the form of a good one: none, too short, too long, another form."""
     for at, wrong in enumerate(row.wrong):
         yield f"wrong parameter {at}", row.mechanism(bench, wrong)
@@ -427,27 +426,45 @@ def one_part_only(bench: Bench, row: Row, use: str, s: int) -> None:
         ended(operation, known, f"after {step}")
 
 
-def cells(row: Row, use: str) -> Iterator[Cell]:
-    """Those that a row's use has; further rows of a mechanism only judge other keys and parameters."""
+def every_length(row: Row) -> tuple[int, ...]:
+    """All that a row takes, up to nine blocks of AES."""
+    most = 144 if row.parts else min(144, max(row.lengths))
+    return row.lengths if len(row.lengths) == 1 else tuple(range(min(row.lengths), most + 1, row.step))
+
+
+def in_parts_of_all_sizes(bench: Bench, row: Row, use: str, s: int) -> None:
+    in_parts(bench, row, use, s, (1, 2, 3, 5, 8, 15, 16, 17, 31, 32, 33))
+
+
+def judging(row: Row, use: str) -> Iterator[Cell]:
+    """The cells in which the oracle has a say, or the length of what is given."""
+    parts = row.parts and use not in IN_ONE_PART
     if use == "verify":
         yield from (verified, not_verified, nothing_verified, wrong_lengths_to_verify)
-    else:
-        yield from (one_shot, size_query, too_small, empty, wrong_lengths)
+        return
+    yield from (one_shot, empty, wrong_lengths)
+    if parts:
+        yield in_parts
+    if use == "decrypt" and row.altered:
+        yield altered
+
+
+def cells(row: Row, use: str) -> Iterator[Cell]:
+    """Those that a row's use has; further rows of a mechanism judge other keys and parameters only."""
+    yield from judging(row, use)
+    if row.variant:
+        return
+    parts = row.parts and use not in IN_ONE_PART
+    if use != "verify":
+        yield from (size_query, too_small)
+        if parts and use in STREAMED:
+            yield part_too_small
         if use in (*STREAMED, "digest"):
             yield in_place
-        if use == "decrypt" and row.altered:
-            yield altered
-    parts = row.parts and use not in IN_ONE_PART
-    if parts and use != "verify":
-        yield in_parts
-        if use in STREAMED:
-            yield part_too_small
-    yield wrong_parameters
-    if not row.variant:
-        if row.keys is not None:
-            yield wrong_keys
-        yield from (other_uses, wrong_states)
-        if parts:
-            yield parts_and_one_shot
-        elif use not in IN_ONE_PART:
-            yield one_part_only
+    if row.keys is not None:
+        yield wrong_keys
+    yield from (wrong_parameters, other_uses, wrong_states)
+    if parts:
+        yield parts_and_one_shot
+    elif use not in IN_ONE_PART:
+        yield one_part_only

@@ -41,7 +41,7 @@ def wrapped(bench: Bench, row: Row, use: str, s: int) -> None:
     key, mechanism = row.key(bench, use), row.mechanism(bench)
     undo = row.oracle.undo
     assert undo is not None
-    for length in VALUES:
+    for length in (size for size in VALUES if size >= row.least):
         rv, blob = bench.m.wrap(s, mechanism, key, bench.key(a_secret(length)))
         assert name(rv) == "CKR_OK", f"{length} bytes: {name(rv)}"
         assert undo(blob) == row.fill(message(length)), f"{length} bytes"
@@ -78,7 +78,7 @@ def wrong_targets(bench: Bench, row: Row, use: str, s: int) -> None:
 
 def unwrapped(bench: Bench, row: Row, use: str, s: int) -> None:
     key, mechanism = row.key(bench, use), row.mechanism(bench)
-    for length in VALUES:
+    for length in (size for size in VALUES if size >= row.least):
         blob = row.oracle.make(row.fill(message(length)))
         rv, handle = bench.m.unwrap(s, mechanism, key, blob, {**SECRET, ck.CKA_VALUE_LEN: length, **OPEN})
         assert name(rv) == "CKR_OK", f"{length} bytes: {name(rv)}"
@@ -120,42 +120,58 @@ def not_unwrapped(bench: Bench, row: Row, use: str, s: int) -> None:
 # -- deriving
 
 
+def derived_as(row: Row, length: int) -> Rows:
+    """The template for what a row makes; data have no more than a class, and a length (section 6.62.5)."""
+    if row.makes == ck.CKO_DATA:
+        return {ck.CKA_CLASS: ck.CKO_DATA, ck.CKA_VALUE_LEN: length}
+    return {**SECRET, ck.CKA_VALUE_LEN: length, **OPEN}
+
+
 def derived(bench: Bench, row: Row, use: str, s: int) -> None:
     key, mechanism = row.key(bench, use), row.mechanism(bench)
     for length in row.lengths:
-        rows = {**SECRET, ck.CKA_VALUE_LEN: length, **OPEN}
-        rv, handle = bench.m.derive(s, mechanism, key, rows)
+        rv, handle = bench.m.derive(s, mechanism, key, derived_as(row, length))
         assert name(rv) == "CKR_OK", f"{length} bytes: {name(rv)}"
-        made(bench, handle, {
-            **SECRET, ck.CKA_VALUE: row.oracle.make(length), ck.CKA_VALUE_LEN: length, ck.CKA_LOCAL: False,
-            ck.CKA_ALWAYS_SENSITIVE: False, ck.CKA_NEVER_EXTRACTABLE: False,
-        })
+        made(bench, handle, {ck.CKA_CLASS: row.makes, ck.CKA_VALUE: row.oracle.make(length)})
+        if row.makes == ck.CKO_SECRET_KEY:
+            made(bench, handle, {
+                **SECRET, ck.CKA_VALUE_LEN: length, ck.CKA_LOCAL: False, ck.CKA_ALWAYS_SENSITIVE: False,
+                ck.CKA_NEVER_EXTRACTABLE: False,
+            })
         good(bench.m.C_DestroyObject(s, handle))
 
 
 def not_derived(bench: Bench, row: Row, use: str, s: int) -> None:
     key, mechanism = row.key(bench, use), row.mechanism(bench)
     length = row.lengths[0]
-    template = {**SECRET, ck.CKA_VALUE_LEN: length, **OPEN}
-    before, refused = len(bench.m.find(s, SECRET)), row.refused.get(use, {})
+    template = derived_as(row, length)
+    before, refused = len(bench.m.find(s, {ck.CKA_CLASS: row.makes})), row.refused.get(use, {})
+    data = row.makes == ck.CKO_DATA
     cases: list[tuple[str, Rows, str]] = [
         *((f"{wrong} bytes", {**template, ck.CKA_VALUE_LEN: wrong}, code) for wrong, code in refused.items()),
-        ("a value", {**template, ck.CKA_VALUE: b"x" * length}, "CKR_ATTRIBUTE_READ_ONLY"),
+        ("a value", {**template, ck.CKA_VALUE: b"x" * length},
+         "CKR_TEMPLATE_INCONSISTENT" if data else "CKR_ATTRIBUTE_READ_ONLY"),
         ("a public key", {ck.CKA_CLASS: ck.CKO_PUBLIC_KEY, ck.CKA_KEY_TYPE: ck.CKK_RSA}, "CKR_TEMPLATE_INCONSISTENT"),
-        ("an AES key of 15 bytes", {**template, ck.CKA_KEY_TYPE: ck.CKK_AES, ck.CKA_VALUE_LEN: 15},
-         "CKR_ATTRIBUTE_VALUE_INVALID"),
     ]
+    if not data:
+        aes = {**template, ck.CKA_KEY_TYPE: ck.CKK_AES}
+        if 15 not in refused:
+            cases.append(("an AES key of 15 bytes", {**aes, ck.CKA_VALUE_LEN: 15}, "CKR_ATTRIBUTE_VALUE_INVALID"))
+        del aes[ck.CKA_VALUE_LEN]
+        if row.needs_length:
+            cases.append(("an AES key of no length", aes, "CKR_TEMPLATE_INCOMPLETE"))
     for words, rows, wanted in cases:
         rv, _ = bench.m.derive(s, mechanism, key, rows)
         assert name(rv) == wanted, f"{words}: {name(rv)}, not {wanted}"
-    assert len(bench.m.find(s, SECRET)) == before, "a key was made all the same"
+    assert len(bench.m.find(s, {ck.CKA_CLASS: row.makes})) == before, "an object was made all the same"
 
 
 # -- what wrapping, unwrapping and deriving share: one call, no Init
 
 
-def _attempt(bench: Bench, row: Row, use: str, s: int, mechanism: Any, key: int, **more: Any) -> str:
-    rows = {**SECRET, ck.CKA_VALUE_LEN: row.lengths[0] if use == "derive" else 24, **OPEN, **more}
+def _attempt(bench: Bench, row: Row, use: str, s: int, mechanism: Any, key: int, more: Rows = {}) -> str:  # noqa: B006
+    rows = derived_as(row, row.lengths[0]) if use == "derive" else {**SECRET, ck.CKA_VALUE_LEN: 24, **OPEN}
+    rows |= more
     if use == "wrap":
         return name(bench.m.wrap(s, mechanism, key, bench.key(a_secret(24)))[0])
     if use == "unwrap":
@@ -221,14 +237,8 @@ def wrong_states(bench: Bench, row: Row, use: str, s: int) -> None:
     assert _attempt(bench, row, use, 0x7777, mechanism, key) == "CKR_SESSION_HANDLE_INVALID"
     if use != "wrap":
         reading = bench.m.session(read_write=False)
-        rv = _attempt(bench, row, use, reading, mechanism, key, **{})
-        assert rv == "CKR_OK", "a session object, from a read-only session"
-        rows = {**SECRET, ck.CKA_VALUE_LEN: row.lengths[0] if use == "derive" else 24, **OPEN, ck.CKA_TOKEN: True}
-        if use == "unwrap":
-            rv = name(bench.m.unwrap(reading, mechanism, key, row.oracle.make(row.fill(message(24))), rows)[0])
-        else:
-            rv = name(bench.m.derive(reading, mechanism, key, rows)[0])
-        assert rv == READ_ONLY
+        assert _attempt(bench, row, use, reading, mechanism, key) == "CKR_OK", "a session object needs no more"
+        assert _attempt(bench, row, use, reading, mechanism, key, {ck.CKA_TOKEN: True}) == READ_ONLY
         good(bench.m.C_CloseSession(reading))
 
 
@@ -239,7 +249,7 @@ def generated(bench: Bench, row: Generation, use: str, s: int) -> None:
     values = set()
     for length in row.lengths:
         for _ in range(2):
-            rv, handle = bench.m.generate(s, row.number, {ck.CKA_VALUE_LEN: length, **OPEN})
+            rv, handle = bench.m.generate(s, row.number, {**row.rows(length), **OPEN}, parameter_of(bench, row))
             assert name(rv) == "CKR_OK", f"{length} bytes: {name(rv)}"
             made(bench, handle, {
                 ck.CKA_CLASS: ck.CKO_SECRET_KEY, ck.CKA_KEY_TYPE: row.key_type, ck.CKA_VALUE_LEN: length,
@@ -248,37 +258,46 @@ def generated(bench: Bench, row: Generation, use: str, s: int) -> None:
             })
             value = bench.m.read(s, handle, ck.CKA_VALUE)
             assert len(value) == length
-            assert length == 1 or value not in values, "the same key twice"
+            if row.oracle is not None:
+                assert value == row.oracle.make(length), f"{length} bytes"
+            else:
+                assert length == 1 or value not in values, "the same key twice"
             values.add(value)
             good(bench.m.C_DestroyObject(s, handle))
-    rv, handle = bench.m.generate(s, row.number, {ck.CKA_VALUE_LEN: row.lengths[-1]})
+    rv, handle = bench.m.generate(s, row.number, row.rows(row.lengths[-1]), parameter_of(bench, row))
     good(rv)
-    made(bench, handle, {ck.CKA_SENSITIVE: True, ck.CKA_ALWAYS_SENSITIVE: True, ck.CKA_PRIVATE: True})
+    made(bench, handle, {ck.CKA_SENSITIVE: True, ck.CKA_PRIVATE: True})
     query = ffi.new("CK_ATTRIBUTE*", {"type": ck.CKA_VALUE})
     assert name(bench.m.C_GetAttributeValue(s, handle, query, 1)) == "CKR_ATTRIBUTE_SENSITIVE"
 
 
+def parameter_of(bench: Bench, row: Generation) -> Any:
+    return row.parameter(bench) if callable(row.parameter) else row.parameter
+
+
 def not_generated(bench: Bench, row: Generation, use: str, s: int) -> None:
     m, length = bench.m, row.lengths[0]
-    template: Rows = {ck.CKA_VALUE_LEN: length, **OPEN}
+    template: Rows = {**row.rows(length), **OPEN}
     before = len(m.find(s, {ck.CKA_KEY_TYPE: row.key_type}))
-    other = ck.CKK_AES if row.key_type != ck.CKK_AES else ck.CKK_GENERIC_SECRET
     cases: list[tuple[str, Rows, str]] = [
         *((f"{wrong} bytes", {**template, ck.CKA_VALUE_LEN: wrong}, code) for wrong, code in row.refused.items()),
-        ("no length", OPEN, "CKR_TEMPLATE_INCOMPLETE"),
         ("a value", {**template, ck.CKA_VALUE: b"x" * length}, "CKR_ATTRIBUTE_READ_ONLY"),
         ("another class", {**template, ck.CKA_CLASS: ck.CKO_PUBLIC_KEY}, "CKR_TEMPLATE_INCONSISTENT"),
-        ("another type", {**template, ck.CKA_KEY_TYPE: other}, "CKR_TEMPLATE_INCONSISTENT"),
+        ("another type", {**template, ck.CKA_KEY_TYPE: ck.CKK_RSA}, "CKR_TEMPLATE_INCONSISTENT"),
     ]
+    if not row.fixed:
+        cases.append(("no length", {**row.template, **OPEN}, "CKR_TEMPLATE_INCOMPLETE"))
     for words, rows, wanted in cases:
-        rv, _ = m.generate(s, row.number, rows)
+        rv, _ = m.generate(s, row.number, rows, parameter_of(bench, row))
         assert name(rv) == wanted, f"{words}: {name(rv)}, not {wanted}"
-    assert name(m.generate(s, row.number, template, b"x")[0]) == PARAM
     handle = ffi.new("CK_OBJECT_HANDLE*")
+    for words, mechanism in parameters_refused(bench, row):
+        rv = m.C_GenerateKey(s, mechanism, *m.template(template), handle)
+        assert name(rv) == PARAM, f"{words}: {name(rv)}"
     assert name(m.C_GenerateKey(s, NULL, *m.template(template), handle)) == "CKR_ARGUMENTS_BAD"
-    with_token = {**template, ck.CKA_TOKEN: True}
     reading = m.session(read_write=False)
-    assert name(m.generate(reading, row.number, with_token)[0]) == READ_ONLY
+    with_token = {**template, ck.CKA_TOKEN: True}
+    assert name(m.generate(reading, row.number, with_token, parameter_of(bench, row))[0]) == READ_ONLY
     good(m.C_CloseSession(reading))
     assert len(m.find(s, {ck.CKA_KEY_TYPE: row.key_type})) == before, "a key was made all the same"
 

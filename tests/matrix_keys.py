@@ -9,6 +9,8 @@ from vectors_openssl import rsa_key
 
 from pkcs11_shim import constants as ck
 
+XTS = bytes(range(150, 214))
+DES3 = bytes.fromhex("0123456789abcdef23456789abcdef01456789abcdef0123")  # of odd parity
 AES_128, AES_192, AES_256 = bytes(range(16)), bytes(range(100, 124)), bytes(range(32))
 HMAC = bytes(range(40))
 SCALAR = 0x112233445566778899001122334455667788990011  # less than any order
@@ -81,7 +83,10 @@ FOREIGN: dict[str, Rows] = {
     "AES": aes().closed, "a generic secret": GENERIC.closed,
     "HMAC of SHA-384": secret(ck.CKK_SHA384_HMAC, HMAC).closed, "RSA, public": RSA_KEYS.open,
     "RSA, private": RSA_KEYS.closed, "EC, public": P256.open, "EC, private": P256.closed,
-    "Edwards, public": edwards("Ed25519").open, "Edwards, private": edwards("Ed25519").closed,
+    "AES-XTS": secret(ck.CKK_AES_XTS, XTS).closed, "HKDF": secret(ck.CKK_HKDF, HMAC).closed,
+    "DES3": secret(ck.CKK_DES3, DES3).closed, "Montgomery, public": montgomery("X25519").open,
+    "Montgomery, private": montgomery("X25519").closed, "Edwards, public": edwards("Ed25519").open,
+    "Edwards, private": edwards("Ed25519").closed,
 }
 _SUITED = {"sign": RSA_KEYS.closed, "verify": RSA_KEYS.open, "sign_recover": RSA_KEYS.closed,
            "verify_recover": RSA_KEYS.open}

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
+from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 Block = Callable[[bytes], bytes]
@@ -115,6 +116,10 @@ def _single(cipher: Cipher[modes.ECB]) -> tuple[Block, Block]:
 
 def aes(key: bytes) -> tuple[Block, Block]:
     return _single(Cipher(algorithms.AES(key), modes.ECB()))
+
+
+def des3(key: bytes) -> tuple[Block, Block]:
+    return _single(Cipher(TripleDES(key), modes.ECB()))
 
 
 # -- SP 800-38A

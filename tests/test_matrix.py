@@ -6,29 +6,36 @@ One test is a mechanism's use; every cell of it runs, and those that fail are to
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import matrix_asymmetric
 import matrix_cells
 import matrix_cells_of_keys
+import matrix_derivations
 import matrix_symmetric
 import pytest
-from matrix import Row, a_session
+from abi import ffi, good, name
+from matrix import FUNCTIONS, NAMES, Row, a_session, message, uses_of
+from matrix_cells import Cell, ended, finished, start
+from matrix_cells_of_keys import HANDLE, JUDGED
 from vectors import Bench, bench_of_its_own
 
-FAMILIES = (matrix_symmetric, matrix_asymmetric)
-ROWS = [row for family in FAMILIES for row in family.ROWS]
-MADE = [*matrix_symmetric.GENERATIONS, *matrix_asymmetric.GENERATIONS, *matrix_asymmetric.PAIRS]
+from hsm.mechanisms import registry
+from pkcs11_shim import constants as ck
+
+ROWS = [*matrix_symmetric.ROWS, *matrix_asymmetric.ROWS, *matrix_derivations.ROWS]
+MADE = [*matrix_symmetric.GENERATIONS, *matrix_derivations.GENERATIONS, *matrix_asymmetric.PAIRS]
 
 
 @pytest.fixture(scope="module")
 def bench() -> Iterator[Bench]:
-    with bench_of_its_own() as opened:
+    with bench_of_its_own(legacy=True) as opened:
         yield opened
 
 
-def run(bench: Bench, row: Any, use: str, cells: Any) -> None:
+def run(bench: Bench, row: Any, use: str, cells: Iterable[Cell]) -> None:
     failed = []
     for cell in cells:
         try:
@@ -48,11 +55,90 @@ def each(rows: list[Any], uses: Any) -> Any:
     return pytest.mark.parametrize(("row", "use"), found)
 
 
-@each(ROWS, matrix_cells.FUNCTIONS)
+@each(ROWS, FUNCTIONS)
 def test_operations(bench: Bench, row: Row, use: str) -> None:
     run(bench, row, use, matrix_cells.cells(row, use))
 
 
-@each([*ROWS, *MADE], matrix_cells_of_keys.JUDGED)
+@each([*ROWS, *MADE], JUDGED)
 def test_keys(bench: Bench, row: Any, use: str) -> None:
     run(bench, row, use, matrix_cells_of_keys.cells(row, use))
+
+
+@pytest.mark.long
+@each(ROWS, FUNCTIONS)
+def test_every_length_and_every_cut(bench: Bench, row: Row, use: str) -> None:
+    longer = row._replace(lengths=matrix_cells.every_length(row))
+    cells = [*matrix_cells.judging(longer, use)]
+    if matrix_cells.in_parts in cells:
+        cells.append(matrix_cells.in_parts_of_all_sizes)
+    run(bench, longer, use, cells)
+
+
+def firsts(use: str) -> list[Row]:
+    return [row for row in ROWS if use in row.uses and not row.variant]
+
+
+@pytest.mark.parametrize("use", FUNCTIONS)
+def test_an_operation_ends_with_the_login_that_its_key_needs(bench: Bench, use: str) -> None:
+    """A private key's does; a public key's goes on, and so does a digest."""
+    with ExitStack() as stack:
+        begun = []
+        for row in firsts(use):
+            data = message(max(row.lengths))
+            operation = start(bench, row, use, stack.enter_context(a_session(bench)))
+            begun.append((operation, data, row.given(use, data)))
+        with bench.logged_out():
+            for operation, data, known in begun:
+                keys = operation.row.keys
+                if keys is None or operation.row.template(use)[ck.CKA_CLASS] == ck.CKO_PUBLIC_KEY:
+                    finished(operation, data, known)
+                else:
+                    ended(operation, known, f"{operation.row.title}, {use}, after C_Logout")
+
+
+def test_nobody_makes_or_moves_keys_without_a_login(bench: Bench) -> None:
+    """New keys are private unless it is said otherwise; those that were there are gone with the login."""
+    keys = {(row.number, use): row.key(bench, use) for use in HANDLE for row in firsts(use)}
+    with bench.logged_out():
+        for made in MADE:
+            if made.uses == ("generate",):
+                given = matrix_cells_of_keys.parameter_of(bench, made)
+                rv = bench.m.generate(bench.s, made.number, made.rows(made.lengths[-1]), given)[0]
+            else:
+                rv = bench.m.pair(bench.s, made.number, made.public, {})[0]
+            assert name(rv) == "CKR_USER_NOT_LOGGED_IN", made.title
+        for use, wanted in HANDLE.items():
+            for row in firsts(use):
+                if row.template(use)[ck.CKA_CLASS] != ck.CKO_PUBLIC_KEY:
+                    handle, rows = keys[row.number, use], matrix_cells_of_keys.derived_as(row, 32)
+                    if use == "wrap":
+                        rv = bench.m.wrap(bench.s, row.mechanism(bench), handle, handle)[0]
+                    elif use == "unwrap":
+                        rv = bench.m.unwrap(bench.s, row.mechanism(bench), handle, message(32), rows)[0]
+                    else:
+                        rv = bench.m.derive(bench.s, row.mechanism(bench), handle, rows)[0]
+                    assert name(rv) == wanted, f"{row.title}, {use}: {name(rv)}"
+
+
+def test_every_mechanism_has_its_rows(bench: Bench) -> None:
+    """A mechanism, or one more use of it, that no row judges fails here; so does a row of what is not offered. The keys
+    that a mechanism works with are those of its rows."""
+    judged: dict[int, set[str]] = {}
+    types: dict[int, set[int]] = {}
+    for row in [*ROWS, *MADE]:
+        if not row.variant:
+            judged.setdefault(row.number, set()).update(row.uses)
+    for row in ROWS:
+        if row.keys is not None:
+            types.setdefault(row.number, set()).update((row.keys.type, *row.key_types))
+    offered = {NAMES[number]: uses_of(number) for number in registry.MECHANISMS}
+    assert {NAMES[number]: uses for number, uses in judged.items()} == offered
+    working = {number: {*registry.MECHANISMS[number].key_types} for number in types}
+    assert {NAMES[number]: found for number, found in types.items()} == {
+        NAMES[number]: found for number, found in working.items()
+    }
+    count = ffi.new("CK_ULONG*", 1024)
+    told = ffi.new("CK_MECHANISM_TYPE[1024]")
+    good(bench.m.C_GetMechanismList(0, told, count))
+    assert {NAMES[told[at]] for at in range(count[0])} == set(offered)

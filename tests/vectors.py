@@ -109,9 +109,10 @@ class Bench:
 
     MOST_KEYS = 200
 
-    def __init__(self, module: Module, session: int) -> None:
+    def __init__(self, module: Module, session: int, pin: str) -> None:
         self.m = module
         self.s = session
+        self._pin = pin
         self._keys: dict[tuple[tuple[int, Any], ...], int] = {}
 
     # -- keys, readable where they can be: the vectors are public
@@ -124,6 +125,14 @@ class Bench:
                 good(self.m.C_DestroyObject(self.s, self._keys.pop(oldest)))
             self._keys[known] = self.m.make(self.s, rows)
         return self._keys[known]
+
+    @contextmanager
+    def logged_out(self) -> Iterator[None]:
+        """Nobody is logged in; private session objects end with the login, so that no key is kept over it."""
+        good(self.m.C_Logout(self.s))
+        self._keys.clear()
+        yield
+        good(self.m.login(self.s, self._pin))
 
     def secret(self, value: bytes, key_type: int = ck.CKK_AES) -> int:
         return self.key(
@@ -237,4 +246,4 @@ def bench_of_its_own(*, legacy: bool = False) -> Iterator[Bench]:
             with Client(token.home) as client:
                 client.ask("partition-set", slot=0, legacy=True, so_pin=token.so_pin)
         with logged_in(token) as (module, session):
-            yield Bench(module, session)
+            yield Bench(module, session, token.pin)
