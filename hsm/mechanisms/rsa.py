@@ -212,7 +212,7 @@ def _generate_pair(
     parameter: None, public: dict[int, bytes], private: dict[int, bytes]
 ) -> tuple[dict[int, bytes], dict[int, bytes]]:
     bits = int.from_bytes(public.get(ck.CKA_MODULUS_BITS, b""), "little")
-    exponent = int.from_bytes(public.get(ck.CKA_PUBLIC_EXPONENT) or b"\x01\x00\x01", "big")
+    exponent = int.from_bytes(public.get(ck.CKA_PUBLIC_EXPONENT, b"\x01\x00\x01"), "big")
     if not rsa_keys.SMALLEST <= bits <= LARGEST_MADE or bits % 8:
         words = f"{rsa_keys.SMALLEST} to {LARGEST_MADE} bits can be made, in whole bytes"
         raise TokenError(ck.CKR_ATTRIBUTE_VALUE_INVALID, words, "CKA_MODULUS_BITS")
