@@ -10,23 +10,19 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from typing import Any
 
-import matrix_asymmetric
 import matrix_cells
 import matrix_cells_of_keys
-import matrix_derivations
-import matrix_symmetric
+import mechanism_page
 import pytest
 from abi import ffi, good, name
 from matrix import FUNCTIONS, NAMES, Row, a_session, message, uses_of
 from matrix_cells import Cell, ended, finished, start
 from matrix_cells_of_keys import HANDLE, JUDGED
+from matrix_rows import MADE, ROWS
 from vectors import Bench, bench_of_its_own
 
 from hsm.mechanisms import registry
 from pkcs11_shim import constants as ck
-
-ROWS = [*matrix_symmetric.ROWS, *matrix_asymmetric.ROWS, *matrix_derivations.ROWS]
-MADE = [*matrix_symmetric.GENERATIONS, *matrix_derivations.GENERATIONS, *matrix_asymmetric.PAIRS]
 
 
 @pytest.fixture(scope="module")
@@ -142,3 +138,7 @@ def test_every_mechanism_has_its_rows(bench: Bench) -> None:
     told = ffi.new("CK_MECHANISM_TYPE[1024]")
     good(bench.m.C_GetMechanismList(0, told, count))
     assert {NAMES[told[at]] for at in range(count[0])} == set(offered)
+
+
+def test_the_page_of_mechanisms_is_fresh() -> None:
+    assert mechanism_page.PAGE.read_text() == mechanism_page.page(), "run tools/generate"

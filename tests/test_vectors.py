@@ -6,24 +6,12 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
-import vectors_agreement
-import vectors_derivation
-import vectors_ec
-import vectors_legacy
-import vectors_modes
-import vectors_openssl
-import vectors_rsa
-import vectors_rsa_raw
-import vectors_symmetric
 from vectors import SOURCES, Bench, Case, Source, bench_of_its_own
+from vectors_files import FILES
 
 from hsm.mechanisms import registry
 from pkcs11_shim import constants as ck
 
-FILES = (  # each registers its sources
-    vectors_agreement, vectors_derivation, vectors_ec, vectors_legacy, vectors_modes, vectors_openssl,
-    vectors_rsa, vectors_rsa_raw, vectors_symmetric,
-)
 NAMES = {value: name for name, value in vars(ck).items() if name.startswith("CKM_")}
 
 
@@ -53,6 +41,10 @@ def test_vectors(bench: Bench, source: Source) -> None:
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.name)
 def test_all_vectors(bench: Bench, source: Source) -> None:
     run(bench, list(source.cases()))
+
+
+def test_every_file_of_vectors_has_sources() -> None:
+    assert {source.cases.__module__ for source in SOURCES} == {file.__name__ for file in FILES}
 
 
 def test_every_mechanism_has_vectors_from_outside() -> None:
