@@ -158,7 +158,11 @@ def rsa_aes() -> list[Row]:
 
         return make
 
-    wrong = (*(parameter(bits) for bits in (0, 100, 2**32 + 256, 2**63)), parameter(256, NULL))
+    def unknown(bench: Any) -> Any:
+        inner = {"hashAlg": ck.CKM_MD5, "mgf": ck.CKG_MGF1_SHA256, "source": ck.CKZ_DATA_SPECIFIED}
+        return parameter(256, bench.m.structure("CK_RSA_PKCS_OAEP_PARAMS", **inner))(bench)
+
+    wrong = (*(parameter(bits) for bits in (0, 100, 2**32 + 256, 2**63)), parameter(256, NULL), unknown)
     refused = {"unwrap": dict.fromkeys((0, N, N + 8, N + 15, N + 17), WRAPPED_LEN)}
     return [
         Row(

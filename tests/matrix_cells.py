@@ -413,17 +413,19 @@ def parts_and_one_shot(bench: Bench, row: Row, use: str, s: int) -> None:
 
 
 def one_part_only(bench: Bench, row: Row, use: str, s: int) -> None:
-    """For a single-part mechanism there is no operation that Update or Final could go on with; either ends it."""
+    """For a single-part mechanism there is no operation that Update or Final could go on with; either ends it, a size
+    query and a buffer too small as well."""
     data = message(max(row.lengths))
     known = row.given(use, data)
-    for step in ("Update", "Final"):
-        operation = start(bench, row, use, s)
-        if step == "Update":
-            rv = operation.update(known[:16]).rv
-        else:
-            rv = operation.verify_final(b"x") if use == "verify" else operation.final().rv
-        assert rv == NOT_INITIALIZED, f"{step}: {rv}"
-        ended(operation, known, f"after {step}")
+    for room in (None, 0, 4096):
+        for step in ("Update", "Final"):
+            operation = start(bench, row, use, s)
+            if step == "Update":
+                rv = operation.update(known[:16], room).rv
+            else:
+                rv = operation.verify_final(b"x") if use == "verify" else operation.final(room).rv
+            assert rv == NOT_INITIALIZED, f"{step} with room {room}: {rv}"
+            ended(operation, known, f"after {step} with room {room}")
 
 
 def every_length(row: Row) -> tuple[int, ...]:
