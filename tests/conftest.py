@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("matrix", "matrix_cells", "matrix_cells_of_keys")
+pytest.register_assert_rewrite("matrix", "matrix_cells", "matrix_cells_of_keys", "matrix_cells_of_states")
 
 
 @pytest.fixture

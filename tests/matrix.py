@@ -82,6 +82,7 @@ class Row(NamedTuple):
     fill: Callable[[bytes], bytes] = bytes  # what wrapping puts behind a secret key
     key_types: tuple[int, ...] = ()  # more than that of ``keys``
     least: int = 1  # bytes of the shortest key that can be wrapped
+    private: bool = False  # wraps private keys too
     altered: str = ""  # the code of a ciphertext that was changed
     makes: int = ck.CKO_SECRET_KEY  # the class of what is derived
     needs_length: bool = True  # a derived key's, as not every mechanism has one of its own

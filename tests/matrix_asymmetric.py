@@ -167,7 +167,8 @@ def rsa_aes() -> list[Row]:
     return [
         Row(
             ck.CKM_RSA_AES_KEY_WRAP, WRAPPING, _rsa_aes(known, bits // 8), RSA_KEYS, parameter(bits, ..., known), wrong,
-            refused=refused, altered=SEALED, variant="" if (bits, known) == (256, "SHA256") else f"{known}, AES-{bits}",
+            refused=refused, altered=SEALED, private=True,
+            variant="" if (bits, known) == (256, "SHA256") else f"{known}, AES-{bits}",
         )
         for known in ("SHA256", "SHA_1", "SHA512") for bits in (128, 192, 256)
     ]

@@ -6,10 +6,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from abi import NULL, Rows, ffi, good, name
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from matrix import Generation, PairGeneration, Row, a_session, answer, message, uses_of
-from matrix_cells import PARAM, SMALL, parameters_refused
-from matrix_keys import FOREIGN, P256
+from matrix_cells import SMALL
+from matrix_cells_of_states import PARAM, parameters_refused
+from matrix_keys import FOREIGN, P256, SCALAR
 from vectors import Bench, flipped
+from vectors_openssl import openssl
 
 from pkcs11_shim import constants as ck
 
@@ -37,7 +41,7 @@ def made(bench: Bench, handle: int, wanted: Rows) -> None:
 
 
 def wrapped(bench: Bench, row: Row, use: str, s: int) -> None:
-    """What the oracle unwraps is the value, and what it unwraps of a private key its PKCS#8 form (section 5.18.3)."""
+    """What the oracle unwraps is the value (section 5.18.3)."""
     key, mechanism = row.key(bench, use), row.mechanism(bench)
     undo = row.oracle.undo
     assert undo is not None
@@ -45,6 +49,34 @@ def wrapped(bench: Bench, row: Row, use: str, s: int) -> None:
         rv, blob = bench.m.wrap(s, mechanism, key, bench.key(a_secret(length)))
         assert name(rv) == "CKR_OK", f"{length} bytes: {name(rv)}"
         assert undo(blob) == row.fill(message(length)), f"{length} bytes"
+
+
+PRIVATE: Rows = {ck.CKA_CLASS: ck.CKO_PRIVATE_KEY, ck.CKA_KEY_TYPE: ck.CKK_EC, **OPEN}
+
+
+def private_wrapped(bench: Bench, row: Row, use: str, s: int) -> None:
+    """A private key travels as PKCS#8, which openssl reads; some mechanisms wrap secret keys only."""
+    rv, blob = bench.m.wrap(s, row.mechanism(bench), row.key(bench, use), bench.key(P256.closed))
+    assert name(rv) == ("CKR_OK" if row.private else "CKR_KEY_NOT_WRAPPABLE")
+    if row.private:
+        assert row.oracle.undo is not None
+        found = row.oracle.undo(blob) or b""
+        end = 3 + found[2]
+        assert found[:2] == b"\x30\x81" and not any(found[end:]), "one DER value, and zeros"
+        said = openssl("pkey", "-inform", "DER", "-in", "key", "-noout", "-text", key=found[:end]).decode()
+        assert f"{SCALAR:064x}" in "".join(said.split()).replace(":", "")
+
+
+def private_unwrapped(bench: Bench, row: Row, use: str, s: int) -> None:
+    ours = ec.derive_private_key(SCALAR, ec.SECP256R1())
+    form, none = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    der = ours.private_bytes(serialization.Encoding.DER, form, none)
+    blob = row.oracle.make(row.fill(der if row.private else message(32)))
+    rv, handle = bench.m.unwrap(s, row.mechanism(bench), row.key(bench, use), blob, PRIVATE)
+    assert name(rv) == ("CKR_OK" if row.private else "CKR_TEMPLATE_INCONSISTENT")
+    if row.private:
+        made(bench, handle, {ck.CKA_VALUE: P256.closed[ck.CKA_VALUE], ck.CKA_EC_POINT: P256.open[ck.CKA_EC_POINT]})
+        good(bench.m.C_DestroyObject(s, handle))
 
 
 def wrapping_size_query(bench: Bench, row: Row, use: str, s: int) -> None:
@@ -346,7 +378,8 @@ JUDGED: dict[str, tuple[Cell, ...]] = {
     "generate_pair": (pair_generated, pair_not_generated),
 }
 ONCE: dict[str, tuple[Cell, ...]] = {
-    "wrap": (wrong_targets, wrong_keys, other_uses, wrong_states), "unwrap": (wrong_keys, other_uses, wrong_states),
+    "wrap": (private_wrapped, wrong_targets, wrong_keys, other_uses, wrong_states),
+    "unwrap": (private_unwrapped, wrong_keys, other_uses, wrong_states),
     "derive": (wrong_keys, other_uses, wrong_states),
 }
 

@@ -221,7 +221,7 @@ def _ccms() -> list[Row]:
         for uses, refused_too in ((CIPHERING, too_long), (WRAPPING, ())):
             for row in _each(
                 ck.CKM_AES_CCM, uses, _ccm(nonce, aad, tag), parameter=ccm_parameter(length, nonce, aad, tag),
-                wrong=(*wrong, *refused_too), lengths=(length,), refused=refusals, altered=SEALED,
+                wrong=(*wrong, *refused_too), lengths=(length,), refused=refusals, altered=SEALED, private=True,
             ):
                 rows.append(row._replace(variant=(variant + row.variant).removesuffix(", ")))
     return rows
@@ -233,10 +233,10 @@ def ciphers() -> list[Row]:
     rows += _each(ck.CKM_AES_CBC, FOUR, _cbc, parameter=IV, wrong=IVS, **whole)
     rows += _each(
         ck.CKM_AES_CBC_PAD, FOUR, _cbc_pad, parameter=IV, wrong=IVS, refused=refused((), (0, 1, 15, 17)),
-        lengths=(0, 1, 15, 16, 41),
+        lengths=(0, 1, 15, 16, 41), private=True,
     )
     rows += _each(
-        ck.CKM_AES_CTR, FOUR, _ctr, parameter=counter(128, IV),
+        ck.CKM_AES_CTR, FOUR, _ctr, parameter=counter(128, IV), private=True,
         wrong=tuple(counter(bits, IV) for bits in (0, 129, 2**32, 2**63)),
     )
     # A counter block of 8 bits that stands at 65: 191 blocks are left before it wraps (section 6.11.2).
@@ -257,7 +257,7 @@ def _gcms() -> list[Row]:
         variant = "" if tag == 16 else f"IV of {len(iv)} bytes, "
         for row in _each(
             ck.CKM_AES_GCM, FOUR, _gcm(iv, aad, tag), parameter=gcm_parameter(iv, aad, 8 * tag), wrong=wrong,
-            refused=refused((), tuple(range(tag))), altered=SEALED,
+            refused=refused((), tuple(range(tag))), altered=SEALED, private=True,
         ):
             rows.append(row._replace(variant=(variant + row.variant).removesuffix(", ")))
     return rows
@@ -284,7 +284,7 @@ def macs() -> list[Row]:
 
 
 def key_wraps() -> list[Row]:
-    common: dict[str, Any] = {"parts": False, "altered": SEALED}
+    common: dict[str, Any] = {"parts": False, "altered": SEALED, "private": True}
     rows = _each(
         ck.CKM_AES_KEY_WRAP, FOUR, _kw, wrong=(bytes(8), b"\xa6" * 7, b"\xa6" * 9), lengths=(16, 24, 40), step=8,
         refused=refused((0, 8, 17), (0, 8, 16, 25)), fill=filled(8, 16), **common,
@@ -362,7 +362,7 @@ def legacy() -> list[Row]:
         Row(ck.CKM_DES3_CBC, FOUR, cbc, keys, iv, wrong, **whole),
         Row(
             ck.CKM_DES3_CBC_PAD, FOUR, pad, keys, iv, wrong, lengths=(0, 1, 7, 8, 41),
-            refused=refused((), (0, 1, 7, 9)),
+            refused=refused((), (0, 1, 7, 9)), private=True,
         ),
         Row(ck.CKM_DES3_CMAC, SIGNING, Oracle(lambda data: blocks.cmac(encrypt, data, 8)), keys),
         Row(

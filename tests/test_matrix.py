@@ -12,12 +12,14 @@ from typing import Any
 
 import matrix_cells
 import matrix_cells_of_keys
+import matrix_cells_of_states
 import mechanism_page
 import pytest
 from abi import ffi, good, name
 from matrix import FUNCTIONS, NAMES, Row, a_session, message, uses_of
-from matrix_cells import Cell, ended, finished, start
+from matrix_cells import Cell, start
 from matrix_cells_of_keys import HANDLE, JUDGED
+from matrix_cells_of_states import ended, finished
 from matrix_rows import MADE, ROWS
 from vectors import Bench, bench_of_its_own
 
@@ -53,7 +55,7 @@ def each(rows: list[Any], uses: Any) -> Any:
 
 @each(ROWS, FUNCTIONS)
 def test_operations(bench: Bench, row: Row, use: str) -> None:
-    run(bench, row, use, matrix_cells.cells(row, use))
+    run(bench, row, use, matrix_cells_of_states.cells(row, use))
 
 
 @each([*ROWS, *MADE], JUDGED)
