@@ -64,7 +64,7 @@ def test_keys(bench: Bench, row: Any, use: str) -> None:
 
 
 @pytest.mark.long
-@each(ROWS, FUNCTIONS)
+@each([row for row in ROWS if not row.variant], FUNCTIONS)
 def test_every_length_and_every_cut(bench: Bench, row: Row, use: str) -> None:
     longer = row._replace(lengths=matrix_cells.every_length(row))
     cells = [*matrix_cells.judging(longer, use)]
