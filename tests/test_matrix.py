@@ -16,7 +16,7 @@ import matrix_cells_of_states
 import mechanism_page
 import pytest
 from abi import ffi, good, name
-from matrix import FUNCTIONS, NAMES, Row, a_session, message, uses_of
+from matrix import FUNCTIONS, NAMES, Row, a_session, message
 from matrix_cells import Cell, start
 from matrix_cells_of_keys import HANDLE, JUDGED
 from matrix_cells_of_states import ended, finished
@@ -24,6 +24,7 @@ from matrix_rows import MADE, ROWS
 from vectors import Bench, bench_of_its_own
 
 from hsm.mechanisms import registry
+from hsm.mechanisms.entry import FLAGS
 from pkcs11_shim import constants as ck
 
 
@@ -120,26 +121,30 @@ def test_nobody_makes_or_moves_keys_without_a_login(bench: Bench) -> None:
 
 
 def test_every_mechanism_has_its_rows(bench: Bench) -> None:
-    """A mechanism, or one more use of it, that no row judges fails here; so does a row of what is not offered. The keys
-    that a mechanism works with are those of its rows."""
-    judged: dict[int, set[str]] = {}
+    """A mechanism, or one more use of it, that no row judges fails here; so does a row of what is not offered, or that
+    leaves a type of key out."""
+    judged: dict[str, set[str]] = {}
     types: dict[int, set[int]] = {}
     for row in [*ROWS, *MADE]:
         if not row.variant:
-            judged.setdefault(row.number, set()).update(row.uses)
+            judged.setdefault(NAMES[row.number], set()).update(row.uses)
     for row in ROWS:
         if row.keys is not None:
             types.setdefault(row.number, set()).update((row.keys.type, *row.key_types))
-    offered = {NAMES[number]: uses_of(number) for number in registry.MECHANISMS}
-    assert {NAMES[number]: uses for number, uses in judged.items()} == offered
-    working = {number: {*registry.MECHANISMS[number].key_types} for number in types}
-    assert {NAMES[number]: found for number, found in types.items()} == {
-        NAMES[number]: found for number, found in working.items()
-    }
-    count = ffi.new("CK_ULONG*", 1024)
-    told = ffi.new("CK_MECHANISM_TYPE[1024]")
+    assert judged == offered(bench)
+    for number, found in types.items():
+        assert found == {*registry.MECHANISMS[number].key_types}, NAMES[number]
+
+
+def offered(bench: Bench) -> dict[str, set[str]]:
+    """What C_GetMechanismList and C_GetMechanismInfo tell."""
+    count, told = ffi.new("CK_ULONG*", 1024), ffi.new("CK_MECHANISM_TYPE[1024]")
     good(bench.m.C_GetMechanismList(0, told, count))
-    assert {NAMES[told[at]] for at in range(count[0])} == set(offered)
+    info, found = ffi.new("CK_MECHANISM_INFO*"), {}
+    for number in ffi.unpack(told, count[0]):
+        good(bench.m.C_GetMechanismInfo(0, number, info))
+        found[NAMES[number]] = {use for use, flag in FLAGS.items() if info.flags & flag}
+    return found
 
 
 def test_the_page_of_mechanisms_is_fresh() -> None:
