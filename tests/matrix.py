@@ -20,6 +20,7 @@ from pkcs11_shim import constants as ck
 NAMES = {value: known for known, value in vars(ck).items() if known.startswith("CKM_")}
 GUARD = b"\xa5" * 8
 SIGNING, CIPHERING, WRAPPING = ("sign", "verify"), ("encrypt", "decrypt"), ("wrap", "unwrap")
+RECOVERING = ("sign_recover", "verify_recover")
 CLOSED = ("sign", "decrypt", "unwrap", "derive", "sign_recover")  # uses of the private half
 Parameter = Any  # None, bytes, or a function of the bench that makes a structure
 Refused = dict[str, dict[int, str]]
@@ -83,7 +84,7 @@ class Row(NamedTuple):
     key_types: tuple[int, ...] = ()  # more than that of ``keys``
     least: int = 1  # bytes of the shortest key that can be wrapped
     private: bool = False  # wraps private keys too
-    altered: str = ""  # the code of a ciphertext that was changed
+    altered: str = ""  # the code of a ciphertext, or of a signature that holds its data, that was changed
     makes: int = ck.CKO_SECRET_KEY  # the class of what is derived
     needs_length: bool = True  # a derived key's, as not every mechanism has one of its own
     variant: str = ""
@@ -173,7 +174,7 @@ FUNCTIONS = {
     "sign_recover": "SignRecover", "verify_recover": "VerifyRecover",
 }
 STREAMED = ("encrypt", "decrypt")  # uses whose Update has output
-IN_ONE_PART = ("sign_recover", "verify_recover")  # uses that have no Update and no Final
+IN_ONE_PART = RECOVERING  # uses that have no Update and no Final
 
 
 class Operation:

@@ -9,7 +9,7 @@ from typing import Any
 import oracle_blocks as blocks
 import oracle_hashes as hashes
 from abi import NULL
-from matrix import CIPHERING, SIGNING, WRAPPING, Oracle, PairGeneration, Row
+from matrix import CIPHERING, RECOVERING, SIGNING, WRAPPING, Oracle, PairGeneration, Row
 from matrix_keys import (
     AES_256,
     LONG_SEED,
@@ -30,6 +30,7 @@ from hsm.mechanisms import registry
 from pkcs11_shim import constants as ck
 
 N = RSA.octets
+SIGNATURE_LEN = "CKR_SIGNATURE_LEN_RANGE"
 FOUR = (*CIPHERING, *WRAPPING)
 PKCS1_HASHES = tuple(DIGEST_INFO)
 RSA_HASHED = tuple(known for known in PKCS1_HASHES if known != "MD5")  # of all else that RSA and ECDSA do
@@ -67,6 +68,12 @@ def rsa_signatures() -> list[Row]:
         ck.CKM_RSA_PKCS, SIGNING, _rsa_signed(RSA.pkcs1), RSA_KEYS, refused=too_long, parts=False,
         lengths=(0, 1, 51, N - 11),
     )]
+    sealed = dict.fromkeys((0, N - 1, N + 1), SIGNATURE_LEN)
+    rows.append(Row(
+        ck.CKM_RSA_PKCS, RECOVERING, Oracle(rows[0].oracle.make, RSA.recovered), RSA_KEYS, lengths=(0, 1, 51, N - 11),
+        refused={"sign_recover": too_long["sign"], "verify_recover": sealed}, altered="CKR_SIGNATURE_INVALID",
+        parts=False,
+    ))
     for known in PKCS1_HASHES:
         info, number = bytes.fromhex(DIGEST_INFO[known]), getattr(ck, f"CKM_{SHORT[known]}_RSA_PKCS")
         oracle = _rsa_signed(lambda data, known=known, info=info: RSA.pkcs1(info + hashes.digest(known, data)))
@@ -371,12 +378,16 @@ def raw_rsa() -> list[Row]:
         return []
     whole = Oracle(lambda data: RSA.public(data.rjust(N, b"\0")), RSA.private)
     short = Oracle(whole.make, lambda sealed: RSA.private(sealed).lstrip(b"\0"))
-    long = {use: {N + 1: DATA_LEN} for use in (*SIGNING, "encrypt")}
-    sealed = {"decrypt": dict.fromkeys((0, N - 1, N + 1), SEALED_LEN)}
+    long = {use: {N + 1: DATA_LEN} for use in (*SIGNING, "sign_recover", "encrypt")}
+    other = (0, N - 1, N + 1)
+    sealed = {"decrypt": dict.fromkeys(other, SEALED_LEN), "verify_recover": dict.fromkeys(other, SIGNATURE_LEN)}
     signed = Oracle(lambda data: RSA.private(data.rjust(N, b"\0")))
+    recovered = Oracle(signed.make, RSA.public)
     common: dict[str, Any] = {"keys": RSA_KEYS, "parts": False}
     return [
         Row(ck.CKM_RSA_X_509, SIGNING, signed, lengths=(0, 1, 41, N), refused=long, **common),
+        Row(ck.CKM_RSA_X_509, ("sign_recover",), signed, lengths=(0, 1, 41, N), refused=long, **common),
+        Row(ck.CKM_RSA_X_509, ("verify_recover",), recovered, lengths=(N,), refused=sealed, **common),
         Row(ck.CKM_RSA_X_509, ("encrypt",), short, lengths=(0, 1, 41, N), refused=long, **common),
         Row(ck.CKM_RSA_X_509, ("decrypt",), whole, lengths=(N,), refused=sealed, **common),
     ]

@@ -199,7 +199,7 @@ def wrong_lengths(bench: Bench, row: Row, use: str, s: int) -> None:
 
 
 def altered(bench: Bench, row: Row, use: str, s: int) -> None:
-    """A ciphertext that was changed, where the mechanism can tell; no byte of the plaintext has left before."""
+    """What was changed, where the mechanism can tell; no byte of the plaintext has left before."""
     sealed = flipped(row.given(use, message(max(row.lengths))))
     operation = start(bench, row, use, s)
     made = operation.whole(sealed)
@@ -293,5 +293,5 @@ def judging(row: Row, use: str) -> Iterator[Cell]:
     yield from (one_shot, empty, wrong_lengths)
     if parts:
         yield in_parts
-    if use == "decrypt" and row.altered:
+    if use in ("decrypt", "verify_recover") and row.altered:
         yield altered

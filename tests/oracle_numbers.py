@@ -47,6 +47,12 @@ class Rsa(NamedTuple):
         """EMSA-PKCS1-v1_5 (section 9.2) around a DigestInfo, or around what took its place."""
         return b"\0\1" + b"\xff" * (self.octets - 3 - len(info)) + b"\0" + info
 
+    def recovered(self, signature: bytes) -> bytes | None:
+        """What the padding of section 9.2 holds."""
+        opened = self.public(signature)
+        filled, zero, data = opened[2:].partition(b"\0")
+        return data if opened[:2] == b"\0\1" and zero and len(filled) >= 8 and not filled.strip(b"\xff") else None
+
     def pkcs1_encrypt(self, data: bytes) -> bytes:
         """RSAES-PKCS1-v1_5 (section 7.2.1); the padding may be any that has no zero."""
         return self.public(b"\0\2" + b"\x5a" * (self.octets - 3 - len(data)) + b"\0" + data)
