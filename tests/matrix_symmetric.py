@@ -299,8 +299,11 @@ def key_wraps() -> list[Row]:
         refused=refused((0, 1, 7), (0, 8, 16, 25)), **common,
     )
     # The default IVs of RFC 3394 and RFC 5649, given: as if there were none.
-    given = [(ck.CKM_AES_KEY_WRAP, b"\xa6" * 8), (ck.CKM_AES_KEY_WRAP_KWP, bytes.fromhex("a65959a6"))]
-    for number, iv in given:
+    half, quarter = b"\xa6" * 8, bytes.fromhex("a65959a6")
+    for number, iv in (
+        (ck.CKM_AES_KEY_WRAP, half), (ck.CKM_AES_KEY_WRAP_PKCS7, half), (ck.CKM_AES_KEY_WRAP_KWP, quarter),
+        (ck.CKM_AES_KEY_WRAP_PAD, quarter),
+    ):
         row = next(row for row in rows if row.number == number)
         rows.append(row._replace(parameter=iv, variant="IV given", optional=True))
     return rows
