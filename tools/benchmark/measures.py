@@ -15,7 +15,7 @@ from survey import Point, rows, take
 
 EXAMPLES = """examples:
   tools/bench --quick                    what is promised, in rounds of 0.4 s: about three minutes
-  tools/bench                            the promises and the whole survey: about half an hour
+  tools/bench                            the promises and the whole survey: about a quarter of an hour
   tools/bench --module /path/other.so    beside another module than SoftHSM2; it needs a slot not yet initialised
   tools/bench --write                    ... and puts tables and plots into tools/benchmark
 """
@@ -35,8 +35,6 @@ def _keep(modules: Modules, progress: Progress) -> list[Kept]:
 
 
 def _survey(modules: Modules, progress: Progress) -> list[Point]:
-    """A shorter time a measure than a promise has: there are hundreds."""
-    modules.seconds /= 4
     to_take = rows(rounds=3)
     task = progress.add_task("survey", total=len(to_take))
     points = []
@@ -57,16 +55,15 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="also into tools/benchmark/README.md and plots/")
     parser.add_argument("--programs", type=Path, required=True, help=argparse.SUPPRESS)
     given = parser.parse_args()
-    quick = bool(given.quick)
-    with (
-        Progress(transient=True, disable=given.json or not sys.stderr.isatty()) as progress,
-        prepared(given.programs, 0.4 if quick else 2.0, given.module) as modules,
-    ):
-        peer = modules.peer_name
-        # Starts and sizes come before the tokens grow, and the promises fill them.
-        points = [] if quick else _survey(modules, progress)
-        modules.seconds = 0.4 if quick else 2.0
-        kept = _keep(modules, progress)
+    points: list[Point] = []
+    with Progress(transient=True, disable=given.json or not sys.stderr.isatty()) as progress:
+        if not given.quick:
+            # Hundreds of measures, so each is shorter than a promise's; and they leave tokens too full for those.
+            with prepared(given.programs, 0.3, given.module) as modules:
+                points = _survey(modules, progress)
+        with prepared(given.programs, 0.4 if given.quick else 2.0, given.module) as modules:
+            kept = _keep(modules, progress)
+            peer = modules.peer_name
     if given.json:
         told = {one.promise.name: {"goal": one.promise.goal, "rounds": [f._asdict() for f in one.figures]}
                 for one in kept}
