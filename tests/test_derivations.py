@@ -149,6 +149,36 @@ def test_a_key_that_made_macs_derives_nothing(bench: Bench, how: str, use: str) 
     assert name(m.change(s, key, {ck.CKA_DERIVE: True})) == "CKR_ATTRIBUTE_READ_ONLY"
 
 
+@one_way
+def test_a_key_derived_again_has_lost_what_it_lost_before(bench: Bench, how: str) -> None:
+    """Destroyed and derived anew it has the same value: what that wrapped it would decrypt, and derive what it signs.
+    It is a session key all the time, of a base that is one too."""
+    m, s, base = bench.m, bench.s, born(bench)
+    target = m.aes(s, extractable=True)
+
+    def again(rows: Rows) -> int:
+        rv, made = derive(bench, given(bench, how), base, {**rows, ck.CKA_VALUE_LEN: 32})
+        assert rv == "CKR_OK"
+        return made
+
+    wrapping = again(AES)
+    rv, blob = m.wrap(s, bench.mechanism(KWP), wrapping, target)
+    good(rv)
+    good(m.C_DestroyObject(s, wrapping))
+    wrapping = again(AES)
+    assert m.read(s, wrapping, ck.CKA_DECRYPT) == b"\0"
+    assert m.use("Decrypt", s, bench.mechanism(KWP), wrapping, blob)[0] == ck.CKR_KEY_FUNCTION_NOT_PERMITTED
+    if how == "HKDF extracted":
+        return  # what it gives makes no MACs at all
+    base = born(bench)
+    mac = again(GENERIC)
+    good(m.use("Sign", s, bench.mechanism(HMAC), mac, b"info\1")[0])
+    good(m.C_DestroyObject(s, mac))
+    mac = again(GENERIC)
+    rv, _ = derive(bench, given(bench, "HKDF"), mac, {**AES, ck.CKA_VALUE_LEN: 32})
+    assert rv == "CKR_KEY_FUNCTION_NOT_PERMITTED"
+
+
 @pytest.mark.parametrize("use", ["Sign", "Verify"])
 def test_what_hkdf_extracted_makes_no_macs(bench: Bench, use: str) -> None:
     """A MAC under it is what HKDF in one go gives as a key, from the same base and salt; nor does a twin of it."""

@@ -58,6 +58,11 @@ def is_secret(key: Key) -> bool:
     return key.key_class != ck.CKO_PUBLIC_KEY and key.flag(ck.CKA_SENSITIVE) and not key.flag(table.KNOWN_OUTSIDE)
 
 
+def may_come_back(key: Key) -> bool:
+    """A secret that was derived or unwrapped can be so again: what its value has lost outlives its last object."""
+    return is_secret(key) and not key.flag(ck.CKA_LOCAL)
+
+
 def may_wrap(key: Key, target: Key, entry: Mechanism, *, known: bool) -> None:
     """C_WrapKey: whether ``key`` may wrap ``target`` by this mechanism. ``known``: its value has been known outside, by
     whatever object; a known key does not become a secret by being wrapped and unwrapped."""

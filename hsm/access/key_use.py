@@ -120,7 +120,7 @@ def used(
             raise TokenError(ck.CKR_KEY_FUNCTION_NOT_PERMITTED, words, f"CKA_{use.upper()}")
         losers, bits = values.losing(key, flags, done) if flags else ([], 0)
         changes = [(item, {flag: table.FALSE for flag in flags if item.flag(flag)}) for item in losers]
-        keep = any(item.is_token for item in losers) or values.is_stored(key)
+        keep = any(item.is_token for item in losers) or values.is_stored(key) or key_policy.may_come_back(key)
         if keep or carried_out:
             _write(session, use, key, changes, bits if flags and keep else None, target if carried_out else None)
         for item, change in changes:
