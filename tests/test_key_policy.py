@@ -245,15 +245,22 @@ OPEN = {**GENERIC, ck.CKA_SENSITIVE: False, ck.CKA_EXTRACTABLE: True}
 P256 = bytes.fromhex("06082a8648ce3d030107")
 
 
-def test_a_private_key_does_not_come_back_as_a_secret_one_in_clear(user: tuple[Module, int]) -> None:
-    """Its PKCS#8 bytes would be the value of a secret key that nobody has called sensitive."""
+@pytest.mark.parametrize("curve", [P256, bytes.fromhex("06032b6570")])
+def test_a_private_key_does_not_come_back_as_a_secret_one(user: tuple[Module, int], curve: bytes) -> None:
+    """Its PKCS#8 bytes would be the value of a secret key that nobody has called sensitive or unextractable; or, of a
+    key that was imported, of a secret that is none, from which a trojan wrapping key is derived."""
     m, s = user
-    wrapping = m.aes(s)
-    rv, _, private = m.pair(s, ck.CKM_EC_KEY_PAIR_GEN, {ck.CKA_EC_PARAMS: P256}, {ck.CKA_EXTRACTABLE: True})
-    good(rv)
-    rv, blob = m.wrap(s, m.mechanism(KWP), wrapping, private)
-    good(rv)
-    assert name(m.unwrap(s, m.mechanism(KWP), wrapping, blob, OPEN)[0]) == "CKR_TEMPLATE_INCONSISTENT"
+    wrapping, private_key = m.aes(s), {ck.CKA_CLASS: ck.CKO_PRIVATE_KEY, ck.CKA_EXTRACTABLE: True}
+    private = m.make(s, {
+        **private_key, ck.CKA_KEY_TYPE: ck.CKK_EC if curve == P256 else ck.CKK_EC_EDWARDS,
+        ck.CKA_EC_PARAMS: curve, ck.CKA_VALUE: bytes(range(1, 25)) + bytes([8]) * 8,
+    })
+    padded, filled = m.mechanism(ck.CKM_AES_KEY_WRAP_PKCS7), m.mechanism(ck.CKM_AES_KEY_WRAP)
+    for out, back in ((m.mechanism(KWP), m.mechanism(KWP)), (filled, filled), (padded, filled), (filled, padded)):
+        rv, blob = m.wrap(s, out, wrapping, private)
+        good(rv)
+        for rows in (OPEN, {**GENERIC, ck.CKA_EXTRACTABLE: True}, GENERIC):
+            assert name(m.unwrap(s, back, wrapping, blob, rows)[0]) == "CKR_WRAPPED_KEY_INVALID"
 
 
 def test_a_wrapped_key_is_not_cut_short(user: tuple[Module, int]) -> None:
@@ -348,7 +355,7 @@ def test_the_halves_of_an_rsa_aes_wrapped_key_give_nothing(user: tuple[Module, i
     assert name(m.unwrap(s, first, unwrapping, blob[:256], OPEN)[0]) == "CKR_TEMPLATE_INCONSISTENT"
     rv, once = m.unwrap(s, first, unwrapping, blob[:256], {**AES, ck.CKA_UNWRAP: True})
     good(rv)
-    assert name(m.unwrap(s, m.mechanism(KWP), once, blob[256:], OPEN)[0]) == "CKR_TEMPLATE_INCONSISTENT"
+    assert name(m.unwrap(s, m.mechanism(KWP), once, blob[256:], OPEN)[0]) == "CKR_WRAPPED_KEY_INVALID"
     for rows in (AES, {**AES, ck.CKA_DECRYPT: True}):  # as a key that has wrapped, it decrypts no more, nor its twins
         rv, once = m.unwrap(s, first, unwrapping, blob[:256], rows)
         good(rv)
@@ -410,16 +417,15 @@ def test_what_a_key_has_wrapped_is_not_forgotten(pool: DiskPool) -> None:
         s = m.session()
         good(m.login(s, USER.decode()))
         wrapping = m.aes(s, token=True, label=b"wrapping")
-        rv, _, private = m.pair(s, ck.CKM_EC_KEY_PAIR_GEN, {ck.CKA_EC_PARAMS: P256}, {ck.CKA_EXTRACTABLE: True})
-        good(rv)
-        rv, blob = m.wrap(s, m.mechanism(KWP), wrapping, private)
+        rv, blob = m.wrap(s, m.mechanism(ck.CKM_AES_KEY_WRAP_PKCS7), wrapping, m.aes(s, extractable=True))
         good(rv)
     pool.kill()
     with initialised(str(MODULE)) as m:
         s = m.session()
         good(m.login(s, USER.decode()))
         (wrapping,) = m.find(s, {ck.CKA_LABEL: b"wrapping"})
-        assert name(m.unwrap(s, m.mechanism(KWP), wrapping, blob, OPEN)[0]) == "CKR_TEMPLATE_INCONSISTENT"
+        mechanism = m.mechanism(ck.CKM_AES_KEY_WRAP)  # with the padding behind it, its value has no record
+        assert name(m.unwrap(s, mechanism, wrapping, blob, OPEN)[0]) == "CKR_TEMPLATE_INCONSISTENT"
 
 
 def test_that_a_key_is_known_is_not_forgotten(pool: DiskPool) -> None:
