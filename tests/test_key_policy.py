@@ -93,19 +93,36 @@ def test_a_known_key_is_no_secret_after_a_round_trip(user: tuple[Module, int], s
     assert name(m.wrap(s, m.mechanism(KWP), trojan, target)[0]) == "CKR_KEY_NOT_WRAPPABLE"
 
 
-def test_a_known_key_is_no_secret_with_zeros_behind_it(user: tuple[Module, int]) -> None:
-    """AES_KEY_WRAP fills a short key with zeros: what comes back as a longer one is as well known."""
+def test_an_open_key_is_no_secret_with_zeros_behind_it(user: tuple[Module, int]) -> None:
     m, s = user
     wrapping, mechanism = m.aes(s), m.mechanism(ck.CKM_AES_KEY_WRAP)
     rv, target = m.generate(s, ck.CKM_AES_KEY_GEN, {ck.CKA_VALUE_LEN: 16, ck.CKA_EXTRACTABLE: True})
     good(rv)
-    generic = {ck.CKA_CLASS: ck.CKO_SECRET_KEY, ck.CKA_KEY_TYPE: ck.CKK_GENERIC_SECRET, ck.CKA_EXTRACTABLE: True}
     for short in (1, 17):
-        rv, blob = m.wrap(s, mechanism, wrapping, m.make(s, {**generic, ck.CKA_VALUE: b"k" * short}))
+        rv, blob = m.wrap(s, mechanism, wrapping, m.make(s, {**OPEN, ck.CKA_VALUE: b"k" * short}))
         good(rv)
         rv, trojan = m.unwrap(s, mechanism, wrapping, blob, {**AES, ck.CKA_WRAP: True})
         good(rv)
         assert name(m.wrap(s, m.mechanism(KWP), trojan, target)[0]) == "CKR_KEY_NOT_WRAPPABLE"
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_short_key_comes_back_with_no_zeros_behind_it(user: tuple[Module, int], known: bool) -> None:
+    """AES_KEY_WRAP fills it up: a longer key would be as well known, or found by 256 guesses."""
+    m, s = user
+    wrapping, mechanism = m.aes(s), m.mechanism(ck.CKM_AES_KEY_WRAP)
+    generic = {**GENERIC, ck.CKA_EXTRACTABLE: True}
+    for short in (1, 17):
+        if known:
+            key = m.make(s, {**generic, ck.CKA_VALUE: b"k" * short})
+        else:
+            key = m.generate(s, ck.CKM_GENERIC_SECRET_KEY_GEN, {ck.CKA_VALUE_LEN: short, ck.CKA_EXTRACTABLE: True})[1]
+        rv, blob = m.wrap(s, mechanism, wrapping, key)
+        good(rv)
+        good(m.C_DestroyObject(s, key))
+        for rows in (AES, GENERIC):
+            assert name(m.unwrap(s, mechanism, wrapping, blob, rows)[0]) == "CKR_WRAPPED_KEY_LEN_RANGE"
+        good(m.unwrap(s, mechanism, wrapping, blob, {**generic, ck.CKA_VALUE_LEN: short})[0])
 
 
 def kwp(encrypt: Callable[[bytes], bytes], value: bytes) -> bytes:

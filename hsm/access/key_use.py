@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hsm.access import key_policy, policy
-from hsm.access.values import HALVES, HOLDS
+from hsm.access.values import GUARDED, HALVES, HOLDS, KNOWN
 from hsm.errors import TokenError
 from hsm.objects import attributes as table
 from hsm.objects.key import Key
@@ -70,13 +70,18 @@ def check_right(session: Session, key: TokenObject, use: str, entry: Mechanism) 
 
 def may_open(key: TokenObject, unwrapped: dict[int, bytes]) -> None:
     """A key that has wrapped sensitive keys unwraps in the clear only what is in the clear here already: anything
-    else may be a sensitive key under another class, type or length."""
+    else may be a sensitive key under another class, type or length. And what was wrapped comes back as it was."""
     values = key.partition.values
     sensitive = unwrapped.get(ck.CKA_SENSITIVE) == table.TRUE
     if not sensitive and values.has_done(key, HOLDS) and not values.is_open(unwrapped):
         words = "the unwrapping key has wrapped sensitive keys: what it unwraps must be CKA_SENSITIVE"
         raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, words, "CKA_SENSITIVE")
-    if values.is_filled(unwrapped):
+    kin = values.kin_bits(unwrapped) if values.is_new(unwrapped) else 0
+    if kin & GUARDED:
+        # It would be as short as the key that was wrapped, as well known perhaps, and extractable once more.
+        words = "the value is that of another key here but for the filling: unwrap it as it was wrapped"
+        raise TokenError(ck.CKR_WRAPPED_KEY_LEN_RANGE, words, "CKA_VALUE_LEN")
+    if kin & KNOWN:
         unwrapped[table.KNOWN_OUTSIDE] = table.TRUE
     if values.has_done(key, HALVES) and values.is_new(unwrapped):
         # It may be the first half of what RSA_AES_KEY_WRAP gave, whose key has wrapped the second and so decrypts
@@ -115,7 +120,7 @@ def used(
     with partition.lock:
         partition.is_there(key, GONE.get(use, ck.CKR_OPERATION_NOT_INITIALIZED))
         check_right(session, key, use, entry)  # another thread's first use may have taken this one away meanwhile
-        if flags and use in key_policy.MAC_EXCLUDES and values.kin_has_lost(key, USAGE[use]):
+        if flags and use in key_policy.MAC_EXCLUDES and values.kin_has_lost(key.attributes, USAGE[use]):
             words = "the key differs by zeros from one that has done what excludes this use: both make the same MACs"
             raise TokenError(ck.CKR_KEY_FUNCTION_NOT_PERMITTED, words, f"CKA_{use.upper()}")
         losers, bits = values.losing(key, flags, done) if flags else ([], 0)

@@ -12,6 +12,8 @@ import hashlib
 import hmac
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from functools import reduce
+from operator import or_
 
 from hsm.errors import TokenError
 from hsm.objects import attributes as table
@@ -26,9 +28,10 @@ _LOST = {
     ck.CKA_SIGN: 1024, ck.CKA_VERIFY: 2048, ck.CKA_DERIVE: 4096,
 }
 _SENSITIVE, _UNEXTRACTABLE = 16, 32
+GUARDED = _SENSITIVE | _UNEXTRACTABLE
 # What a value has done by wrapping.
 HOLDS = 64  # it has wrapped a sensitive key, or may have: what it unwraps may be that key in another form
-_KNOWN = 128  # somebody outside may know it: wrapped and unwrapped again, or imported anew, it is no secret
+KNOWN = 128  # somebody outside may know it: wrapped and unwrapped again, or imported anew, it is no secret
 CHOSEN = 256  # it has encrypted what a caller chose: what it unwraps may have been made up from that
 HALVES = 512  # it has wrapped a key of the moment, with the key that this one wrapped beside it
 _LONGEST_FILL = 15  # zeros behind one byte of a key, up to the shortest message of AES_KEY_WRAP
@@ -144,7 +147,7 @@ class Values:
             raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, "this key's value is sensitive here", "CKA_SENSITIVE")
         if value.bits & _UNEXTRACTABLE and attributes.get(ck.CKA_EXTRACTABLE) == TRUE:
             raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, "this key's value is unextractable here", "CKA_EXTRACTABLE")
-        known = {table.KNOWN_OUTSIDE: TRUE} if value.bits & _KNOWN and ck.CKA_SENSITIVE in attributes else {}
+        known = {table.KNOWN_OUTSIDE: TRUE} if value.bits & KNOWN and ck.CKA_SENSITIVE in attributes else {}
         return {**attributes, **known, **{number: FALSE for number in value.lost() if number in attributes}}
 
     def bits_of(self, attributes: Mapping[int, bytes]) -> int:
@@ -160,7 +163,7 @@ class Values:
         if attributes.get(table.NO_MACS) == TRUE:
             bits |= _LOST[ck.CKA_SIGN] | _LOST[ck.CKA_VERIFY]
         if attributes.get(table.KNOWN_OUTSIDE) == TRUE:
-            bits |= _KNOWN
+            bits |= KNOWN
         return bits
 
     def enter(self, item: TokenObject) -> None:
@@ -216,12 +219,19 @@ class Values:
         value = self._find(item.attributes)
         return not item.flag(flag) if value is None else bool(value.bits & _LOST[flag])
 
-    def kin_has_lost(self, item: Key, flag: int) -> bool:
+    def kin_bits(self, attributes: Mapping[int, bytes]) -> int:
+        """What the records of the secrets say that differ from this one by no more than what AES_KEY_WRAP or
+        AES_KEY_WRAP_PKCS7 puts behind a key, or takes off again."""
+        if attributes[ck.CKA_CLASS] != ck.CKO_SECRET_KEY.to_bytes(8, "little"):
+            return 0
+        forms = _forms(attributes.get(ck.CKA_VALUE, b""))
+        found = (self._find({**attributes, ck.CKA_VALUE: form}) for form in forms)
+        return reduce(or_, (kin.bits for kin in found if kin is not None), 0)
+
+    def kin_has_lost(self, attributes: Mapping[int, bytes], flag: int) -> bool:
         """Whether a value that differs from this one by a filling has lost ``flag``: HMAC fills keys with zeros too, so
         that both make the same MACs."""
-        forms = _forms(item.get(ck.CKA_VALUE) or b"")
-        found = (self._find({**item.attributes, ck.CKA_VALUE: form}) for form in forms)
-        return any(kin is not None and bool(kin.bits & _LOST[flag]) for kin in found)
+        return bool(self.kin_bits(attributes) & _LOST[flag])
 
     def has_done(self, item: Key, done: int) -> bool:
         """Whether the record of this value says all of ``done``; HOLDS also for a key of the moment."""
@@ -231,13 +241,7 @@ class Values:
     def is_known(self, item: Key) -> bool:
         """Whether any object that has or had this value came from outside, or showed it."""
         value = self._find(item.attributes)
-        return value is not None and bool(value.bits & _KNOWN)
-
-    def is_filled(self, attributes: Mapping[int, bytes]) -> bool:
-        """Whether this value and a known one differ by no more than what AES_KEY_WRAP or AES_KEY_WRAP_PKCS7 puts
-        behind a key, or takes off again."""
-        found = (self._find({**attributes, ck.CKA_VALUE: form}) for form in _forms(attributes.get(ck.CKA_VALUE, b"")))
-        return any(known is not None and known.bits & _KNOWN for known in found)
+        return value is not None and bool(value.bits & KNOWN)
 
     def is_new(self, attributes: Mapping[int, bytes]) -> bool:
         """Whether this value has no record here."""
