@@ -121,6 +121,27 @@ def test_a_derived_key_is_no_stronger_than_its_base(bench: Bench, how: str) -> N
         good(m.wrap(s, m.mechanism(KWP), key, short)[0])
 
 
+@pytest.mark.parametrize(("length", "wraps"), [(1, 0), (16, 16), (24, 24), (32, 32)])
+def test_a_derived_key_is_no_stronger_after_a_round_trip(bench: Bench, length: int, wraps: int) -> None:
+    """Wrapped and unwrapped again, one that came from a single byte would be found by 256 guesses."""
+    m, s, outer = bench.m, bench.s, bench.m.aes(bench.s)
+    rows = {ck.CKA_VALUE_LEN: length, ck.CKA_EXTRACTABLE: True}
+    rv, base = m.generate(s, ck.CKM_GENERIC_SECRET_KEY_GEN, rows)
+    good(rv)
+    rv, key = derive(bench, given(bench, "HKDF"), base, {**AES, ck.CKA_VALUE_LEN: 32, ck.CKA_EXTRACTABLE: True})
+    assert rv == "CKR_OK"
+    rv, blob = m.wrap(s, bench.mechanism(KWP), outer, key)
+    good(rv)
+    good(m.C_DestroyObject(s, key))
+    rv, back = bench.unwrap(m.mechanism(KWP), outer, blob, AES)
+    assert rv == "CKR_OK"
+    for size in (16, 24, 32):
+        rv, target = m.generate(s, ck.CKM_AES_KEY_GEN, {ck.CKA_VALUE_LEN: size, ck.CKA_EXTRACTABLE: True})
+        good(rv)
+        code = m.wrap(s, bench.mechanism(KWP), back, target)[0]
+        assert name(code) == ("CKR_OK" if size <= wraps else "CKR_WRAPPING_KEY_SIZE_RANGE")
+
+
 @one_way
 @pytest.mark.parametrize("use", ["Sign", "Verify"])
 def test_a_key_that_derives_makes_no_macs(bench: Bench, how: str, use: str) -> None:

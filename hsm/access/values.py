@@ -29,11 +29,13 @@ _LOST = {
 }
 _SENSITIVE, _UNEXTRACTABLE = 16, 32
 GUARDED = _SENSITIVE | _UNEXTRACTABLE
-# What a value has done by wrapping.
+# What a value has done by wrapping, and what it is.
 HOLDS = 64  # it has wrapped a sensitive key, or may have: what it unwraps may be that key in another form
 KNOWN = 128  # somebody outside may know it: wrapped and unwrapped again, or imported anew, it is no secret
 CHOSEN = 256  # it has encrypted what a caller chose: what it unwraps may have been made up from that
 HALVES = 512  # it has wrapped a key of the moment, with the key that this one wrapped beside it
+# It looks stronger than what it was derived from, whose bits of security are fewer than these, and these at least.
+_WEAKER = {256: (8192, 192), 192: (16384, 128), 128: (32768, 112), 112: (65536, 0)}
 _LONGEST_FILL = 15  # zeros behind one byte of a key, up to the shortest message of AES_KEY_WRAP
 _PADDED = 8  # AES_KEY_WRAP_PKCS7 fills half blocks
 
@@ -147,8 +149,11 @@ class Values:
             raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, "this key's value is sensitive here", "CKA_SENSITIVE")
         if value.bits & _UNEXTRACTABLE and attributes.get(ck.CKA_EXTRACTABLE) == TRUE:
             raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, "this key's value is unextractable here", "CKA_EXTRACTABLE")
-        known = {table.KNOWN_OUTSIDE: TRUE} if value.bits & KNOWN and ck.CKA_SENSITIVE in attributes else {}
-        return {**attributes, **known, **{number: FALSE for number in value.lost() if number in attributes}}
+        guarded = ck.CKA_SENSITIVE in attributes
+        known = {table.KNOWN_OUTSIDE: TRUE} if value.bits & KNOWN and guarded else {}
+        strength = min((floor for bit, floor in _WEAKER.values() if value.bits & bit), default=None)
+        weak = {} if strength is None else {table.STRENGTH: strength.to_bytes(8, "little")}
+        return {**attributes, **known, **weak, **{number: FALSE for number in value.lost() if number in attributes}}
 
     def bits_of(self, attributes: Mapping[int, bytes]) -> int:
         """What the record of this object's value says once the object is there."""
@@ -164,6 +169,9 @@ class Values:
             bits |= _LOST[ck.CKA_SIGN] | _LOST[ck.CKA_VERIFY]
         if attributes.get(table.KNOWN_OUTSIDE) == TRUE:
             bits |= KNOWN
+        if table.STRENGTH in attributes:
+            strength = int.from_bytes(attributes[table.STRENGTH], "little")
+            bits |= sum(bit for level, (bit, _) in _WEAKER.items() if strength < level)
         return bits
 
     def enter(self, item: TokenObject) -> None:

@@ -186,7 +186,7 @@ class Transaction:
         self.destroyed = True
 
     def put_value(self, slot: int, fingerprint: bytes, bits: int, partition_key: bytes) -> None:
-        sealed = sealing.seal(sealing.derive(partition_key, b"values"), bits.to_bytes(2, "little"), fingerprint)
+        sealed = sealing.seal(sealing.derive(partition_key, b"values"), bits.to_bytes(4, "little"), fingerprint)
         self._put("key_values", slot, fingerprint, sealed)
 
     # -- the audit log
