@@ -69,6 +69,14 @@ def given(bench: Bench, how: str) -> Any:
 
 
 @one_way
+def test_no_xts_key_is_derived(bench: Bench, how: str) -> None:
+    """Its first half is what the same derivation gives as a shorter AES key: that wraps, and XTS would decrypt."""
+    rows = {ck.CKA_CLASS: ck.CKO_SECRET_KEY, ck.CKA_KEY_TYPE: ck.CKK_AES_XTS, ck.CKA_VALUE_LEN: 32}
+    for base in (born(bench), known(bench)):
+        assert derive(bench, given(bench, how), base, rows)[0] == TEMPLATE
+
+
+@one_way
 @pytest.mark.parametrize("weaker", [{ck.CKA_SENSITIVE: False}, {ck.CKA_EXTRACTABLE: True}])
 def test_a_derived_key_is_as_sensitive_as_its_base(bench: Bench, how: str, weaker: Rows) -> None:
     base, rows = born(bench), {**AES, ck.CKA_VALUE_LEN: 32}

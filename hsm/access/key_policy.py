@@ -129,6 +129,10 @@ def may_derive_from(sources: Sequence[Key], attributes: dict[int, bytes], entry:
     each key that went in. Data show their value, and come from keys that show theirs."""
     if entry.agreement:
         return
+    row = table.type_of(attributes)
+    if row is not None and row.halves:
+        words = "a derived key has no halves: each could be derived as an AES key too, and what one wraps both decrypt"
+        raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, words, "CKA_KEY_TYPE")
     shown = attributes[ck.CKA_CLASS] == ck.CKO_DATA.to_bytes(8, "little")
     for source in sources:
         if source.flag(ck.CKA_SENSITIVE) and attributes.get(ck.CKA_SENSITIVE) != table.TRUE:

@@ -154,6 +154,7 @@ class KeyType(NamedTuple):
     private: tuple[Attribute, ...] = ()
     uses: tuple[int, ...] = ()
     legacy: bool = False  # made where the partition's switch for what is no longer safe is on
+    halves: bool = False  # its value is two keys, one behind the other
 
 
 _SIGNING = (ck.CKA_SIGN, ck.CKA_VERIFY)
@@ -168,7 +169,7 @@ KEY_TYPES: dict[int, KeyType] = {
     ck.CKK_EC_EDWARDS: KeyType(_EC_PUBLIC, _EC_PRIVATE, _SIGNING),
     ck.CKK_EC_MONTGOMERY: KeyType(_EC_PUBLIC, _EC_PRIVATE, (ck.CKA_DERIVE,)),
     ck.CKK_AES: KeyType(uses=(*_SIGNING, *_CIPHER, ck.CKA_DERIVE)),
-    ck.CKK_AES_XTS: KeyType(uses=_CIPHER),
+    ck.CKK_AES_XTS: KeyType(uses=_CIPHER, halves=True),
     ck.CKK_DES3: KeyType(uses=(*_SIGNING, *_CIPHER), legacy=True),
     ck.CKK_MD5_HMAC: KeyType(uses=_KEYED, legacy=True),
     ck.CKK_GENERIC_SECRET: _HMAC,
@@ -224,9 +225,15 @@ def known(object_class: int, key_type: int) -> bool:
     return key_type in KEY_TYPES and (key_type in PAIR_TYPES) == (object_class != ck.CKO_SECRET_KEY)
 
 
+def type_of(attributes: dict[int, bytes]) -> KeyType | None:
+    """The row of this key's type; None for other objects."""
+    key_type = attributes.get(ck.CKA_KEY_TYPE)
+    return None if key_type is None else KEY_TYPES.get(int.from_bytes(key_type, "little"))
+
+
 def is_legacy(attributes: dict[int, bytes]) -> bool:
     """Whether this is a key of a type that the partition's switch for legacy mechanisms is about."""
-    row = KEY_TYPES.get(int.from_bytes(attributes.get(ck.CKA_KEY_TYPE, b""), "little"))
+    row = type_of(attributes)
     return row is not None and row.legacy
 
 
