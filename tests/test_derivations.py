@@ -76,6 +76,20 @@ def test_no_xts_key_is_derived(bench: Bench, how: str) -> None:
         assert derive(bench, given(bench, how), base, rows)[0] == TEMPLATE
 
 
+def test_no_derived_key_becomes_an_xts_key_by_a_round_trip(bench: Bench) -> None:
+    m, s, outer = bench.m, bench.s, bench.m.aes(bench.s)
+    rv, xts = m.generate(s, ck.CKM_AES_XTS_KEY_GEN, {ck.CKA_VALUE_LEN: 64, ck.CKA_EXTRACTABLE: True})
+    good(rv)
+    rows = {**GENERIC, ck.CKA_VALUE_LEN: 64, ck.CKA_EXTRACTABLE: True}
+    named, made = derive(bench, given(bench, "HKDF"), born(bench, extractable=True), rows)
+    assert named == "CKR_OK"
+    for key, wanted in ((made, TEMPLATE), (xts, "CKR_OK")):
+        rv, blob = m.wrap(s, bench.mechanism(KWP), outer, key)
+        good(rv)
+        good(m.C_DestroyObject(s, key))
+        assert bench.unwrap(m.mechanism(KWP), outer, blob, {**GENERIC, ck.CKA_KEY_TYPE: ck.CKK_AES_XTS})[0] == wanted
+
+
 @one_way
 @pytest.mark.parametrize("weaker", [{ck.CKA_SENSITIVE: False}, {ck.CKA_EXTRACTABLE: True}])
 def test_a_derived_key_is_as_sensitive_as_its_base(bench: Bench, how: str, weaker: Rows) -> None:

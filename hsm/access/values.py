@@ -36,6 +36,7 @@ CHOSEN = 256  # it has encrypted what a caller chose: what it unwraps may have b
 HALVES = 512  # it has wrapped a key of the moment, with the key that this one wrapped beside it
 # It looks stronger than what it was derived from, whose bits of security are fewer than these, and these at least.
 _WEAKER = {256: (8192, 192), 192: (16384, 128), 128: (32768, 112), 112: (65536, 0)}
+_TWO = 131072  # it is two keys, one behind the other
 _LONGEST_FILL = 15  # zeros behind one byte of a key, up to the shortest message of AES_KEY_WRAP
 _PADDED = 8  # AES_KEY_WRAP_PKCS7 fills half blocks
 
@@ -101,6 +102,11 @@ def _forms(value: bytes) -> Iterator[bytes]:
     yield value + bytes((more,)) * more
 
 
+def _has_halves(attributes: Mapping[int, bytes]) -> bool:
+    row = table.type_of(attributes)
+    return row is not None and row.halves
+
+
 class Values:
     """The values of one partition. Callers hold the partition's lock."""
 
@@ -149,6 +155,9 @@ class Values:
             raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, "this key's value is sensitive here", "CKA_SENSITIVE")
         if value.bits & _UNEXTRACTABLE and attributes.get(ck.CKA_EXTRACTABLE) == TRUE:
             raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, "this key's value is unextractable here", "CKA_EXTRACTABLE")
+        if value.bits & GUARDED and not value.bits & _TWO and _has_halves(attributes):
+            words = "this key's value is in one piece here: its halves may be keys of their own, derived like the whole"
+            raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, words, "CKA_KEY_TYPE")
         guarded = ck.CKA_SENSITIVE in attributes
         known = {table.KNOWN_OUTSIDE: TRUE} if value.bits & KNOWN and guarded else {}
         strength = min((floor for bit, floor in _WEAKER.values() if value.bits & bit), default=None)
@@ -169,6 +178,8 @@ class Values:
             bits |= _LOST[ck.CKA_SIGN] | _LOST[ck.CKA_VERIFY]
         if attributes.get(table.KNOWN_OUTSIDE) == TRUE:
             bits |= KNOWN
+        if _has_halves(attributes):
+            bits |= _TWO
         if table.STRENGTH in attributes:
             strength = int.from_bytes(attributes[table.STRENGTH], "little")
             bits |= sum(bit for level, (bit, _) in _WEAKER.items() if strength < level)

@@ -8,6 +8,7 @@ C_UnwrapKey, 6 must not; 7 not revealed while CKA_SENSITIVE is TRUE or CKA_EXTRA
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from pkcs11_shim import constants as ck
@@ -225,7 +226,7 @@ def known(object_class: int, key_type: int) -> bool:
     return key_type in KEY_TYPES and (key_type in PAIR_TYPES) == (object_class != ck.CKO_SECRET_KEY)
 
 
-def type_of(attributes: dict[int, bytes]) -> KeyType | None:
+def type_of(attributes: Mapping[int, bytes]) -> KeyType | None:
     """The row of this key's type; None for other objects."""
     key_type = attributes.get(ck.CKA_KEY_TYPE)
     return None if key_type is None else KEY_TYPES.get(int.from_bytes(key_type, "little"))
