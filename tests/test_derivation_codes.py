@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from abi import Rows, ffi, name
+from abi import Rows, ffi, good, name
 from test_derivations import HMAC, PARAM, SIZE, TEMPLATE, derive, known
+from test_key_policy import OPEN, P256
 from vectors import Bench, bench_of_its_own
+from vectors_agreement import agreement
 from vectors_derivation import array, counter, counter_mode, field, hkdf, pbkdf2, total
 from vectors_ec import SECRET
 
+from hsm.mechanisms.derivation import LONGEST_INPUT
 from pkcs11_shim import constants as ck
 
 COUNTER = ck.CK_SP800_108_COUNTER
@@ -160,3 +163,29 @@ def test_keys_of_pbkdf2(bench: Bench, rows: Rows, iterations: int, wanted: str) 
 def test_lengths_of_hashed_keys(bench: Bench, number: int, rows: Rows, wanted: str) -> None:
     assert derive(bench, bench.mechanism(number), known(bench), {**SECRET, **rows})[0] == wanted
     assert derive(bench, bench.mechanism(number, b"x"), known(bench), {**SECRET, **rows})[0] == PARAM
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_what_goes_in_beside_a_base_has_a_bound(bench: Bench, more: int) -> None:
+    """Else one call hashes gigabytes: 64 MiB again for each of 255 blocks, or keys as long by each of 256 handles."""
+    m, s, long = bench.m, bench.s, bytes(LONGEST_INPUT + more)
+    wanted, rows = PARAM if more else "CKR_OK", {**SECRET, ck.CKA_VALUE_LEN: 32}
+    base = known(bench)
+    assert derive(bench, hkdf(bench, "SHA256", info=long), base, rows)[0] == wanted
+    assert derive(bench, counter_mode(bench, HMAC, counter(bench, 8), array(bench, long)), base, rows)[0] == wanted
+    half = m.make(s, {**SECRET, ck.CKA_CLASS: ck.CKO_SECRET_KEY, ck.CKA_VALUE: bytes(LONGEST_INPUT // 2 + more)})
+    handle = field(bench, ck.CK_SP800_108_KEY_HANDLE, half.to_bytes(8, "little"))
+    assert derive(bench, counter_mode(bench, HMAC, counter(bench, 8), handle, handle), base, rows)[0] == wanted
+    good(m.C_DestroyObject(s, half))
+    rv, _ = m.generate(s, ck.CKM_PKCS5_PBKD2, {**rows, ck.CKA_KEY_TYPE: ck.CKK_AES}, pbkdf2(bench, b"pw", long, 1))
+    assert name(rv) == wanted
+    private = bench.private(ck.CKK_EC, ec_params=P256, value=b"\x11" * 32)
+    point = m.read(s, private, ck.CKA_EC_POINT)
+    assert derive(bench, agreement(bench, point, ck.CKD_SHA256_KDF, long), private, rows)[0] == wanted
+
+
+def test_a_secret_key_has_a_bound(bench: Bench) -> None:
+    for length, wanted in ((1 << 20, "CKR_OK"), ((1 << 20) + 1, "CKR_ATTRIBUTE_VALUE_INVALID")):
+        rv, _ = bench.m.create(bench.s, {**OPEN, ck.CKA_VALUE: bytes(length)})
+        assert name(rv) == wanted
+    bench.m._kept.clear()

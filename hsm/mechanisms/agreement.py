@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import ECDH
 
 from hsm.errors import TokenError
 from hsm.mechanisms import ec, montgomery
-from hsm.mechanisms.derivation import length_of
+from hsm.mechanisms.derivation import length_of, may_go_in
 from hsm.mechanisms.entry import Mechanism
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
@@ -34,6 +34,7 @@ def _parameter(parameter: Any) -> Any:
         raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "the KDF is CKD_NULL or one of X9.63 by SHA-1, SHA-2, SHA-3")
     if not parameter.pPublicData or (kdf == ck.CKD_NULL and parameter.pSharedData):
         raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "the other public key is missing, or CKD_NULL has shared data")
+    may_go_in(len(parameter.pSharedData or b""), "pSharedData")
     return parameter
 
 

@@ -17,6 +17,7 @@ from hsm.mechanisms.entry import Mechanism
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
+LONGEST_INPUT = 1 << 20  # bytes that go in beside the base: some derivations hash them once for each block they give
 _GENERIC = ck.CKK_GENERIC_SECRET.to_bytes(8, "little")
 HMAC_TYPES = (ck.CKK_GENERIC_SECRET, ck.CKK_HKDF, *(row.key_type for row in HASHES))
 HASHED = {
@@ -27,6 +28,12 @@ HASHED = {
     ck.CKM_SHA3_256_KEY_DERIVATION: "sha3_256", ck.CKM_SHA3_384_KEY_DERIVATION: "sha3_384",
     ck.CKM_SHA3_512_KEY_DERIVATION: "sha3_512",
 }
+
+
+def may_go_in(length: int, what: str) -> None:
+    if length > LONGEST_INPUT:
+        words = f"up to {LONGEST_INPUT} bytes go into a derivation beside its base"
+        raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, words, what)
 
 
 def length_of(template: dict[int, bytes], longest: int, whole: int = 0) -> int:

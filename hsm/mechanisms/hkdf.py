@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from hsm.errors import TokenError
 from hsm.mechanisms import secret
-from hsm.mechanisms.derivation import length_of
+from hsm.mechanisms.derivation import length_of, may_go_in
 from hsm.mechanisms.entry import Mechanism
 from hsm.objects import attributes as table
 from hsm.objects.key import Key
@@ -38,6 +38,7 @@ def _parameter(parameter: Any) -> Any:
     wrong = parameter.ulSaltType not in SALTS or (parameter.ulSaltType == ck.CKF_HKDF_SALT_NULL and parameter.pSalt)
     if parameter.bExtract and wrong:
         raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "the salt is none, data or a key, as ulSaltType says")
+    may_go_in(len(parameter.pInfo or b""), "pInfo")
     return parameter
 
 

@@ -10,7 +10,7 @@ import hashlib
 from typing import Any
 
 from hsm.errors import TokenError
-from hsm.mechanisms.derivation import HMAC_TYPES, length_of
+from hsm.mechanisms.derivation import HMAC_TYPES, length_of, may_go_in
 from hsm.mechanisms.entry import Mechanism
 from hsm.mechanisms.formats import check_and_complete
 from pkcs11_shim import constants as ck
@@ -33,6 +33,7 @@ def _parameter(parameter: Any) -> Any:
         raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "the salt is given: CKZ_SALT_SPECIFIED")
     if not 0 < parameter.iterations <= MOST_ROUNDS:
         raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, f"1 to {MOST_ROUNDS} iterations can be had")
+    may_go_in(len(parameter.pSaltSourceData or b""), "pSaltSourceData")
     return parameter
 
 

@@ -1,6 +1,6 @@
 """What the value of a secret key must be like, by its type: how long, and well formed where that says more.
 
-Types that are not here take any length but none (generic secrets, keys for HMAC).
+Types that are not here take any length but none, up to a bound (generic secrets, keys for HMAC).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import NamedTuple
 from hsm.errors import TokenError
 from pkcs11_shim import constants as ck
 
+LONGEST = 1 << 20  # bytes
 AES_LENGTHS, XTS_LENGTHS, DES3_LENGTHS = (16, 24, 32), (32, 64), (24,)
 
 
@@ -45,7 +46,7 @@ FORMS = {
 
 def has_length(key_type: int, length: int) -> bool:
     form = FORMS.get(key_type)
-    return length in form.lengths if form else length > 0
+    return length in form.lengths if form else 0 < length <= LONGEST
 
 
 def is_good(key_type: int, value: bytes) -> bool:

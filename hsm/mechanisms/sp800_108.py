@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.cmac import CMAC
 
 from hsm.errors import TokenError
-from hsm.mechanisms.derivation import HMAC_TYPES, length_of
+from hsm.mechanisms.derivation import HMAC_TYPES, length_of, may_go_in
 from hsm.mechanisms.digest import HASHES
 from hsm.mechanisms.entry import Mechanism
 from hsm.objects.key import Key
@@ -139,6 +139,8 @@ def _derive(key: Key, layout: Layout, template: dict[int, bytes], *others: Key) 
         raise TokenError(ck.CKR_KEY_TYPE_INCONSISTENT, "the PRF does not work with a key of this type")
     most = ((1 << 8 * layout.counter.octets) - 1) * layout.prf.length
     wanted = length_of(template, min(most, LONGEST), layout.prf.length)
+    keys = sum(len(other.get(ck.CKA_VALUE) or b"") for other in others)
+    may_go_in(keys + sum(len(field) for field in layout.fields if isinstance(field, bytes)), "pDataParams")
     base, made = key.get(ck.CKA_VALUE) or b"", b""
     count = 0
     while len(made) < wanted:
