@@ -215,6 +215,17 @@ def test_a_search_does_not_answer_guesses_at_a_secret(user: tuple[Module, int]) 
     assert m.find(s, {ck.CKA_VALUE: b"g" * 32}) == []
 
 
+def test_a_wrapping_key_s_template_does_not_answer_guesses_at_a_secret(user: tuple[Module, int]) -> None:
+    m, s = user
+    target = m.make(s, {**AES, ck.CKA_VALUE: b"g" * 32, ck.CKA_EXTRACTABLE: True, ck.CKA_LABEL: b"guessed"})
+    for template, wanted in (
+        ({ck.CKA_VALUE: b"g" * 32}, "CKR_KEY_HANDLE_INVALID"), ({ck.CKA_LABEL: b"guessed"}, "CKR_OK"),
+    ):
+        rv, wrapping = m.generate(s, ck.CKM_AES_KEY_GEN, {ck.CKA_VALUE_LEN: 32, ck.CKA_WRAP_TEMPLATE: template})
+        good(rv)
+        assert name(m.wrap(s, m.mechanism(KWP), wrapping, target)[0]) == wanted
+
+
 def test_a_sensitive_key_is_not_digested(user: tuple[Module, int]) -> None:
     m, s = user
     good(m.C_DigestInit(s, m.mechanism(ck.CKM_SHA256)))
