@@ -240,6 +240,20 @@ def test_what_hkdf_extracted_makes_no_macs(bench: Bench, use: str) -> None:
     assert derive(bench, given(bench, "HKDF expanded"), twin, {**AES, ck.CKA_VALUE_LEN: 32})[0] == "CKR_OK"
 
 
+@pytest.mark.parametrize("use", ["Sign", "Verify"])
+def test_what_counter_mode_makes_of_another_key_makes_no_macs(bench: Bench, use: str) -> None:
+    """HMAC of a key and the counter, under a salt that is known, is what HKDF extracts from the key that is one byte
+    longer and ends as the counter begins; one derived key in 256 does."""
+    m, s, base, other = bench.m, bench.s, known(bench), born(bench)
+    handle = field(bench, ck.CK_SP800_108_KEY_HANDLE, other.to_bytes(8, "little"))
+    guarded = {ck.CKA_SENSITIVE: True, ck.CKA_EXTRACTABLE: False, ck.CKA_VALUE_LEN: 32}
+    mechanism = counter_mode(bench, HMAC, handle, counter(bench, 8))
+    rv, made = derive(bench, mechanism, base, {**GENERIC, **guarded, ck.CKA_SIGN: True})
+    assert rv == "CKR_OK"
+    assert name(getattr(m, f"C_{use}Init")(s, bench.mechanism(HMAC), made)) == "CKR_KEY_FUNCTION_NOT_PERMITTED"
+    assert derive(bench, given(bench, "HKDF expanded"), made, {**AES, ck.CKA_VALUE_LEN: 32})[0] == "CKR_OK"
+
+
 @pytest.mark.parametrize("first", ["sign", "derive"])
 @pytest.mark.parametrize("longer", [True, False])
 def test_a_key_and_the_same_with_zeros_behind_it_are_one(bench: Bench, first: str, longer: bool) -> None:

@@ -182,6 +182,21 @@ def test_a_wrapped_key_does_not_come_back_weaker(user: tuple[Module, int], weake
     assert m.read(s, back, ck.CKA_EXTRACTABLE) == b"\0"
 
 
+def test_a_key_that_only_trusted_ones_wrap_comes_back_as_such(user: tuple[Module, int]) -> None:
+    m, s = user
+    wrapping, target = m.aes(s), m.aes(s, extractable=True)
+    rv, blob = m.wrap(s, m.mechanism(KWP), wrapping, target)
+    good(rv)
+    good(m.change(s, target, {ck.CKA_WRAP_WITH_TRUSTED: True}))
+    for _ in range(2):
+        rv, back = m.unwrap(s, m.mechanism(KWP), wrapping, blob, {**AES, ck.CKA_EXTRACTABLE: True})
+        good(rv)
+        assert name(m.wrap(s, m.mechanism(KWP), wrapping, back)[0]) == "CKR_KEY_NOT_WRAPPABLE"
+        assert name(m.change(s, back, {ck.CKA_WRAP_WITH_TRUSTED: False})) == "CKR_ATTRIBUTE_READ_ONLY"
+        good(m.C_DestroyObject(s, target))
+        target = back
+
+
 def test_sensitive_keys_are_wrapped_with_authentication_only(user: tuple[Module, int]) -> None:
     """Blocks of a key wrapped by ECB or CBC could be unwrapped one by one."""
     m, s = user

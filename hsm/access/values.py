@@ -36,7 +36,9 @@ CHOSEN = 256  # it has encrypted what a caller chose: what it unwraps may have b
 HALVES = 512  # it has wrapped a key of the moment, with the key that this one wrapped beside it
 # It looks stronger than what it was derived from, whose bits of security are fewer than these, and these at least.
 _WEAKER = {256: (8192, 192), 192: (16384, 128), 128: (32768, 112), 112: (65536, 0)}
+_TRUSTED_ONLY = 262144  # only trusted keys wrap it
 _TWO = 131072  # it is two keys, one behind the other
+_STAYS_TRUE = {table.KNOWN_OUTSIDE: KNOWN, ck.CKA_WRAP_WITH_TRUSTED: _TRUSTED_ONLY}
 _LONGEST_FILL = 15  # zeros behind one byte of a key, up to the shortest message of AES_KEY_WRAP
 _PADDED = 8  # AES_KEY_WRAP_PKCS7 fills half blocks
 
@@ -147,7 +149,8 @@ class Values:
         return _fingerprint(self._key, attributes)
 
     def admit(self, attributes: dict[int, bytes]) -> dict[int, bytes]:
-        """A new object's attributes, less the uses its value has lost; refused if it would be less protected."""
+        """A new object's attributes, less the uses its value has lost, and CKA_WRAP_WITH_TRUSTED if it ever was;
+        refused if it would be less protected."""
         value = self._find(attributes)
         if value is None:
             return attributes
@@ -158,11 +161,13 @@ class Values:
         if value.bits & GUARDED and not value.bits & _TWO and _has_halves(attributes):
             words = "this key's value is in one piece here: its halves may be keys of their own, derived like the whole"
             raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, words, "CKA_KEY_TYPE")
-        guarded = ck.CKA_SENSITIVE in attributes
-        known = {table.KNOWN_OUTSIDE: TRUE} if value.bits & KNOWN and guarded else {}
-        strength = min((floor for bit, floor in _WEAKER.values() if value.bits & bit), default=None)
-        weak = {} if strength is None else {table.STRENGTH: strength.to_bytes(8, "little")}
-        return {**attributes, **known, **weak, **{number: FALSE for number in value.lost() if number in attributes}}
+        stays = {number: FALSE for number in value.lost() if number in attributes}
+        if ck.CKA_SENSITIVE in attributes:
+            stays |= {number: TRUE for number, bit in _STAYS_TRUE.items() if value.bits & bit}
+        floors = [floor for bit, floor in _WEAKER.values() if value.bits & bit]
+        if floors:
+            stays[table.STRENGTH] = min(floors).to_bytes(8, "little")
+        return {**attributes, **stays}
 
     def bits_of(self, attributes: Mapping[int, bytes]) -> int:
         """What the record of this object's value says once the object is there."""
@@ -178,6 +183,8 @@ class Values:
             bits |= _LOST[ck.CKA_SIGN] | _LOST[ck.CKA_VERIFY]
         if attributes.get(table.KNOWN_OUTSIDE) == TRUE:
             bits |= KNOWN
+        if attributes.get(ck.CKA_WRAP_WITH_TRUSTED) == TRUE:
+            bits |= _TRUSTED_ONLY
         if _has_halves(attributes):
             bits |= _TWO
         if table.STRENGTH in attributes:

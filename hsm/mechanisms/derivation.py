@@ -14,11 +14,14 @@ from hsm.errors import TokenError
 from hsm.mechanisms import secret_forms
 from hsm.mechanisms.digest import HASHES
 from hsm.mechanisms.entry import Mechanism
+from hsm.objects import attributes as table
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
 LONGEST_INPUT = 1 << 20  # bytes that go in beside the base: some derivations hash them once for each block they give
 _GENERIC = ck.CKK_GENERIC_SECRET.to_bytes(8, "little")
+# Of a key that HKDF extracted, or may have: a MAC under it is what its expansion gives to others.
+NO_MACS = {table.NO_MACS: table.TRUE, ck.CKA_SIGN: table.FALSE, ck.CKA_VERIFY: table.FALSE}
 HMAC_TYPES = (ck.CKK_GENERIC_SECRET, ck.CKK_HKDF, *(row.key_type for row in HASHES))
 HASHED = {
     ck.CKM_SHA1_KEY_DERIVATION: "sha1", ck.CKM_SHA224_KEY_DERIVATION: "sha224",

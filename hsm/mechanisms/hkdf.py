@@ -10,9 +10,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from hsm.errors import TokenError
 from hsm.mechanisms import secret
-from hsm.mechanisms.derivation import length_of, may_go_in
+from hsm.mechanisms.derivation import NO_MACS, length_of, may_go_in
 from hsm.mechanisms.entry import Mechanism
-from hsm.objects import attributes as table
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
@@ -25,8 +24,6 @@ HASHES: dict[int, hashes.HashAlgorithm] = {
 }
 SALTS = (ck.CKF_HKDF_SALT_NULL, ck.CKF_HKDF_SALT_DATA, ck.CKF_HKDF_SALT_KEY)
 MOST_BLOCKS = 255  # RFC 5869, section 2.3
-# Of a key that was extracted: a MAC under it is what its expansion gives to others.
-_NO_MACS = {table.NO_MACS: table.TRUE, ck.CKA_SIGN: table.FALSE, ck.CKA_VERIFY: table.FALSE}
 
 
 def _parameter(parameter: Any) -> Any:
@@ -60,7 +57,7 @@ def _derive(key: Key, parameter: Any, template: dict[int, bytes], *salts: Key) -
         if length_of({ck.CKA_VALUE_LEN: len(value).to_bytes(8, "little"), **template}, len(value)) != len(value):
             words = f"what is only extracted has as many bytes as the hash, {len(value)}"
             raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, words, "CKA_VALUE_LEN")
-        return {ck.CKA_VALUE: value, **(_NO_MACS if ck.CKA_KEY_TYPE in template else {})}
+        return {ck.CKA_VALUE: value, **(NO_MACS if ck.CKA_KEY_TYPE in template else {})}
     wanted = length_of(template, MOST_BLOCKS * algorithm.digest_size)
     return {ck.CKA_VALUE: HKDFExpand(algorithm, wanted, parameter.pInfo or b"").derive(value)}
 

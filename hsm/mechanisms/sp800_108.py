@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.ciphers.algorithms import AES
 from cryptography.hazmat.primitives.cmac import CMAC
 
 from hsm.errors import TokenError
-from hsm.mechanisms.derivation import HMAC_TYPES, length_of, may_go_in
+from hsm.mechanisms.derivation import HMAC_TYPES, NO_MACS, length_of, may_go_in
 from hsm.mechanisms.digest import HASHES
 from hsm.mechanisms.entry import Mechanism
 from hsm.objects.key import Key
@@ -146,7 +146,8 @@ def _derive(key: Key, layout: Layout, template: dict[int, bytes], *others: Key) 
     while len(made) < wanted:
         count += 1
         made += layout.prf.compute(base, b"".join(_input(layout, count, wanted, iter(others))))
-    return {ck.CKA_VALUE: made[:wanted]}
+    # A key among the input and the counter behind it may be a longer key, and the base a salt: HKDF extracts that.
+    return {ck.CKA_VALUE: made[:wanted], **(NO_MACS if others else {})}
 
 
 # Sizes are in bits (section 6.42).
