@@ -507,6 +507,27 @@ def test_that_a_key_has_derived_is_not_forgotten(pool: DiskPool) -> None:
         pool.kill()
 
 
+def test_what_a_derived_session_key_has_wrapped_is_not_forgotten(pool: DiskPool) -> None:
+    """Its base is a token key, so that after its engine was killed it can be derived again."""
+    blob = b""
+    for _ in range(2):
+        with initialised(str(MODULE)) as m:
+            s = m.session()
+            good(m.login(s, USER.decode()))
+            if not blob:
+                rows = {ck.CKA_VALUE_LEN: 32, ck.CKA_TOKEN: True, ck.CKA_LABEL: b"base"}
+                good(m.generate(s, ck.CKM_GENERIC_SECRET_KEY_GEN, rows)[0])
+            (base,) = m.find(s, {ck.CKA_LABEL: b"base"})
+            rv, key = m.derive(s, m.mechanism(ck.CKM_SHA256_KEY_DERIVATION), base, {**AES, ck.CKA_VALUE_LEN: 32})
+            good(rv)
+            if not blob:
+                rv, blob = m.wrap(s, m.mechanism(KWP), key, m.aes(s, extractable=True))
+                good(rv)
+                pool.kill()
+                continue
+            assert m.use("Decrypt", s, m.mechanism(KWP), key, blob)[0] == ck.CKR_KEY_FUNCTION_NOT_PERMITTED
+
+
 def test_session_keys_have_values_before_anybody_logs_in(pool: DiskPool) -> None:
     """A copy loses with its source while the partition is sealed, and has still lost once it is open."""
     with initialised(str(MODULE)) as m:

@@ -69,13 +69,19 @@ class Nonces:
 class Value:
     """One value: bits of what it lost and of what it must stay, and the objects that carry it now."""
 
-    __slots__ = ("bits", "nonces", "objects", "stored")
+    __slots__ = ("_nonces", "bits", "objects", "stored")
 
     def __init__(self, bits: int = 0, stored: bool = False) -> None:
         self.bits = bits
         self.stored = stored
         self.objects: list[TokenObject] = []
-        self.nonces = Nonces()
+        self._nonces: Nonces | None = None
+
+    @property
+    def nonces(self) -> Nonces:
+        """Made at their first use: most of many thousand values have none, and two empty sets take 400 bytes."""
+        self._nonces = self._nonces or Nonces()
+        return self._nonces
 
     def lost(self) -> list[int]:
         return [number for number, bit in _LOST.items() if self.bits & bit]
