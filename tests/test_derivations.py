@@ -327,6 +327,22 @@ def test_every_key_that_goes_in_guards_what_comes_out(bench: Bench, secret: str)
     assert m.read(s, one, ck.CKA_SIGN) == b"\0"
 
 
+def test_every_key_that_goes_in_has_its_derive_template_obeyed(bench: Bench) -> None:
+    """As a salt, or a field of the PRF's input, a key asks for no less of what comes from it than as a base."""
+    m, s, rows = bench.m, bench.s, {**AES, ck.CKA_VALUE_LEN: 32}
+    second = born(bench, derive_template={ck.CKA_ENCRYPT: False})
+    for how in ("salt", "field"):
+        for given_, wanted in (({ck.CKA_ENCRYPT: True}, TEMPLATE), ({}, "CKR_OK")):
+            m._kept.clear()
+            handle = field(bench, ck.CK_SP800_108_KEY_HANDLE, second.to_bytes(8, "little"))
+            mechanism = counter_mode(bench, HMAC, counter(bench, 8), handle)
+            if how == "salt":
+                mechanism = hkdf(bench, "SHA256", salt_key=second)
+            rv, made = derive(bench, mechanism, born(bench), {**rows, **given_})
+            assert rv == wanted
+        assert m.read(s, made, ck.CKA_ENCRYPT) == b"\0"
+
+
 def test_another_key_that_goes_in_must_be_one_that_derives(bench: Bench) -> None:
     base = born(bench)
     for key, wanted in (

@@ -120,7 +120,7 @@ def C_DeriveKey(app: Application, handle: int, mech: Any, base: int, template: T
     key = session.key(base)
     key_use.check(session, key, "derive", entry)
     others = _other_keys(session, entry, parameter)
-    attributes = templates.for_derive(templates.parse(template), session.is_so, key, entry)
+    attributes = templates.for_derive(templates.parse(template), session.is_so, (key, *others), entry)
     session.partition.may_add(session, attributes)
     key_policy.may_derive_from((key, *others), attributes, entry)
     made = entry.derive(key, parameter, attributes, *others)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import uuid
+from collections.abc import Sequence
 from datetime import date
 from typing import Any, NoReturn
 
@@ -153,9 +154,12 @@ def for_unwrap(given: Attributes, so: bool, key: Key) -> Attributes:
     return _with_defaults(given, rows)
 
 
-def for_derive(given: Attributes, so: bool, base: Key, entry: Mechanism) -> Attributes:
-    """C_DeriveKey: the template, joined with the base key's CKA_DERIVE_TEMPLATE; a generic secret unless it says so."""
-    given = _joined(given, base.get(ck.CKA_DERIVE_TEMPLATE))
+def for_derive(given: Attributes, so: bool, sources: Sequence[Key], entry: Mechanism) -> Attributes:
+    """C_DeriveKey: the template, joined with the CKA_DERIVE_TEMPLATE of each key that goes in, the base first; a
+    generic secret unless it says so."""
+    base = sources[0]
+    for source in sources:
+        given = _joined(given, source.get(ck.CKA_DERIVE_TEMPLATE))
     if entry.makes == ck.CKO_DATA:
         return _for_data(given, so, base)
     given = _implied(given, entry.makes, ck.CKK_GENERIC_SECRET, tuple(table.KEY_TYPES))
