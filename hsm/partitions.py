@@ -85,7 +85,7 @@ class Partition:
         return self.key is not None
 
     def token_flags(self) -> int:
-        flags = ck.CKF_RNG | ck.CKF_LOGIN_REQUIRED | ck.CKF_RESTORE_KEY_NOT_NEEDED
+        flags = ck.CKF_RNG | ck.CKF_LOGIN_REQUIRED | ck.CKF_RESTORE_KEY_NOT_NEEDED | ck.CKF_DUAL_CRYPTO_OPERATIONS
         flags |= ck.CKF_WRITE_PROTECTED if self.pool.store.write_protected else 0
         if not self.initialised:
             return flags

@@ -38,6 +38,11 @@ def user(adyton_token: Any) -> Iterator[tuple[Module, int]]:
         yield opened
 
 
+def test_the_token_says_that_it_has_them(user: tuple[Module, int]) -> None:
+    """CK_TOKEN_INFO (section 3.1): whether a single session can perform dual cryptographic operations."""
+    assert user[0].token().flags & ck.CKF_DUAL_CRYPTO_OPERATIONS
+
+
 def known(m: Module, s: int, kind: int = ck.CKK_AES) -> int:
     return m.make(s, {ck.CKA_CLASS: ck.CKO_SECRET_KEY, ck.CKA_KEY_TYPE: kind, ck.CKA_VALUE: VALUE})
 

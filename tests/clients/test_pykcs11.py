@@ -75,7 +75,7 @@ def test_the_library_and_the_token_say_what_they_are(library: Any, adyton_token:
     assert token.label.rstrip() == adyton_token.label and len(token.serialNumber) == 16
     assert token.flags == (
         ck.CKF_RNG | ck.CKF_LOGIN_REQUIRED | ck.CKF_USER_PIN_INITIALIZED | ck.CKF_RESTORE_KEY_NOT_NEEDED
-        | ck.CKF_TOKEN_INITIALIZED
+        | ck.CKF_TOKEN_INITIALIZED | ck.CKF_DUAL_CRYPTO_OPERATIONS
     )
     assert (token.ulMinPinLen, token.ulMaxPinLen) == (4, 255)
     assert (token.ulMaxSessionCount, token.ulSessionCount, token.ulRwSessionCount) == (0, 0, 0)
