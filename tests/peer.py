@@ -8,6 +8,8 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from socket import socketpair
 from typing import Any, Self
@@ -18,6 +20,7 @@ from pkcs11_shim import constants as ck
 
 UNKNOWN = 0x7EAD_BEEF  # a handle that no module gave
 Answer = tuple[Any, ...]
+Template = list[tuple[int, Any]]
 PINS = {ck.CKU_SO: b"12345678", ck.CKU_USER: b"1234-peer"}
 WRONG = b"4321-peer"
 
@@ -74,6 +77,19 @@ class Driver:
         self.m.C_CloseSession(session)
         return ()
 
+    def mechanisms(self) -> Answer:
+        """Their numbers."""
+        count = ffi.new("CK_ULONG*")
+        self.m.C_GetMechanismList(self.slot, NULL, count)
+        numbers = ffi.new("CK_MECHANISM_TYPE[]", count[0])
+        rv = self.m.C_GetMechanismList(self.slot, numbers, count)
+        return name(rv), [int(number) for number in numbers]
+
+    def mechanism_info(self, number: int) -> Answer:
+        told = ffi.new("CK_MECHANISM_INFO*")
+        rv = self.m.C_GetMechanismInfo(self.slot, number, told)
+        return name(rv), int(told.ulMinKeySize), int(told.ulMaxKeySize), int(told.flags)
+
     def open(self, session: int, read_write: bool) -> Answer:
         made = ffi.new("CK_SESSION_HANDLE*")
         flags = ck.CKF_SERIAL_SESSION | (ck.CKF_RW_SESSION if read_write else 0)
@@ -112,23 +128,41 @@ class Driver:
 
     # -- objects
 
-    def create(self, item: int, session: int, template: list[tuple[int, Any]]) -> Answer:
+    def create(self, item: int, session: int, template: Template) -> Answer:
         return self._made(item, *self.m.create(self._s(session), template))
 
-    def copy(self, item: int, session: int, source: int, template: list[tuple[int, Any]]) -> Answer:
+    def copy(self, item: int, session: int, source: int, template: Template) -> Answer:
         made = ffi.new("CK_OBJECT_HANDLE*")
         rv = self.m.C_CopyObject(self._s(session), self._o(source), *self.m.template(template), made)
         return self._made(item, rv, made[0])
 
-    def generate(self, item: int, session: int, number: int, template: list[tuple[int, Any]]) -> Answer:
+    def generate(self, item: int, session: int, number: int, template: Template) -> Answer:
         made = ffi.new("CK_OBJECT_HANDLE*")
         rv = self.m.C_GenerateKey(self._s(session), self.m.mechanism(number), *self.m.template(template), made)
+        return self._made(item, rv, made[0])
+
+    def generate_pair(
+        self, items: tuple[int, int], session: int, number: int, public: Template, private: Template
+    ) -> Answer:
+        one, two = ffi.new("CK_OBJECT_HANDLE*"), ffi.new("CK_OBJECT_HANDLE*")
+        templates = (*self.m.template(public), *self.m.template(private))
+        rv = self.m.C_GenerateKeyPair(self._s(session), self.m.mechanism(number), *templates, one, two)
+        if rv == ck.CKR_OK:
+            self.objects |= dict(zip(items, (int(one[0]), int(two[0])), strict=True))
+        return (name(rv),)
+
+    def derive(
+        self, item: int, session: int, number: int, parameter: Any, base: int, template: Template
+    ) -> Answer:
+        made = ffi.new("CK_OBJECT_HANDLE*")
+        mechanism = self._mechanism(number, parameter)
+        rv = self.m.C_DeriveKey(self._s(session), mechanism, self._o(base), *self.m.template(template), made)
         return self._made(item, rv, made[0])
 
     def destroy(self, session: int, item: int) -> Answer:
         return (name(self.m.C_DestroyObject(self._s(session), self._o(item))),)
 
-    def change(self, session: int, item: int, template: list[tuple[int, Any]]) -> Answer:
+    def change(self, session: int, item: int, template: Template) -> Answer:
         return (name(self.m.C_SetAttributeValue(self._s(session), self._o(item), *self.m.template(template))),)
 
     def read(self, session: int, item: int, attributes: list[tuple[int, int | None]]) -> Answer:
@@ -146,7 +180,7 @@ class Driver:
         # Where the call itself was refused, what the rows hold is nobody's.
         return (name(rv), told) if rv in _READ else (name(rv),)
 
-    def find(self, session: int, template: list[tuple[int, Any]]) -> Answer:
+    def find(self, session: int, template: Template) -> Answer:
         rv = self.m.C_FindObjectsInit(self._s(session), *self.m.template(template))
         if rv != ck.CKR_OK:
             return (name(rv),)
@@ -158,9 +192,43 @@ class Driver:
 
     # -- operations
 
-    def begin_operation(self, session: int, kind: str, number: int, parameter: bytes | None, item: int) -> Answer:
+    def _mechanism(self, number: int, parameter: Any) -> Any:
+        """``parameter``: bytes, or the name of a structure and its fields."""
+        if isinstance(parameter, tuple):
+            parameter = self.m.structure(parameter[0], **parameter[1])
+        return self.m.mechanism(number, parameter)
+
+    def begin_operation(self, session: int, kind: str, number: int, parameter: Any, item: int) -> Answer:
         key = () if kind == "Digest" else (self._o(item),)
-        return (name(getattr(self.m, f"C_{kind}Init")(self._s(session), self.m.mechanism(number, parameter), *key)),)
+        return (name(getattr(self.m, f"C_{kind}Init")(self._s(session), self._mechanism(number, parameter), *key)),)
+
+    def use(self, kind: str, number: int, parameter: Any, item: int, data: bytes) -> Answer:
+        """Init and the one-shot call, in a session of their own."""
+        with self._aside() as session:
+            rv = getattr(self.m, f"C_{kind}Init")(session, self._mechanism(number, parameter), self._o(item))
+            if rv != ck.CKR_OK:
+                return (name(rv), "Init")
+            return self._output(getattr(self.m, f"C_{kind}"), 1024, session, self.m.bytes(data), len(data))
+
+    def check(self, number: int, parameter: Any, item: int, data: bytes, signature: bytes) -> Answer:
+        """C_VerifyInit and C_Verify, in a session of their own."""
+        with self._aside() as session:
+            rv = self.m.C_VerifyInit(session, self._mechanism(number, parameter), self._o(item))
+            if rv != ck.CKR_OK:
+                return (name(rv), "Init")
+            signed = (self.m.bytes(data), len(data), self.m.bytes(signature), len(signature))
+            return (name(self.m.C_Verify(session, *signed)),)
+
+    @contextmanager
+    def _aside(self) -> Iterator[int]:
+        session = self.m.session(self.slot)
+        try:
+            yield session
+        finally:
+            self.m.C_CloseSession(session)
+
+    def digest_key(self, session: int, item: int) -> Answer:
+        return (name(self.m.C_DigestKey(self._s(session), self._o(item))),)
 
     def _output(self, call: Any, room: int | None, *before: Any) -> Answer:
         place, length = ffi.new("CK_BYTE[]", max(room or 0, 1)), ffi.new("CK_ULONG*", room or 0)
@@ -189,15 +257,15 @@ class Driver:
     def wrap(
         self, session: int, number: int, parameter: bytes | None, key: int, target: int, room: int | None
     ) -> Answer:
-        mechanism = self.m.mechanism(number, parameter)
+        mechanism = self._mechanism(number, parameter)
         return self._output(self.m.C_WrapKey, room, self._s(session), mechanism, self._o(key), self._o(target))
 
     def unwrap(
         self, item: int, session: int, number: int, parameter: bytes | None, key: int, blob: bytes,
-        template: list[tuple[int, Any]],
+        template: Template,
     ) -> Answer:
         made = ffi.new("CK_OBJECT_HANDLE*")
-        mechanism, wrapped = self.m.mechanism(number, parameter), (self.m.bytes(blob), len(blob))
+        mechanism, wrapped = self._mechanism(number, parameter), (self.m.bytes(blob), len(blob))
         rv = self.m.C_UnwrapKey(self._s(session), mechanism, self._o(key), *wrapped, *self.m.template(template), made)
         return self._made(item, rv, made[0])
 

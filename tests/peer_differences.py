@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+from peer_keys import BLOCK
+
 from pkcs11_shim import constants as ck
 
 
@@ -32,14 +34,39 @@ class Difference(NamedTuple):
     when: Callable[[Step, list[Step]], bool]
 
 
+# The keys that a mechanism takes: what type, for how many kinds of operations.
+_SECRET = (ck.CKO_SECRET_KEY, ck.CKO_SECRET_KEY)
+_PAIR = (ck.CKO_PRIVATE_KEY, ck.CKO_PUBLIC_KEY)  # which signs or decrypts, and which verifies or encrypts
+_TYPES: dict[int, tuple[tuple[int, int], tuple[int, ...]]] = {
+    **dict.fromkeys((ck.CKM_SHA256_HMAC, ck.CKM_MD5_HMAC), (_SECRET, (ck.CKK_GENERIC_SECRET,))),
+    **dict.fromkeys(
+        (ck.CKM_AES_CMAC, ck.CKM_AES_ECB, ck.CKM_AES_CBC, ck.CKM_AES_CBC_PAD, ck.CKM_AES_CTR, ck.CKM_AES_GCM,
+         ck.CKM_AES_ECB_ENCRYPT_DATA, ck.CKM_AES_CBC_ENCRYPT_DATA), (_SECRET, (ck.CKK_AES,))),
+    **dict.fromkeys(
+        (ck.CKM_DES3_CMAC, ck.CKM_DES3_ECB, ck.CKM_DES3_CBC, ck.CKM_DES3_CBC_PAD), (_SECRET, (ck.CKK_DES3,))),
+    **dict.fromkeys(
+        (ck.CKM_RSA_PKCS, ck.CKM_RSA_X_509, ck.CKM_SHA256_RSA_PKCS, ck.CKM_MD5_RSA_PKCS, ck.CKM_RSA_PKCS_PSS,
+         ck.CKM_SHA256_RSA_PKCS_PSS, ck.CKM_RSA_PKCS_OAEP), (_PAIR, (ck.CKK_RSA,))),
+    **dict.fromkeys((ck.CKM_ECDSA, ck.CKM_ECDH1_DERIVE), (_PAIR, (ck.CKK_EC,))),
+    ck.CKM_EDDSA: (_PAIR, (ck.CKK_EC_EDWARDS,)),
+}
+_MACS = {ck.CKM_SHA256_HMAC, ck.CKM_MD5_HMAC, ck.CKM_AES_CMAC, ck.CKM_DES3_CMAC}
+_SIGNATURES = {
+    ck.CKM_RSA_PKCS, ck.CKM_RSA_X_509, ck.CKM_SHA256_RSA_PKCS, ck.CKM_MD5_RSA_PKCS, ck.CKM_RSA_PKCS_PSS,
+    ck.CKM_SHA256_RSA_PKCS_PSS, ck.CKM_ECDSA, ck.CKM_EDDSA,
+}
+_CIPHERS = {
+    ck.CKM_AES_ECB, ck.CKM_AES_CBC, ck.CKM_AES_CBC_PAD, ck.CKM_AES_CTR, ck.CKM_AES_GCM, ck.CKM_DES3_ECB,
+    ck.CKM_DES3_CBC, ck.CKM_DES3_CBC_PAD, ck.CKM_RSA_PKCS, ck.CKM_RSA_X_509, ck.CKM_RSA_PKCS_OAEP,
+}
 OFFERED = {
-    "Digest": {ck.CKM_SHA256, ck.CKM_SHA_1, ck.CKM_SHA512},
-    "Sign": {ck.CKM_SHA256_HMAC, ck.CKM_AES_CMAC}, "Verify": {ck.CKM_SHA256_HMAC, ck.CKM_AES_CMAC},
-    "Encrypt": {ck.CKM_AES_ECB, ck.CKM_AES_CBC, ck.CKM_AES_CBC_PAD},
-    "Decrypt": {ck.CKM_AES_ECB, ck.CKM_AES_CBC, ck.CKM_AES_CBC_PAD},
+    "Digest": {ck.CKM_SHA256, ck.CKM_SHA_1, ck.CKM_SHA512, ck.CKM_MD5},
+    "Sign": _MACS | _SIGNATURES, "Verify": _MACS | _SIGNATURES, "Encrypt": _CIPHERS, "Decrypt": _CIPHERS,
+    "Derive": {ck.CKM_ECDH1_DERIVE, ck.CKM_AES_ECB_ENCRYPT_DATA, ck.CKM_AES_CBC_ENCRYPT_DATA},
 }
 VENDOR = 0x8000_1234
-MAKING = ("create", "copy", "generate", "unwrap")
+MAKING = ("create", "copy", "generate", "unwrap", "derive")
+STARTING = ("begin_operation", "use", "check", "derive")
 
 
 def _codes(step: Step, here: str, *there: str) -> bool:
@@ -83,16 +110,67 @@ def _ended(item: int, history: list[Step]) -> bool:
     )
 
 
+def _started(step: Step) -> tuple[str, int, Any, int]:
+    """Of a call that starts an operation: what kind, the mechanism, its parameter and the key."""
+    given = step.arguments
+    if step.what == "use":
+        return given[:4]  # type: ignore[return-value]
+    if step.what == "check":
+        return ("Verify", *given[:3])  # type: ignore[return-value]
+    return ("Derive", *given[2:5]) if step.what == "derive" else given[1:5]  # type: ignore[return-value]
+
+
 def _not_offered(step: Step) -> bool:
-    return step.what == "begin_operation" and step.arguments[2] not in OFFERED[step.arguments[1]]
+    if step.what not in STARTING:
+        return False
+    kind, number, _, _ = _started(step)
+    return number not in OFFERED[kind]
 
 
 def _void_key(step: Step, history: list[Step]) -> bool:
-    if step.what == "begin_operation":
-        return _codes(step, "CKR_KEY_HANDLE_INVALID", "CKR_OBJECT_HANDLE_INVALID", *_LATER) and (
-            _no_key(step.arguments[4], history) or _ended(step.arguments[4], history)
-        )
-    return False
+    if step.what not in STARTING or not _codes(step, "CKR_KEY_HANDLE_INVALID", "CKR_OBJECT_HANDLE_INVALID", *_LATER):
+        return False
+    item = _started(step)[3]
+    return _no_key(item, history) or _ended(item, history)
+
+
+def _kind_of(item: int, history: list[Step]) -> tuple[int, int]:
+    """Class and key type, by the template that made it."""
+    made = next(step for step in history if step.what in MAKING and step.arguments[0] == item)
+    said = dict(_template(made))
+    return said[ck.CKA_CLASS], said[ck.CKA_KEY_TYPE]
+
+
+def _wrong_type(step: Step, history: list[Step]) -> bool:
+    """The key is not of a type, or not the half of a pair, that the mechanism takes for this."""
+    if step.what not in STARTING or step.ours[0] != "CKR_KEY_TYPE_INCONSISTENT" or _not_offered(step):
+        return False
+    kind, number, _, item = _started(step)
+    halves, types = _TYPES[number]
+    wanted = halves[kind in ("Verify", "Encrypt")]
+    key_class, key_type = _kind_of(item, history)
+    return key_class != wanted or key_type not in types
+
+
+def _wrong_parameter(step: Step) -> bool:
+    """By what these sequences give: none or too short an IV, and structures whose fields don't go together."""
+    if step.what not in STARTING or step.ours[0] != "CKR_MECHANISM_PARAM_INVALID":
+        return False
+    _, number, parameter, _ = _started(step)
+    if not isinstance(parameter, tuple):
+        return parameter in (None, b"short") or (number, len(parameter or b"")) == (ck.CKM_DES3_CBC, 16)
+    fields = parameter[1]
+    return (
+        any(fields.get(field) == wrong for field, wrong in _WRONG_FIELDS) or len(fields.get("pData", BLOCK)) % 16 > 0
+        or (number == ck.CKM_SHA256_RSA_PKCS_PSS and fields["hashAlg"] != ck.CKM_SHA256)
+    )
+
+
+_WRONG_FIELDS = (("hashAlg", ck.CKM_SHA256_HMAC), ("ulTagBits", 129), ("ulCounterBits", 0))
+
+
+def _one_operation(step: Step, history: list[Step]) -> bool:
+    return step.what in ("begin_operation", "find") and _codes(step, step.ours[0], "CKR_OPERATION_ACTIVE")
 
 
 # What SoftHSM2 finds out before, or instead of, what we say first.
@@ -107,10 +185,88 @@ def _one_operation(step: Step, history: list[Step]) -> bool:
 
 
 def _two_faults(step: Step, history: list[Step]) -> bool:
-    return step.what in MAKING and (
+    return step.what in (*MAKING, "generate_pair") and (
         (step.ours[0] in _TEMPLATE_CODES and step.theirs[0] in _STATE_CODES)
         or (step.ours[0] in _STATE_CODES and step.theirs[0] in _TEMPLATE_CODES)
     )
+
+
+def _begun(step: Step, history: list[Step]) -> int | None:
+    """The mechanism of the operation that this call goes on with."""
+    found = [s for s in history[:-1] if s.what == "begin_operation" and s.arguments[:2] == step.arguments[:2]]
+    return found[-1].arguments[2] if found else None
+
+
+def _used(step: Step, history: list[Step]) -> tuple[int | None, bytes]:
+    """Of a one-shot call: by which mechanism, and the data."""
+    if step.what == "use":
+        return step.arguments[1], step.arguments[4]
+    return (_begun(step, history), step.arguments[2]) if step.what == "once" else (None, b"")
+
+
+_RSA = (ck.CKM_RSA_PKCS, ck.CKM_RSA_PKCS_OAEP, ck.CKM_RSA_X_509)
+_MODULUS = 256
+_NO_ROOM = (ck.CKA_VALUE_LEN, 4000)
+_PRECISE: dict[str, Callable[[Step, list[Step]], bool]] = {
+    "CKR_ENCRYPTED_DATA_LEN_RANGE": lambda step, history: (
+        _used(step, history)[0] in _RSA and len(_used(step, history)[1]) != _MODULUS),
+    "CKR_DATA_LEN_RANGE": lambda step, history: (
+        (_used(step, history)[0] == ck.CKM_RSA_PKCS_PSS and len(_used(step, history)[1]) != 32)
+        or (step.what == "derive" and _NO_ROOM in _template(step))),
+    "CKR_PUBLIC_KEY_INVALID": lambda step, history: step.what == "derive",  # it has no other wrong point
+    "CKR_ATTRIBUTE_VALUE_INVALID": lambda step, history: (
+        step.what == "generate_pair" and (ck.CKA_MODULUS_BITS, 100) in _template(step)),
+    "CKR_DOMAIN_PARAMS_INVALID": lambda step, history: (
+        step.what == "generate_pair" and (ck.CKA_EC_PARAMS, b"no curve") in _template(step)),
+    "CKR_KEY_SIZE_RANGE": lambda step, history: step.what == "derive" and _NO_ROOM in _template(step),
+}
+
+
+def _precise(step: Step, history: list[Step]) -> bool:
+    """The code is the one for what can be seen to be wrong with the call."""
+    return step.theirs[0] in ("CKR_GENERAL_ERROR", "CKR_FUNCTION_FAILED") and any(
+        step.ours[0] == code and applies(step, history) for code, applies in _PRECISE.items()
+    )
+
+
+def _in_one_part(step: Step, history: list[Step]) -> bool:
+    return step.what in ("update", "final") and _begun(step, history) in _ONE_PART and _codes(
+        step, "CKR_OPERATION_NOT_INITIALIZED", "CKR_FUNCTION_NOT_SUPPORTED"
+    )
+
+
+_ONE_PART = (*_RSA, ck.CKM_ECDSA, ck.CKM_EDDSA, ck.CKM_RSA_PKCS_PSS)
+
+
+def _refused_before(step: Step, history: list[Step]) -> bool:
+    """C_DigestKey, where an earlier one was refused and no digest has been begun since."""
+    if step.what != "digest_key" or step.ours[0] != "CKR_OPERATION_NOT_INITIALIZED":
+        return False
+    session = step.arguments[0]
+    for before in history[-2::-1]:
+        if before.what == "begin_operation" and before.arguments[:2] == (session, "Digest"):
+            return False
+        if before.what == "digest_key" and before.arguments[0] == session and before.ours[0] != "CKR_OK":
+            return True
+    return False
+
+
+def _told_more(step: Step, history: list[Step]) -> bool:
+    """C_GetAttributeValue: both tell the same, but that ours has some attribute more, one of ``_MORE``."""
+    if step.what != "read" or len(step.ours) != 2 or len(step.theirs) != 2:
+        return False
+    rows = zip(step.arguments[2], step.ours[1], step.theirs[1], strict=True)
+    return all(
+        one == other or (number in _MORE and other[0] is None) for (number, _), one, other in rows
+    )
+
+
+def _sizes(step: Step) -> bool:
+    """C_GetMechanismInfo: here too the mechanism is offered for all that it is offered for there."""
+    return step.what == "mechanism_info" and not step.theirs[3] & ~step.ours[3]
+
+
+_MORE = (ck.CKA_EC_POINT, ck.CKA_VALUE_LEN)
 
 
 def _left_over(step: Step, history: list[Step]) -> bool:
@@ -125,9 +281,8 @@ DIFFERENCES = [
     Difference("C_...Init", "CKR_MECHANISM_INVALID first, where the mechanism doesn't serve the call",
                "another fault of the same call first", "5.1.7", lambda step, history: _not_offered(step) and
                step.ours[0] == "CKR_MECHANISM_INVALID" and step.theirs[0] != "CKR_OK"),
-    Difference("C_...Init", "CKR_KEY_TYPE_INCONSISTENT before CKR_KEY_FUNCTION_NOT_PERMITTED, if both apply",
-               "the other way round", "5.1.7", lambda step, history: step.what == "begin_operation" and
-               _codes(step, "CKR_KEY_TYPE_INCONSISTENT", "CKR_KEY_FUNCTION_NOT_PERMITTED")),
+    Difference("C_...Init, C_DeriveKey", "CKR_KEY_TYPE_INCONSISTENT, before the key's other faults and the parameter's",
+               "the other way round, served, or CKR_GENERAL_ERROR later", "5.1.7", _wrong_type),
     Difference("C_...Init, C_FindObjectsInit", "served: a session may search, digest, encrypt and sign at a time",
                "CKR_OPERATION_ACTIVE: one operation of any kind a session", "5.1.6", _one_operation),
     Difference("C_Logout", "CKR_USER_NOT_LOGGED_IN where nobody is", "CKR_OK", "5.6.10",
@@ -146,9 +301,9 @@ DIFFERENCES = [
                "5.18.3", lambda step, history: step.what == "wrap" and
                _codes(step, "CKR_KEY_NOT_WRAPPABLE", "CKR_OK", "CKR_BUFFER_TOO_SMALL") and
                _sensitive(step.arguments[4], history)),
-    Difference("C_...Init", "CKR_MECHANISM_PARAM_INVALID for an IV that is missing or of another length",
+    Difference("C_...Init", "CKR_MECHANISM_PARAM_INVALID for a parameter that is missing, of another length or unfit",
                "CKR_MECHANISM_INVALID or CKR_ARGUMENTS_BAD", "5.1.6", lambda step, history:
-               step.what == "begin_operation" and step.arguments[3] in (None, b"short") and
+               _wrong_parameter(step) and
                _codes(step, "CKR_MECHANISM_PARAM_INVALID", "CKR_MECHANISM_INVALID", "CKR_ARGUMENTS_BAD")),
     Difference("C_WrapKey", "CKR_KEY_HANDLE_INVALID for what is no key", "CKR_KEY_UNEXTRACTABLE", "5.1.6",
                lambda step, history: step.what == "wrap" and _no_key(step.arguments[4], history) and
@@ -184,6 +339,47 @@ DIFFERENCES = [
     Difference("C_GetAttributeValue", "CKR_ATTRIBUTE_TYPE_INVALID where that and CKR_ATTRIBUTE_SENSITIVE apply",
                "CKR_ATTRIBUTE_SENSITIVE", "5.7.5", lambda step, history: step.what == "read" and
                step.ours[1:] == step.theirs[1:]),
+    Difference("any", "the code of what is wrong with the call", "CKR_GENERAL_ERROR or CKR_FUNCTION_FAILED", "5.1.1",
+               _precise),
+    Difference("C_...Update, C_...Final", "CKR_OPERATION_NOT_INITIALIZED, by a mechanism that has no parts",
+               "CKR_FUNCTION_NOT_SUPPORTED", "5.2", _in_one_part),
+    Difference("C_Digest", "CKR_OPERATION_ACTIVE after parts, for a size query too", "the length", "5.12.2",
+               lambda step, history: step.what == "once" and step.arguments[3] is None and
+               _codes(step, "CKR_OPERATION_ACTIVE", "CKR_OK")),
+    Difference("C_DigestKey", "the digest has ended where a key was refused", "it goes on", "5.12.5", _refused_before),
+    Difference("C_DigestKey", "CKR_KEY_INDIGESTIBLE for what is no secret key", "digested", "5.12.5",
+               lambda step, history: step.what == "digest_key" and _codes(step, "CKR_KEY_INDIGESTIBLE", "CKR_OK") and
+               _kind_of(step.arguments[1], history)[0] != ck.CKO_SECRET_KEY),
+    Difference("C_DeriveKey", "the parameter's fault before the key's and the template's", "the other way round",
+               "5.1.7",
+               lambda step, history: step.what == "derive" and _wrong_parameter(step) and step.theirs[0] in (
+                   "CKR_KEY_FUNCTION_NOT_PERMITTED", "CKR_KEY_TYPE_INCONSISTENT", "CKR_OBJECT_HANDLE_INVALID",
+                   *_TEMPLATE_CODES, *_STATE_CODES)),
+    Difference("C_CreateObject", "CKR_ATTRIBUTE_VALUE_INVALID for a DES3 key without parity", "made", "6.18.3",
+               lambda step, history: step.what == "create" and _codes(step, "CKR_ATTRIBUTE_VALUE_INVALID", "CKR_OK") and
+               (ck.CKA_KEY_TYPE, ck.CKK_DES3) in _template(step)),
+    Difference("C_SignInit, C_DecryptInit", "CKR_KEY_FUNCTION_NOT_PERMITTED, by CKM_RSA_X_509 and a key that may not "
+               "both sign and decrypt: who signs raw decrypts", "served", "6.1.12", lambda step, history:
+               step.what in STARTING and _started(step)[1] == ck.CKM_RSA_X_509 and
+               step.ours[0] == "CKR_KEY_FUNCTION_NOT_PERMITTED"),
+    Difference("C_GetAttributeValue", "CKA_EC_POINT of a private key and CKA_VALUE_LEN of a DES3 key are told",
+               "CKR_ATTRIBUTE_TYPE_INVALID", "6.3.4, 6.18.2", _told_more),
+    Difference("C_GetMechanismInfo", "more uses and forms of curves", "fewer", "5.5.6", lambda step, history:
+               _sizes(step) and step.theirs[1:3] == step.ours[1:3]),
+    Difference("C_GetMechanismInfo", "RSA from 1024 bits, curves from 192", "from 512 and 112", "6.1, 6.3",
+               lambda step, history: _sizes(step) and step.theirs[1:3] in ((512, 16384), (112, 521)) and
+               step.ours[1:3] in ((1024, 16384), (1024, 8192), (192, 521))),
+    Difference("C_GetMechanismInfo", "Edwards curves have 255 and 448 bits", "256 and 456", "6.3.16",
+               lambda step, history: _sizes(step) and (step.ours[1:3], step.theirs[1:3]) == ((255, 448), (256, 456))),
+    Difference("C_GetMechanismInfo", "HMAC keys from one byte to a mebibyte", "from the length of the hash to 512",
+               "6.22", lambda step, history: _sizes(step) and step.ours[1:3] == (1, 1 << 20) and step.theirs[2] == 512),
+    Difference("C_GetMechanismInfo", "generic secrets of 8 to 32768 bits", "of 1 to 2147483648", "6.8.3",
+               lambda step, history: step.arguments == (ck.CKM_GENERIC_SECRET_KEY_GEN,) and _sizes(step)),
+    Difference("C_GetMechanismInfo", "the wrapping key's sizes for AES key wrap", "2147483648 as the largest", "6.16",
+               lambda step, history: step.arguments[0] in (ck.CKM_AES_KEY_WRAP, ck.CKM_AES_KEY_WRAP_PAD) and
+               _sizes(step) and step.ours[1:3] == (16, 32)),
+    Difference("C_GetMechanismInfo", "the base key's sizes for derivation by encryption", "0", "6.17",
+               lambda step, history: _sizes(step) and (step.ours[1:3], step.theirs[1:3]) == ((16, 32), (0, 0))),
     Difference("C_FindObjects", "nothing of an object that was refused", "an object that was refused is found",
                "5.7.1", _left_over),
 ]

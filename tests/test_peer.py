@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
-from peer import UNKNOWN, Answer, Peer
-from peer_differences import VENDOR, Step, named, table
+from hypothesis.stateful import precondition, rule
+from peer_differences import VENDOR, table
+from peer_keys import BLOCK, USES, Parameter, Template
+from peer_sequences import DATA, LIKELY, MOST_WRONG, ROOMS, SELDOM, Sequence, run, side_by_side
 
-from hsm.client import MODULE
-from hsm.throwaway import ThrowAway
 from pkcs11_shim import constants as ck
 
-SOFTHSM = "/usr/lib/softhsm/libsofthsm2.so"
-Template = list[tuple[int, Any]]
-ROOMS = st.sampled_from([None, None, 0, 5, 16, 64, 1024, 1024, 1024])
-DATA = st.sampled_from([b"", b"a", bytes(range(16)), bytes(range(32)), b"b" * 33, b"c" * 100])
-USES = (ck.CKA_ENCRYPT, ck.CKA_DECRYPT, ck.CKA_SIGN, ck.CKA_VERIFY, ck.CKA_WRAP, ck.CKA_UNWRAP)
-BLOCK = bytes(range(16))
-MECHANISMS: dict[str, list[tuple[int, bytes | None]]] = {
+MECHANISMS: dict[str, list[tuple[int, Parameter]]] = {
     "Digest": [(ck.CKM_SHA256, None), (ck.CKM_SHA_1, None), (ck.CKM_SHA512, None), (ck.CKM_AES_ECB, None)],
     "Sign": [(ck.CKM_SHA256_HMAC, None), (ck.CKM_AES_CMAC, None), (ck.CKM_AES_CMAC, None), (ck.CKM_SHA256, None)],
     "Encrypt": [
@@ -33,8 +24,6 @@ MECHANISMS: dict[str, list[tuple[int, bytes | None]]] = {
     ],
 }
 MECHANISMS["Decrypt"], MECHANISMS["Verify"] = MECHANISMS["Encrypt"], MECHANISMS["Sign"]
-KINDS = sorted(MECHANISMS)
-MOST_WRONG = 6
 READABLE = (
     ck.CKA_CLASS, ck.CKA_KEY_TYPE, ck.CKA_VALUE, ck.CKA_VALUE_LEN, ck.CKA_LABEL, ck.CKA_ID, ck.CKA_TOKEN,
     ck.CKA_PRIVATE, ck.CKA_SENSITIVE, ck.CKA_EXTRACTABLE, ck.CKA_MODIFIABLE, ck.CKA_LOCAL, ck.CKA_ALWAYS_SENSITIVE,
@@ -56,9 +45,7 @@ def _secret(value: Any, flags: list[bool], more: Template) -> Template:
     return [*rows.items(), *more]
 
 
-_LIKELY = st.sampled_from([True, True, True, False])
-_SELDOM = st.sampled_from([False, False, False, True])
-FLAGS = st.tuples(_SELDOM, _SELDOM, _SELDOM, _LIKELY, _LIKELY, *[_LIKELY] * len(USES)).map(list)
+FLAGS = st.tuples(SELDOM, SELDOM, SELDOM, LIKELY, LIKELY, *[LIKELY] * len(USES)).map(list)
 ODD: list[Template] = [
     [], [], [], [], [(ck.CKA_LABEL, b"odd")], [(ck.CKA_ID, b"")], [(ck.CKA_LOCAL, True)],
     [(VENDOR, b"vendor")], [(ck.CKA_MODULUS, b"\x01")],
@@ -69,7 +56,7 @@ DATA_OBJECTS = st.builds(
     lambda token, private, value, more: [
         (ck.CKA_CLASS, ck.CKO_DATA), (ck.CKA_TOKEN, token), (ck.CKA_PRIVATE, private), (ck.CKA_VALUE, value), *more
     ],
-    _SELDOM, _SELDOM, DATA, st.sampled_from(ODD),
+    SELDOM, SELDOM, DATA, st.sampled_from(ODD),
 )
 WITHOUT_CLASS: Template = [(ck.CKA_TOKEN, False), (ck.CKA_LABEL, b"of no class")]
 GENERATED = st.builds(
@@ -84,75 +71,10 @@ CHANGES = st.sampled_from([
 ])
 
 
-class Peers(RuleBasedStateMachine):
-    """Names of sessions and objects that both modules gave, and what has been done with them."""
+class Peers(Sequence):
+    """Sessions, logins, objects, searches, wrapping, and operations with secret keys."""
 
-    ours: Peer
-    theirs: Peer
-    values: Iterator[int]
-
-    @initialize()
-    def begin(self) -> None:
-        self.ours.ask("begin")
-        self.theirs.ask("begin")
-        self.over = False
-        self.sessions: list[int] = []
-        self.objects: list[int] = []
-        self.blobs: list[tuple[int, bytes | None, int, bytes]] = []
-        self.made = 0
-        self.wrong = 0  # PINs: ten in a row lock ours, and never lock SoftHSM2's
-        self.history: list[Step] = []
-
-    def both(self, what: str, *arguments: Any) -> Answer | None:
-        """The answer that both gave; None where they gave none or two, and then both are apart from here on."""
-        ours, theirs = self.ours.ask(what, *arguments), self.theirs.ask(what, *arguments)
-        step = Step(what, arguments, ours, theirs)
-        self.history.append(step)
-        self.wrong += ours[0] == "CKR_PIN_INCORRECT"
-        if ours == theirs:
-            return ours
-        assert named(step, self.history), step
-        # Two refusals leave both as they were; an answer against a refusal does not.
-        self.over = "CKR_OK" in (ours[0], theirs[0]) or theirs[0] == "died"
-        return None
-
-    def _name(self) -> int:
-        self.made += 1
-        return self.made
-
-    def _session(self, data: Any) -> int:
-        return int(data.draw(st.sampled_from([*self.sessions, *self.sessions, *self.sessions, UNKNOWN])))
-
-    def _object(self, data: Any) -> int:
-        return int(data.draw(st.sampled_from([*self.objects, *self.objects, *self.objects, UNKNOWN])))
-
-    @precondition(lambda self: self.over)
-    @rule()
-    def rest(self) -> None:
-        """Once the two are apart there is nothing to compare."""
-
-    @precondition(lambda self: not self.over and len(self.sessions) < 3)
-    @rule(read_write=_LIKELY)
-    def open(self, read_write: bool) -> None:
-        session = self._name()
-        if self.both("open", session, read_write) == ("CKR_OK",):
-            self.sessions.append(session)
-
-    @precondition(lambda self: not self.over)
-    @rule(data=st.data(), how=st.sampled_from(["close", "close", "close_all"]))
-    def close(self, data: Any, how: str) -> None:
-        """The names stay: both modules must call the handles invalid."""
-        self.both(how) if how == "close_all" else self.both(how, self._session(data))
-
-    @precondition(lambda self: not self.over)
-    @rule(
-        data=st.data(), user=st.sampled_from([ck.CKU_USER] * 4 + [ck.CKU_SO, ck.CKU_CONTEXT_SPECIFIC, 7]),
-        right=_LIKELY,
-    )
-    def login(self, data: Any, user: int, right: bool) -> None:
-        session = self._session(data)
-        self.both("login", session, user, right or self.wrong > MOST_WRONG)
-        self.both("info", session)
+    mechanisms = MECHANISMS
 
     @precondition(lambda self: not self.over)
     @rule(data=st.data(), how=st.sampled_from(["logout", "init_pin", "info"]))
@@ -160,7 +82,7 @@ class Peers(RuleBasedStateMachine):
         self.both(how, self._session(data))
 
     @precondition(lambda self: not self.over and self.wrong <= MOST_WRONG)
-    @rule(data=st.data(), user=st.sampled_from([ck.CKU_USER, ck.CKU_SO]), right=_LIKELY)
+    @rule(data=st.data(), user=st.sampled_from([ck.CKU_USER, ck.CKU_SO]), right=LIKELY)
     def set_pin(self, data: Any, user: int, right: bool) -> None:
         self.both("set_pin", self._session(data), user, right)
 
@@ -210,27 +132,6 @@ class Peers(RuleBasedStateMachine):
     def find(self, data: Any, template: Template) -> None:
         self.both("find", self._session(data), template)
 
-    @precondition(lambda self: not self.over and self.sessions)
-    @rule(data=st.data(), kind=st.sampled_from(KINDS))
-    def begin_operation(self, data: Any, kind: str) -> None:
-        number, parameter = data.draw(st.sampled_from(MECHANISMS[kind]))
-        item = UNKNOWN if kind == "Digest" else self._object(data)
-        self.both("begin_operation", self._session(data), kind, number, parameter, item)
-
-    @precondition(lambda self: not self.over and self.sessions)
-    @rule(
-        data=st.data(), kind=st.sampled_from(KINDS), how=st.sampled_from(["once", "update", "final"]), given=DATA,
-        room=ROOMS,
-    )
-    def go_on(self, data: Any, kind: str, how: str, given: bytes, room: int | None) -> None:
-        session = self._session(data)
-        if kind == "Verify" and how != "update":
-            self.both("verify", session, given if how == "once" else None, BLOCK)
-        elif how == "final":
-            self.both("final", session, kind, room)
-        else:
-            self.both(how, session, kind, given, room)
-
     @precondition(lambda self: not self.over and self.objects)
     @rule(data=st.data(), number=st.sampled_from([ck.CKM_AES_KEY_WRAP, ck.CKM_AES_KEY_WRAP, ck.CKM_SHA256]), room=ROOMS)
     def wrap(self, data: Any, number: int, room: int | None) -> None:
@@ -240,7 +141,7 @@ class Peers(RuleBasedStateMachine):
             self.blobs.append((number, None, key, answer[2]))
 
     @precondition(lambda self: not self.over and self.blobs)
-    @rule(data=st.data(), flags=FLAGS, whole=_LIKELY)
+    @rule(data=st.data(), flags=FLAGS, whole=LIKELY)
     def unwrap(self, data: Any, flags: list[bool], whole: bool) -> None:
         number, parameter, key, blob = data.draw(st.sampled_from(self.blobs))
         template = [row for row in _secret(b"", flags, []) if row[0] != ck.CKA_VALUE]
@@ -255,32 +156,16 @@ def test_the_differences_are_in_the_docs() -> None:
 
 
 @pytest.fixture
-def peers(tmp_path: Path) -> Iterator[type[Peers]]:
-    (tmp_path / "tokens").mkdir()
-    (tmp_path / "softhsm2.conf").write_text(f"directories.tokendir = {tmp_path}/tokens\nlog.level = ERROR\n")
-    pins = {"pin": "1234-peer", "so_pin": "12345678"}
-    with (
-        ThrowAway("peer", **pins) as token,
-        Peer(str(MODULE), token.environment) as ours,
-        Peer(SOFTHSM, {"SOFTHSM2_CONF": f"{tmp_path}/softhsm2.conf"}) as theirs,
-    ):
-        yield type("Peers", (Peers,), {"ours": ours, "theirs": theirs, "values": count(1)})
+def peers(tmp_path: Path) -> Iterator[type[Sequence]]:
+    with side_by_side(Peers, tmp_path) as machine:
+        yield machine
 
 
-def _run(machine: type[Peers], examples: int, steps: int) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        machine, settings=settings(
-            max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck),
-            database=None,
-        ),
-    )
-
-
-def test_the_same_calls(peers: type[Peers]) -> None:
-    _run(peers, 60, 30)
+def test_the_same_calls(peers: type[Sequence]) -> None:
+    run(peers, 60, 30)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
-def test_the_same_calls_for_long(peers: type[Peers]) -> None:
-    _run(peers, 1500, 40)
+def test_the_same_calls_for_long(peers: type[Sequence]) -> None:
+    run(peers, 1500, 40)
