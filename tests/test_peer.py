@@ -24,6 +24,7 @@ MECHANISMS: dict[str, list[tuple[int, Parameter]]] = {
     ],
 }
 MECHANISMS["Decrypt"], MECHANISMS["Verify"] = MECHANISMS["Encrypt"], MECHANISMS["Sign"]
+WRAPPING = [ck.CKM_AES_KEY_WRAP, ck.CKM_AES_KEY_WRAP, ck.CKM_AES_KEY_WRAP_PAD, ck.CKM_SHA256]
 READABLE = (
     ck.CKA_CLASS, ck.CKA_KEY_TYPE, ck.CKA_VALUE, ck.CKA_VALUE_LEN, ck.CKA_LABEL, ck.CKA_ID, ck.CKA_TOKEN,
     ck.CKA_PRIVATE, ck.CKA_SENSITIVE, ck.CKA_EXTRACTABLE, ck.CKA_MODIFIABLE, ck.CKA_LOCAL, ck.CKA_ALWAYS_SENSITIVE,
@@ -133,7 +134,7 @@ class Peers(Sequence):
         self.both("find", self._session(data), template)
 
     @precondition(lambda self: not self.over and self.objects)
-    @rule(data=st.data(), number=st.sampled_from([ck.CKM_AES_KEY_WRAP, ck.CKM_AES_KEY_WRAP, ck.CKM_SHA256]), room=ROOMS)
+    @rule(data=st.data(), number=st.sampled_from(WRAPPING), room=ROOMS)
     def wrap(self, data: Any, number: int, room: int | None) -> None:
         key, target = self._object(data), self._object(data)
         answer = self.both("wrap", self._session(data), number, None, key, target, room)
