@@ -144,11 +144,12 @@ def test_the_password_length_of_2_40_is_pointed_to(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(("rows", "iterations", "wanted"), [
-    ({}, 1, "CKR_TEMPLATE_INCOMPLETE"), ({ck.CKA_VALUE_LEN: 4097}, 1, "CKR_ATTRIBUTE_VALUE_INVALID"),
-    ({ck.CKA_VALUE_LEN: 41}, 4_000_000, PARAM),  # three blocks
+    ({ck.CKA_VALUE_LEN: 20}, 1, "CKR_TEMPLATE_INCOMPLETE"),  # CKA_KEY_TYPE must be there too (section 6.37.4)
+    (SECRET, 1, "CKR_TEMPLATE_INCOMPLETE"), ({**SECRET, ck.CKA_VALUE_LEN: 4097}, 1, "CKR_ATTRIBUTE_VALUE_INVALID"),
+    ({**SECRET, ck.CKA_VALUE_LEN: 41}, 4_000_000, PARAM),  # three blocks
     ({ck.CKA_VALUE_LEN: 20, ck.CKA_KEY_TYPE: ck.CKK_AES}, 1, "CKR_ATTRIBUTE_VALUE_INVALID"),
     ({ck.CKA_VALUE_LEN: 32, ck.CKA_KEY_TYPE: ck.CKK_RSA}, 1, TEMPLATE),
-    ({ck.CKA_VALUE_LEN: 32, ck.CKA_CLASS: ck.CKO_PRIVATE_KEY}, 1, TEMPLATE),
+    ({**SECRET, ck.CKA_VALUE_LEN: 32, ck.CKA_CLASS: ck.CKO_PRIVATE_KEY}, 1, TEMPLATE),
 ])
 def test_keys_of_pbkdf2(bench: Bench, rows: Rows, iterations: int, wanted: str) -> None:
     parameter = pbkdf2(bench, b"pw", b"salt", iterations)

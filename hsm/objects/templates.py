@@ -133,7 +133,10 @@ def _certificate(given: Attributes) -> Attributes:
 
 
 def for_generate(given: Attributes, key_class: int, entry: Mechanism, so: bool) -> Attributes:
-    """C_GenerateKey and each half of C_GenerateKeyPair: class and key type follow from the mechanism."""
+    """C_GenerateKey and each half of C_GenerateKeyPair: class and key type follow from the mechanism, but for one that
+    makes keys of several types, whose template says which (section 6.37.4)."""
+    if len(entry.key_types) > 1 and ck.CKA_KEY_TYPE not in given:
+        _refuse(ck.CKR_TEMPLATE_INCOMPLETE, ck.CKA_KEY_TYPE, "must be given: this mechanism makes keys of any type")
     given = _implied(given, key_class, entry.key_types[0], entry.key_types)
     rows = _rows(given)
     _permit(given, rows, 4, so)
