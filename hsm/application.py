@@ -109,6 +109,11 @@ class Session:
         return not item.private or self.is_user
 
 
+def _too_many(setting: str, kind: str, opened: int) -> TokenError:
+    words = f"this application has {opened} {kind}session{'s' * (opened != 1)} with the token, as many as the setting"
+    return TokenError(ck.CKR_SESSION_COUNT, f"{words} {setting} allows: close one, or see adyton config show", setting)
+
+
 class SavedState(NamedTuple):
     """A copy of what was active in a session; ``held``: bytes of input and results in it."""
 
@@ -200,11 +205,9 @@ class Application:
             return
         opened, rw = self.counted(partition)
         if self.pool.max_sessions and opened >= self.pool.max_sessions:
-            words = f"this application has {opened} sessions with the token, as many as the setting allows"
-            raise TokenError(ck.CKR_SESSION_COUNT, words, "max-sessions")
+            raise _too_many("max-sessions", "", opened)
         if read_write and self.pool.max_rw_sessions and rw >= self.pool.max_rw_sessions:
-            words = f"this application has {rw} read/write sessions with the token, as many as the setting allows"
-            raise TokenError(ck.CKR_SESSION_COUNT, words, "max-rw-sessions")
+            raise _too_many("max-rw-sessions", "read/write ", rw)
 
     def session(self, handle: int) -> Session:
         session = self.sessions.get(handle)

@@ -21,4 +21,13 @@ class TokenError(Exception):
 
 def code_name(rv: int) -> str:
     """CKR_... as the standard spells it."""
-    return next((n for n, v in vars(ck).items() if n.startswith("CKR_") and v == rv), hex(rv))
+    return _name("CKR_", rv) or hex(rv)
+
+
+def mechanism_name(number: int) -> str:
+    """CKM_... as the standard spells it, for sentences."""
+    return _name("CKM_", number) or f"mechanism {number:#x}"
+
+
+def _name(prefix: str, value: int) -> str | None:
+    return next((n for n, v in vars(ck).items() if n.startswith(prefix) and v == value), None)

@@ -229,8 +229,8 @@ class Partition:
         if attributes.get(ck.CKA_PRIVATE) == table.TRUE and not session.is_user:
             raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "private objects need the user logged in")
         if not self.legacy and table.is_legacy(attributes):
-            words = "a legacy key type, and the partition's switch for these is off: adyton partition set SLOT --legacy"
-            raise TokenError(ck.CKR_ATTRIBUTE_VALUE_INVALID, f"{words} on", "CKA_KEY_TYPE")
+            words = "a key of a legacy type, and the partition's switch for these is off: adyton partition set"
+            raise TokenError(ck.CKR_ATTRIBUTE_VALUE_INVALID, f"{words} {self.slot} --legacy on", "CKA_KEY_TYPE")
         key_policy.may_be_kept(attributes)
 
     def add(self, session: Session, attributes: dict[int, bytes], how: str) -> int:

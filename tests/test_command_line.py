@@ -142,6 +142,28 @@ def test_explain_gives_the_reason_of_a_refusal(home: Path) -> None:
     assert json.loads(adyton("explain", "--json", "--pid", "1")) == []
 
 
+def test_explain_says_what_to_do_about_what_is_switched_off_or_was_taken_by_an_earlier_use(home: Path) -> None:
+    make_token()
+    with initialised(str(MODULE)) as m:
+        s = m.session()
+        good(m.login(s, PINS["ADYTON_PIN"]))
+
+        def why(rv: int, code: str) -> str:
+            assert name(rv) == code
+            return str(json.loads(adyton("explain", "--json"))[-1]["reason"])
+
+        words = why(m.C_DigestInit(s, m.mechanism(ck.CKM_MD5)), "CKR_MECHANISM_INVALID")
+        assert "CKM_MD5" in words and "--legacy on" in words
+        weak = {ck.CKA_MODULUS_BITS: 1024, ck.CKA_TOKEN: True}
+        rv = m.pair(s, ck.CKM_RSA_PKCS_KEY_PAIR_GEN, weak, {})[0]
+        assert "below 2048 bits" in why(rv, "CKR_TEMPLATE_INCONSISTENT")
+        key = m.aes(s, decrypt=True, wrap=True)
+        iv = m.mechanism(ck.CKM_AES_CBC, bytes(16))
+        good(m.use("Decrypt", s, iv, key, bytes(32))[0])
+        rv = m.wrap(s, m.mechanism(ck.CKM_AES_KEY_WRAP_KWP), key, m.aes(s, extractable=True))[0]
+        assert "an earlier decrypt" in why(rv, "CKR_KEY_FUNCTION_NOT_PERMITTED")
+
+
 def test_a_label_does_not_move_the_cursor(home: Path) -> None:
     make_token("\x1b[2J\u202eevil")
     assert "\x1b" not in adyton("status") and "\u202e" not in adyton("partition", "list")

@@ -65,7 +65,8 @@ def test_no_more_sessions_than_the_settings_allow_and_the_token_tells_both(limit
     assert counts(m) == (4, 0, 2, 0)
     assert [opened(m, False) for _ in range(5)] == ["CKR_OK"] * 4 + ["CKR_SESSION_COUNT"]
     explained = subprocess.run([*ADYTON, "explain", "--json"], capture_output=True, text=True, check=True).stdout
-    assert "as many as the setting allows" in explained and "max-sessions" in explained
+    assert "4 sessions with the token, as many as the setting max-sessions allows" in explained
+    assert "2 read/write sessions with the token, as many as the setting max-rw-sessions allows" in explained
 
 
 def test_the_limit_is_of_one_application_with_one_token(limited: Module) -> None:

@@ -178,14 +178,15 @@ def may_be_kept(attributes: dict[int, bytes]) -> None:
         modulus = attributes.get(ck.CKA_MODULUS)
         asked = int.from_bytes(attributes.get(ck.CKA_MODULUS_BITS, b""), "little")
         bits = int.from_bytes(modulus, "big").bit_length() if modulus else asked
-        weak = 0 < bits < WEAKEST_TOKEN_RSA
+        weak, least = 0 < bits < WEAKEST_TOKEN_RSA, f"RSA keys below {WEAKEST_TOKEN_RSA}"
     elif key_type == ck.CKK_EC.to_bytes(8, "little"):
         point = attributes.get(ck.CKA_EC_POINT)
         weak = point is not None and len(point) < 2 * WEAKEST_TOKEN_EC // 8
+        least = f"EC keys below {WEAKEST_TOKEN_EC}"
     else:
         return
     if weak:
-        raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, "keys this weak may be session keys only", "CKA_TOKEN")
+        raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, f"{least} bits may be session keys only", "CKA_TOKEN")
 
 
 def counts_as(key: Key, use: str, entry: Mechanism) -> str:
@@ -207,6 +208,14 @@ def lost_by(key: Key, use: str, entry: Mechanism, target: Key | None) -> tuple[i
         macs = key.key_class == ck.CKO_SECRET_KEY and not is_cipher(key)
         return excluded or (MAC_EXCLUDES.get(use, ()) if macs else ())
     return ()
+
+
+def takers_of(key: Key, use: str) -> list[str]:
+    """The uses that would take ``use`` from this key's value: for the words of a refusal."""
+    macs = key.key_class == ck.CKO_SECRET_KEY and not is_cipher(key)
+    rules = {**EXCLUDES, **(MAC_EXCLUDES if macs else {})}
+    flag = getattr(ck, f"CKA_{use.upper()}")
+    return [other for other, lost in rules.items() if flag in lost and key.key_class != ck.CKO_PUBLIC_KEY]
 
 
 def done_by(key: Key, use: str, entry: Mechanism, target: Key | None) -> int:

@@ -43,7 +43,7 @@ def check(session: Session, key: TokenObject, use: str, entry: Mechanism) -> Non
     if key.key_class not in CLASSES[use] or key.key_type not in entry.key_types:
         raise TokenError(wrong, "the mechanism does not work with a key of this class and type")
     if not key.flag(USAGE[use]):
-        raise TokenError(ck.CKR_KEY_FUNCTION_NOT_PERMITTED, f"the key's CKA_{use.upper()} is FALSE", use)
+        raise _not_permitted(key, use)
     allowed = key.get(ck.CKA_ALLOWED_MECHANISMS)
     number = entry.number.to_bytes(8, "little")
     if allowed and number not in [allowed[i : i + 8] for i in range(0, len(allowed), 8)]:
@@ -57,7 +57,7 @@ def check(session: Session, key: TokenObject, use: str, entry: Mechanism) -> Non
 def check_right(session: Session, key: TokenObject, use: str, entry: Mechanism) -> None:
     """Asked again at every use: a flag lost or a role removed stops a running operation."""
     if not key.flag(USAGE[use]):
-        raise TokenError(ck.CKR_KEY_FUNCTION_NOT_PERMITTED, f"the key's CKA_{use.upper()} is FALSE", use)
+        raise _not_permitted(key, use)
     counted = key_policy.counts_as(key, use, entry)
     if counted != use and key.partition.values.has_lost(key, USAGE[counted]):
         words = f"an earlier use has taken CKA_{counted.upper()} from the key, and this mechanism would do just that"
@@ -66,6 +66,15 @@ def check_right(session: Session, key: TokenObject, use: str, entry: Mechanism) 
         words = "without padding, who signs decrypts and who decrypts signs: the key must be allowed both"
         raise TokenError(ck.CKR_KEY_FUNCTION_NOT_PERMITTED, words, use)
     policy.check_use(session, key, use)
+
+
+def _not_permitted(key: TokenObject, use: str) -> TokenError:
+    """The flag may be FALSE by the template or by an earlier use: who asks why is told of both."""
+    takers = " or ".join(key_policy.takers_of(key, use))
+    words = f"the key's CKA_{use.upper()} is FALSE"
+    if takers:
+        words += f": it was made so, or an earlier {takers} with a sensitive key of this value has taken it"
+    return TokenError(ck.CKR_KEY_FUNCTION_NOT_PERMITTED, words, use)
 
 
 def may_open(key: TokenObject, unwrapped: dict[int, bytes]) -> None:

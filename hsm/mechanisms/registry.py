@@ -6,7 +6,7 @@ table; adding a mechanism is one more row there.
 
 from __future__ import annotations
 
-from hsm.errors import TokenError
+from hsm.errors import TokenError, mechanism_name
 from hsm.mechanisms import (
     aead,
     aes,
@@ -56,9 +56,9 @@ def entry_of(number: int, legacy: bool) -> Mechanism:
     """The entry of a mechanism that the partition offers; CKR_MECHANISM_INVALID otherwise."""
     entry = MECHANISMS.get(number)
     if entry is None:
-        raise TokenError(ck.CKR_MECHANISM_INVALID, f"mechanism {number:#x} is not offered")
+        raise TokenError(ck.CKR_MECHANISM_INVALID, f"{mechanism_name(number)} is not offered")
     if entry.legacy and not legacy:
-        words = f"mechanism {number:#x} is a legacy one, and the partition's switch for these is off"
+        words = f"{mechanism_name(number)} is a legacy mechanism, and the partition's switch for these is off"
         raise TokenError(ck.CKR_MECHANISM_INVALID, f"{words}: adyton partition set SLOT --legacy on", "legacy")
     return entry
 
@@ -67,7 +67,7 @@ def find(number: int, use: str, legacy: bool) -> Mechanism:
     """The entry of a mechanism that the partition offers for ``use``; CKR_MECHANISM_INVALID otherwise."""
     entry = entry_of(number, legacy)
     if getattr(entry, use) is None:
-        raise TokenError(ck.CKR_MECHANISM_INVALID, f"mechanism {number:#x} is not offered for {use}")
+        raise TokenError(ck.CKR_MECHANISM_INVALID, f"{mechanism_name(number)} is not offered for {use}")
     return entry
 
 
