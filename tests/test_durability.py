@@ -253,10 +253,10 @@ made = ffi.new("CK_SESSION_HANDLE*")
 gone(m.C_OpenSession(0, ck.CKF_SERIAL_SESSION | ck.CKF_RW_SESSION, NULL, NULL, made))
 s = made[0]
 gone(m.login(s, "user-pin-1"))
-mine, n = [], 0
+mine, n, me = [], 0, os.urandom(8).hex()  # process ids come again
 while True:
     n += 1
-    label = f"{os.getpid()}-{n}".encode()
+    label = f"{me}-{n}".encode()
     rows = {ck.CKA_TOKEN: True, ck.CKA_LABEL: label}
     say("try", label.decode())
     if n % 3:
