@@ -29,7 +29,8 @@ Listener.serve = looked_at
 UNWANTED = {
     "asyncio", "logging", "json", "email", "http", "urllib.request", "ssl", "subprocess", "multiprocessing", "argparse",
     "tempfile", "shutil", "unittest", "concurrent.futures", "decimal", "cffi", "pyasn1", "importlib.metadata",
-    "xml", "pydoc", "pickle", "hsm.cli", "hsm.client", "hsm.throwaway", "hsm.server.admin",
+    "xml", "pydoc", "pickle", "inspect", "dataclasses", "cryptography.hazmat.primitives.serialization", "hsm.cli",
+    "hsm.client", "hsm.throwaway", "hsm.server.admin",
 }
 
 

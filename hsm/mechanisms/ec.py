@@ -6,12 +6,12 @@ from functools import lru_cache
 from typing import Any
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature, encode_dss_signature
 
 from hsm.errors import TokenError
-from hsm.mechanisms import curves
+from hsm.mechanisms import curves, der
 from hsm.mechanisms.entry import Mechanism, OnePart, Saveable, no_parameter
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
@@ -89,11 +89,9 @@ def _curve(key: Key) -> curves.Curve:
 
 def public_attributes(public: ec.EllipticCurvePublicKey) -> dict[int, bytes]:
     """What both halves of a pair say of the public one."""
-    raw = public.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
-    info = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return {
-        ck.CKA_KEY_TYPE: ck.CKK_EC.to_bytes(8, "little"), ck.CKA_EC_POINT: octet_string(raw),
-        ck.CKA_PUBLIC_KEY_INFO: info,
+        ck.CKA_KEY_TYPE: ck.CKK_EC.to_bytes(8, "little"), ck.CKA_EC_POINT: octet_string(der.uncompressed(public)),
+        ck.CKA_PUBLIC_KEY_INFO: der.public_info(public),
     }
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey, Ed448PublicKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from hsm.errors import TokenError
+from hsm.mechanisms import der
 from hsm.mechanisms.ec import octet_string
 from hsm.mechanisms.entry import Mechanism, Saveable
 from hsm.objects.key import Key
@@ -101,11 +101,10 @@ def private(key: Key) -> PrivateKey:
 
 
 def public_attributes(public: PublicKey) -> dict[int, bytes]:
-    info = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return {
         ck.CKA_KEY_TYPE: ck.CKK_EC_EDWARDS.to_bytes(8, "little"),
         ck.CKA_EC_POINT: octet_string(public.public_bytes_raw()),
-        ck.CKA_PUBLIC_KEY_INFO: info,
+        ck.CKA_PUBLIC_KEY_INFO: der.public_info(public),
     }
 
 

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.x448 import X448PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from hsm.errors import TokenError
-from hsm.mechanisms import curves, ec, eddsa, montgomery, rsa_keys, secret_forms
+from hsm.mechanisms import curves, der, ec, eddsa, montgomery, rsa_keys, secret_forms
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
@@ -28,9 +28,11 @@ EC_PUBLIC_KEY = (1, 2, 840, 10045, 2, 1)
 
 
 class Form(NamedTuple):
-    """One type of key pair: how its halves are loaded with every check, and what their objects then say."""
+    """One type of key pair: how its halves are loaded with every check, and what their objects then say. ``load``: a
+    private key that was checked before."""
 
     native: tuple[type, ...]
+    load: Callable[[Key], Any]
     public: Callable[[Attributes], Attributes]
     private: Callable[[Attributes], Attributes]
     of_native: Callable[[Any], Attributes]
@@ -81,20 +83,18 @@ def _ec_native(key: Any) -> Attributes:
 
 FORMS = {
     ck.CKK_RSA: Form(
-        (RSAPrivateKey,), rsa_keys.check_public, rsa_keys.check_private, lambda key: rsa_keys.attributes_of(key)[1]
+        (RSAPrivateKey,), rsa_keys.private, rsa_keys.check_public, rsa_keys.check_private,
+        lambda key: rsa_keys.attributes_of(key)[1],
     ),
-    ck.CKK_EC: Form((EllipticCurvePrivateKey,), _ec_public, _ec_private, _ec_native),
+    ck.CKK_EC: Form((EllipticCurvePrivateKey,), ec.private, _ec_public, _ec_private, _ec_native),
     ck.CKK_EC_EDWARDS: Form(
-        (Ed25519PrivateKey, Ed448PrivateKey), _raw_public(eddsa), _raw_private(eddsa), eddsa.private_attributes
+        (Ed25519PrivateKey, Ed448PrivateKey), eddsa.private, _raw_public(eddsa), _raw_private(eddsa),
+        eddsa.private_attributes,
     ),
     ck.CKK_EC_MONTGOMERY: Form(
-        (X25519PrivateKey, X448PrivateKey), _raw_public(montgomery), _raw_private(montgomery),
+        (X25519PrivateKey, X448PrivateKey), montgomery.private, _raw_public(montgomery), _raw_private(montgomery),
         montgomery.private_attributes,
     ),
-}
-_LOADERS: dict[int, Callable[[Key], Any]] = {
-    ck.CKK_RSA: rsa_keys.private, ck.CKK_EC: ec.private, ck.CKK_EC_EDWARDS: eddsa.private,
-    ck.CKK_EC_MONTGOMERY: montgomery.private,
 }
 
 
@@ -135,13 +135,7 @@ def to_bytes(target: Key) -> bytes:
     """What is wrapped: the value of a secret key, the PKCS#8 PrivateKeyInfo of a private one."""
     if target.key_class == ck.CKO_SECRET_KEY:
         return target.get(ck.CKA_VALUE) or b""
-    from cryptography.hazmat.primitives import serialization
-
-    private = target.native(_LOADERS[target.key_type])
-    encoded: bytes = private.private_bytes(
-        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-    return encoded
+    return der.private_info(target.native(FORMS[target.key_type].load))
 
 
 def _of_explicit_curve(data: bytes) -> EllipticCurvePrivateKey | None:
@@ -190,11 +184,9 @@ def from_bytes(data: bytes, template: Attributes) -> Attributes:
             return _secret(data, template)
         except TokenError as refusal:
             raise TokenError(ck.CKR_WRAPPED_KEY_INVALID, refusal.reason) from None
-    from cryptography.hazmat.primitives import serialization
-
     form = FORMS[int.from_bytes(template[ck.CKA_KEY_TYPE], "little")]
     try:
-        key: Any = serialization.load_der_private_key(data, None, unsafe_skip_rsa_key_validation=True)
+        key = der.load_private(data)
     except UnsupportedAlgorithm:  # a key, but of a curve that cryptography does not know, or not spelt out
         key = _of_explicit_curve(data)
         if key is None and form.native == (EllipticCurvePrivateKey,):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.x448 import X448PrivateKey, X448PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 
 from hsm.errors import TokenError
+from hsm.mechanisms import der
 from hsm.mechanisms.entry import Mechanism
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
@@ -78,10 +78,9 @@ def private(key: Key) -> PrivateKey:
 
 def public_attributes(public: PublicKey) -> dict[int, bytes]:
     """CKA_EC_POINT is the u-coordinate's bytes as they are: PKCS#11 has no OCTET STRING around them since 3.1."""
-    info = public.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
     return {
         ck.CKA_KEY_TYPE: ck.CKK_EC_MONTGOMERY.to_bytes(8, "little"), ck.CKA_EC_POINT: public.public_bytes_raw(),
-        ck.CKA_PUBLIC_KEY_INFO: info,
+        ck.CKA_PUBLIC_KEY_INFO: der.public_info(public),
     }
 
 

@@ -5,10 +5,10 @@ Keys are loaded without the costly check: what reaches a mechanism was checked w
 
 from __future__ import annotations
 
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from hsm.errors import TokenError
+from hsm.mechanisms import der
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
@@ -44,14 +44,11 @@ def octets(key: Key) -> int:
 def attributes_of(made: rsa.RSAPrivateKey) -> tuple[dict[int, bytes], dict[int, bytes]]:
     """The value attributes of the public and of the private key object."""
     numbers = made.private_numbers()
-    info = made.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
     both = {
         ck.CKA_KEY_TYPE: ck.CKK_RSA.to_bytes(8, "little"),
         ck.CKA_MODULUS: _big(numbers.public_numbers.n),
         ck.CKA_PUBLIC_EXPONENT: _big(numbers.public_numbers.e),
-        ck.CKA_PUBLIC_KEY_INFO: info,
+        ck.CKA_PUBLIC_KEY_INFO: der.public_info(made.public_key()),
     }
     public = {**both, ck.CKA_MODULUS_BITS: made.key_size.to_bytes(8, "little")}
     private = {
@@ -64,8 +61,7 @@ def attributes_of(made: rsa.RSAPrivateKey) -> tuple[dict[int, bytes], dict[int, 
 def check_public(given: dict[int, bytes]) -> dict[int, bytes]:
     """A public key given in clear: CKA_MODULUS_BITS and CKA_PUBLIC_KEY_INFO follow. ValueError for what is none."""
     key = _numbers(given, SMALLEST_PUBLIC).public_key()
-    info = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return {ck.CKA_MODULUS_BITS: key.key_size.to_bytes(8, "little"), ck.CKA_PUBLIC_KEY_INFO: info}
+    return {ck.CKA_MODULUS_BITS: key.key_size.to_bytes(8, "little"), ck.CKA_PUBLIC_KEY_INFO: der.public_info(key)}
 
 
 def check_private(given: dict[int, bytes]) -> dict[int, bytes]:

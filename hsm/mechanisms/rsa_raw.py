@@ -11,10 +11,8 @@ import hmac
 from importlib import import_module
 from typing import Any
 
-from cryptography.hazmat.primitives import serialization
-
 from hsm.errors import TokenError
-from hsm.mechanisms import rsa_keys
+from hsm.mechanisms import der, rsa_keys
 from hsm.mechanisms.entry import Mechanism, OnePart
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
@@ -37,17 +35,13 @@ def _loaded(key: Any) -> Any:
 
 
 def _private(key: Key) -> Any:
-    der = rsa_keys.private(key).private_bytes(
-        serialization.Encoding.DER, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption()
-    )
-    return _loaded(compiled.lib.adyton_private(der, len(der)))
+    encoded = der.rsa_private(rsa_keys.private(key))
+    return _loaded(compiled.lib.adyton_private(encoded, len(encoded)))
 
 
 def _public(key: Key) -> Any:
-    der = rsa_keys.public(key).public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
-    return _loaded(compiled.lib.adyton_public(der, len(der)))
+    encoded = der.public_info(rsa_keys.public(key))
+    return _loaded(compiled.lib.adyton_public(encoded, len(encoded)))
 
 
 class _Raw(OnePart):
