@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from cryptography.exceptions import InvalidTag
@@ -10,10 +11,10 @@ from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM
 
 from hsm.errors import TokenError
 from hsm.mechanisms.aes import BLOCK, SIZES, algorithm
-from hsm.mechanisms.block import compare
 from hsm.mechanisms.entry import Mechanism
 from hsm.mechanisms.gathered import Gathered
-from hsm.mechanisms.wrapping import both
+from hsm.mechanisms.mac import Mac
+from hsm.mechanisms.wrapping import both_ways
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
@@ -100,32 +101,26 @@ class Ccm(Gathered):
             raise TokenError(ck.CKR_ENCRYPTED_DATA_INVALID, "the MAC does not match") from None
 
 
-class Gmac:
+class Gmac(Mac):
     """GMAC: GCM's tag over data that nothing is encrypted beside (NIST SP 800-38D, section 3)."""
 
-    __slots__ = ("_state", "length")
+    __slots__ = ("_state",)
 
     def __init__(self, key: Key, parameter: tuple[bytes, bytes, int]) -> None:
-        iv, aad, self.length = parameter
+        iv, aad, tag = parameter
         if aad:
             raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "the data to sign are GMAC's additional data", "pAAD")
-        _may_seal(key, iv, self.length)
+        _may_seal(key, iv, tag)
+        super().__init__(tag)
         state: AEADEncryptionContext = Cipher(key.native(algorithm), modes.GCM(iv)).encryptor()
         self._state = state
 
     def update(self, data: bytes) -> None:
         self._state.authenticate_additional_data(data)
 
-    def finish(self, signature: bytes | None = None) -> bytes:
+    def whole(self) -> bytes:
         self._state.finalize()
-        mac = self._state.tag[: self.length]
-        if signature is not None:
-            compare(mac, signature)
-        return mac
-
-    def one_shot(self, data: bytes, signature: bytes | None = None) -> bytes:
-        self.update(data)
-        return self.finish(signature)
+        return self._state.tag
 
 
 def _gcm_parameter(parameter: Any) -> tuple[bytes, bytes, int]:
@@ -155,21 +150,17 @@ def _ccm_parameter(parameter: Any) -> Any:
     return parameter
 
 
-_SEALS = both(lambda key, given: Gcm(key, given, True), lambda key, given: Gcm(key, given, False))
-_CCM = both(lambda key, given: Ccm(key, given, True), lambda key, given: Ccm(key, given, False))
-_CCM_OF_KEYS = both(
-    lambda key, given: Ccm(key, given, True, wraps=True), lambda key, given: Ccm(key, given, False, wraps=True)
-)
+_CCM_OF_KEYS = both_ways(partial(Ccm, wraps=True))
 MECHANISMS = [
     Mechanism(
         ck.CKM_AES_GCM, *SIZES, parameter=_gcm_parameter, authenticated=True, keystream=True,
-        nonce=lambda parameter: bytes(parameter[0]), **_SEALS,
+        nonce=lambda parameter: bytes(parameter[0]), **both_ways(Gcm),
     ),
     Mechanism(
         ck.CKM_AES_CCM, *SIZES, parameter=_ccm_parameter, authenticated=True, keystream=True,
         nonce=lambda parameter: b"CCM" + parameter.pNonce,
         # ulDataLen is ignored for keys (section 6.13.5).
-        **{**_CCM, "wrap": _CCM_OF_KEYS["wrap"], "unwrap": _CCM_OF_KEYS["unwrap"]},
+        **{**both_ways(Ccm), "wrap": _CCM_OF_KEYS["wrap"], "unwrap": _CCM_OF_KEYS["unwrap"]},
     ),
     # The tag over no data is a block encrypted; one nonce serves a key once, be it for GCM or here.
     Mechanism(

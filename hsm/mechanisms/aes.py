@@ -9,11 +9,11 @@ from cryptography.hazmat.decrepit.ciphers.modes import CFB, CFB8, OFB
 from cryptography.hazmat.primitives.ciphers import algorithms, modes
 
 from hsm.errors import TokenError
-from hsm.mechanisms import block
+from hsm.mechanisms import block, mac
 from hsm.mechanisms.block import Stream
 from hsm.mechanisms.entry import Mechanism
 from hsm.mechanisms.secret_forms import AES_LENGTHS
-from hsm.mechanisms.wrapping import both
+from hsm.mechanisms.wrapping import both_ways
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
@@ -71,7 +71,6 @@ def _feedback(number: int, mode: type[OFB] | type[CFB] | type[CFB8]) -> Mechanis
     return Mechanism(number, *SIZES, parameter=iv, oracle=PLAIN, **block.streaming(algorithm, mode))
 
 
-_length = block.length_up_to(BLOCK)
 MECHANISMS = [
     Mechanism(ck.CKM_AES_KEY_GEN, *SIZES, generate=_generate),
     Mechanism(
@@ -81,13 +80,10 @@ MECHANISMS = [
     Mechanism(
         ck.CKM_AES_CBC_PAD, *SIZES, parameter=iv, oracle=PLAIN, **block.streaming(algorithm, modes.CBC, pads=True)
     ),
-    Mechanism(
-        ck.CKM_AES_CTR, *SIZES, parameter=_counter, oracle=PLAIN,
-        **both(lambda key, first: Counter(key, first, True), lambda key, first: Counter(key, first, False)),
-    ),
+    Mechanism(ck.CKM_AES_CTR, *SIZES, parameter=_counter, oracle=PLAIN, **both_ways(Counter)),
     _feedback(ck.CKM_AES_OFB, OFB),
     _feedback(ck.CKM_AES_CFB8, CFB8),
     _feedback(ck.CKM_AES_CFB128, CFB),
     Mechanism(ck.CKM_AES_CMAC, *SIZES, **block.macs(algorithm, BLOCK)),
-    Mechanism(ck.CKM_AES_CMAC_GENERAL, *SIZES, **block.macs(algorithm, BLOCK, _length)),
+    Mechanism(ck.CKM_AES_CMAC_GENERAL, *SIZES, **block.macs(algorithm, BLOCK, mac.length_up_to(BLOCK))),
 ]

@@ -14,12 +14,12 @@ from cryptography.hazmat.primitives.cmac import CMAC
 
 from hsm.errors import TokenError
 from hsm.mechanisms.entry import Saveable
-from hsm.mechanisms.wrapping import Fill, both
+from hsm.mechanisms.mac import Mac, may_cut
+from hsm.mechanisms.wrapping import Fill, both_ways
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
 Load = Callable[[Key], BlockCipherAlgorithm]
-SAFE_MAC = 8  # bytes of a MAC by a sensitive key (NIST SP 800-38B, A.2)
 
 
 class Stream:
@@ -90,43 +90,22 @@ class Stream:
         return self.update(data) + self.finish()
 
 
-class Cmac(Saveable):
+class Cmac(Saveable, Mac):
     """CMAC (NIST SP 800-38B) of ``length`` bytes, for signing and for verifying."""
 
-    __slots__ = ("_state", "length")
+    __slots__ = ("_state",)
     moving = "_state"
 
     def __init__(self, key: Key, load: Load, length: int) -> None:
         may_cut(key, length)
+        super().__init__(length)
         self._state = CMAC(key.native(load))
-        self.length = length
 
     def update(self, data: bytes) -> None:
         self._state.update(data)
 
-    def finish(self, signature: bytes | None = None) -> bytes:
-        mac = self._state.finalize()[: self.length]
-        if signature is not None:
-            compare(mac, signature)
-        return mac
-
-    def one_shot(self, data: bytes, signature: bytes | None = None) -> bytes:
-        self.update(data)
-        return self.finish(signature)
-
-
-def may_cut(key: Key, length: int) -> None:
-    """MACs of one byte, then two, and so on, each found by trying: who may only verify would make up any MAC."""
-    if length < SAFE_MAC and key.flag(ck.CKA_SENSITIVE):
-        raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "with a sensitive key a MAC has 64 bits or more")
-
-
-def compare(mac: bytes, signature: bytes) -> None:
-    """In constant time; a MAC of another length has a code of its own."""
-    if len(signature) != len(mac):
-        raise TokenError(ck.CKR_SIGNATURE_LEN_RANGE, f"this MAC has {len(mac)} bytes")
-    if not hmac.compare_digest(mac, signature):
-        raise TokenError(ck.CKR_SIGNATURE_INVALID, "the MAC differs")
+    def whole(self) -> bytes:
+        return self._state.finalize()
 
 
 def iv_of(size: int) -> Callable[[Any], bytes]:
@@ -140,29 +119,15 @@ def iv_of(size: int) -> Callable[[Any], bytes]:
     return check
 
 
-def length_up_to(most: int) -> Callable[[Any], int]:
-    """The check of CK_MAC_GENERAL_PARAMS: how many bytes of the MAC count."""
-
-    def check(parameter: Any) -> int:
-        if not isinstance(parameter, bytes) or len(parameter) != 8:
-            raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "the parameter is a CK_MAC_GENERAL_PARAMS")
-        wanted = int.from_bytes(parameter, "little")
-        if not 0 < wanted <= most:
-            raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, f"a MAC of 1 to {most} bytes can be had")
-        return wanted
-
-    return check
-
-
 def streaming(load: Load, make: Callable[[Any], modes.Mode], *, block: int = 0, pads: bool = False) -> dict[str, Any]:
     """The functions of a row for a mode that works in parts. ``block``: whole blocks of this size only, filled up with
     zeros for wrapping, which is for secret keys; PKCS#7 padding carries private keys too (section 6.10.5)."""
     whole = block > 0
 
-    def start(encrypting: bool) -> Callable[[Key, Any], Stream]:
-        return lambda key, given: Stream(key.native(load), make(given), encrypting, pads=pads, whole=whole)
+    def start(key: Key, given: Any, encrypting: bool) -> Stream:
+        return Stream(key.native(load), make(given), encrypting, pads=pads, whole=whole)
 
-    return both(start(True), start(False), fill=Fill(block=block) if whole else None, secret_only=not pads)
+    return both_ways(start, fill=Fill(block=block) if whole else None, secret_only=not pads)
 
 
 def macs(load: Load, size: int, length: Callable[[Any], int] | None = None) -> dict[str, Any]:

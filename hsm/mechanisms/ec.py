@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_ds
 
 from hsm.errors import TokenError
 from hsm.mechanisms import curves, der
-from hsm.mechanisms.entry import Mechanism, OnePart, Saveable, no_parameter
+from hsm.mechanisms.entry import InParts, Mechanism, OnePart, Saveable, no_parameter
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
@@ -110,7 +110,7 @@ def _generate_pair(
     return public_attributes(made.public_key()), private_attributes(made, parameters)
 
 
-class Signature(Saveable):
+class Signature(Saveable, InParts):
     """ECDSA of what comes, hashed, whole or in parts."""
 
     __slots__ = ("_hash", "_hashed", "_key", "length")
@@ -127,10 +127,6 @@ class Signature(Saveable):
 
     def finish(self, signature: bytes | None = None) -> bytes:
         return _end(self._key, ec.ECDSA(Prehashed(self._hashed)), self._hash.finalize(), signature)
-
-    def one_shot(self, data: bytes, signature: bytes | None = None) -> bytes:
-        self._hash.update(data)
-        return self.finish(signature)
 
 
 class RawSignature(OnePart):

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from hsm.errors import TokenError
 from hsm.mechanisms import der
 from hsm.mechanisms.ec import octet_string
-from hsm.mechanisms.entry import Mechanism, Saveable
+from hsm.mechanisms.entry import InParts, Mechanism, Saveable
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
@@ -123,7 +123,7 @@ def _generate_pair(
     return public_attributes(made.public_key()), private_attributes(made, parameters)
 
 
-class Signature(Saveable):
+class Signature(Saveable, InParts):
     """Pure EdDSA hashes the message twice, so parts are gathered until the end."""
 
     __slots__ = ("_data", "_key", "length")
@@ -149,10 +149,6 @@ class Signature(Saveable):
         except InvalidSignature:
             raise TokenError(ck.CKR_SIGNATURE_INVALID, "the signature does not verify") from None
         return b""
-
-    def one_shot(self, data: bytes, signature: bytes | None = None) -> bytes:
-        self.update(data)
-        return self.finish(signature)
 
 
 def _pure(parameter: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -38,6 +39,24 @@ class Saveable:
         """Bytes of input gathered here, of mechanisms that need all of it at the end."""
         gathered = getattr(self, self.moving)
         return len(gathered) if isinstance(gathered, bytearray) else 0
+
+
+class InParts(ABC):
+    """A signature or MAC whose input comes in parts: all of it at once is one part and the end."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def update(self, data: bytes) -> None:
+        """Takes a part up."""
+
+    @abstractmethod
+    def finish(self, signature: bytes | None = None) -> bytes:
+        """The signature; where one is given, CKR_SIGNATURE_INVALID or CKR_SIGNATURE_LEN_RANGE if it is not right."""
+
+    def one_shot(self, data: bytes, signature: bytes | None = None) -> bytes:
+        self.update(data)
+        return self.finish(signature)
 
 
 class OnePart:

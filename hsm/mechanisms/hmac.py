@@ -6,40 +6,32 @@ import hmac
 from collections.abc import Callable
 from typing import Any
 
-from hsm.mechanisms.block import compare, length_up_to, may_cut
 from hsm.mechanisms.digest import HASHES, Hash
 from hsm.mechanisms.entry import Mechanism, Saveable
+from hsm.mechanisms.mac import Mac, length_up_to, may_cut
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
 LARGEST_KEY = 1 << 20
 
 
-class Mac(Saveable):
-    """An HMAC in progress, for signing and for verifying; ``length`` bytes of it count."""
+class Hmac(Saveable, Mac):
+    """An HMAC in progress."""
 
-    __slots__ = ("_state", "length")
+    __slots__ = ("_state",)
     moving = "_state"
 
     def __init__(self, name: str, key: Key, length: int) -> None:
         may_cut(key, length)
+        super().__init__(length)
         started: Any = key.native(_starter(name))
         self._state = started.copy()
-        self.length = length
 
     def update(self, data: bytes) -> None:
         self._state.update(data)
 
-    def finish(self, signature: bytes | None = None) -> bytes:
-        """The MAC; where a signature is given, compared with it in constant time."""
-        mac = bytes(self._state.digest()[: self.length])
-        if signature is not None:
-            compare(mac, signature)
-        return mac
-
-    def one_shot(self, data: bytes, signature: bytes | None = None) -> bytes:
-        self.update(data)
-        return self.finish(signature)
+    def whole(self) -> bytes:
+        return bytes(self._state.digest())
 
 
 _STARTERS: dict[str, Callable[[Key], Any]] = {}
@@ -50,12 +42,12 @@ def _starter(name: str) -> Callable[[Key], Any]:
     return _STARTERS.setdefault(name, lambda key: hmac.new(key.get(ck.CKA_VALUE) or b"", digestmod=name))
 
 
-def _whole(row: Hash) -> Callable[[Key, None], Mac]:
-    return lambda key, parameter: Mac(row.name, key, row.length)
+def _whole(row: Hash) -> Callable[[Key, None], Hmac]:
+    return lambda key, parameter: Hmac(row.name, key, row.length)
 
 
-def _truncated(row: Hash) -> Callable[[Key, int], Mac]:
-    return lambda key, length: Mac(row.name, key, length)
+def _truncated(row: Hash) -> Callable[[Key, int], Hmac]:
+    return lambda key, length: Hmac(row.name, key, length)
 
 
 def _types(row: Hash) -> tuple[int, int]:

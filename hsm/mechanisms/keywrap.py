@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from cryptography.hazmat.primitives import keywrap
@@ -12,7 +13,7 @@ from hsm.errors import TokenError
 from hsm.mechanisms import formats, rsa, rsa_keys
 from hsm.mechanisms.aes import SIZES
 from hsm.mechanisms.entry import Mechanism, OnePart
-from hsm.mechanisms.wrapping import Fill, both, named_for_unwrapping, named_for_wrapping
+from hsm.mechanisms.wrapping import Fill, both_ways, named_for_unwrapping, named_for_wrapping
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
@@ -26,7 +27,7 @@ class AesKeyWrap(OnePart):
 
     __slots__ = ("_encrypting", "_key", "_padded")
 
-    def __init__(self, key: Key, encrypting: bool, padded: bool = False) -> None:
+    def __init__(self, key: Key, parameter: None, encrypting: bool, *, padded: bool = False) -> None:
         self._key = key.get(ck.CKA_VALUE) or b""
         self._encrypting = encrypting
         self._padded = padded
@@ -82,9 +83,7 @@ def _default(iv: bytes) -> Callable[[Any], None]:
 
 def _aes(number: int, iv: bytes, padded: bool) -> Mechanism:
     fill = Fill() if padded else Fill(block=8, least=16, all_of_it=True)
-    functions = both(
-        lambda key, p: AesKeyWrap(key, True, padded), lambda key, p: AesKeyWrap(key, False, padded), fill=fill
-    )
+    functions = both_ways(partial(AesKeyWrap, padded=padded), fill=fill)
     return Mechanism(number, *SIZES, parameter=_default(iv), authenticated=True, **functions)
 
 
@@ -100,7 +99,7 @@ def _rsa_aes_wrap(key: Key, parameter: tuple[int, Any], target: Key) -> bytes:
     """Section 6.1.20: the AES key under RSA-OAEP, then the target under the AES key with padding."""
     bits, oaep = parameter
     once = os.urandom(bits // 8)
-    carrier = rsa.Encryption(key, oaep[0], oaep[1], True)
+    carrier = rsa.Encryption(key, oaep, True)
     if len(once) > carrier.room:
         raise TokenError(ck.CKR_WRAPPING_KEY_SIZE_RANGE, "the AES key does not fit the wrapping key with this hash")
     carried = carrier.one_shot(once)
@@ -114,7 +113,7 @@ def _rsa_aes_unwrap(
     size = rsa_keys.octets(key)
     if len(wrapped) < size + 16 or (len(wrapped) - size) % 8:
         raise TokenError(ck.CKR_WRAPPED_KEY_LEN_RANGE, "no key wrapped under this one is so long")
-    carrier = rsa.Encryption(key, oaep[0], oaep[1], False)
+    carrier = rsa.Encryption(key, oaep, False)
     try:
         once = carrier.one_shot(wrapped[:size])
         data = keywrap.aes_key_unwrap_with_padding(once, wrapped[size:]) if len(once) == bits // 8 else None
@@ -133,7 +132,7 @@ MECHANISMS = [
     _aes(ck.CKM_AES_KEY_WRAP_PAD, DEFAULT_IV_PADDED, True),
     Mechanism(
         ck.CKM_AES_KEY_WRAP_PKCS7, *SIZES, parameter=_default(DEFAULT_IV), authenticated=True,
-        **both(lambda key, p: AesKeyWrapPkcs7(key, True), lambda key, p: AesKeyWrapPkcs7(key, False)),
+        **both_ways(AesKeyWrapPkcs7),
     ),
     Mechanism(
         ck.CKM_RSA_AES_KEY_WRAP, (ck.CKK_RSA,), rsa_keys.SMALLEST, rsa_keys.LARGEST, parameter=_rsa_aes_parameter,

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import padding
 from cryptography.hazmat.primitives.ciphers import modes
 
 from hsm.errors import TokenError
-from hsm.mechanisms import block, digest, hmac, rsa, rsa_keys, secret_forms
+from hsm.mechanisms import block, digest, hmac, mac, rsa, rsa_keys, secret_forms
 from hsm.mechanisms.digest import Hash
 from hsm.mechanisms.entry import Mechanism
 from hsm.objects.key import Key
@@ -52,7 +52,7 @@ _ROWS = (
     Mechanism(ck.CKM_DES3_CBC, *_DES3, parameter=_iv, **block.streaming(_cipher, modes.CBC, block=BLOCK)),
     Mechanism(ck.CKM_DES3_CBC_PAD, *_DES3, parameter=_iv, **block.streaming(_cipher, modes.CBC, pads=True)),
     Mechanism(ck.CKM_DES3_CMAC, *_DES3, **block.macs(_cipher, BLOCK)),
-    Mechanism(ck.CKM_DES3_CMAC_GENERAL, *_DES3, **block.macs(_cipher, BLOCK, block.length_up_to(BLOCK))),
+    Mechanism(ck.CKM_DES3_CMAC_GENERAL, *_DES3, **block.macs(_cipher, BLOCK, mac.length_up_to(BLOCK))),
     digest.row(MD5),
     *hmac.rows(MD5),
     Mechanism(

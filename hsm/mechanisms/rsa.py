@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
 
 from hsm.errors import TokenError
 from hsm.mechanisms import rsa_keys
-from hsm.mechanisms.entry import Mechanism, OnePart, Saveable, no_parameter
-from hsm.mechanisms.wrapping import both
+from hsm.mechanisms.entry import InParts, Mechanism, OnePart, Saveable, no_parameter
+from hsm.mechanisms.wrapping import both_ways
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
@@ -40,7 +40,7 @@ OAEP_HASHES = (ck.CKM_SHA_1, ck.CKM_SHA224, ck.CKM_SHA256, ck.CKM_SHA384, ck.CKM
 _MGF = {mgf: make for make, mgf in HASHES.values()}
 
 
-class Signature(Saveable):
+class Signature(Saveable, InParts):
     """Hashes what comes, whole or in parts, and signs; verifies where a signature is given."""
 
     __slots__ = ("_algorithm", "_hash", "_key", "_padding", "length")
@@ -58,10 +58,6 @@ class Signature(Saveable):
 
     def finish(self, signature: bytes | None = None) -> bytes:
         return _end(self._key, self._padding, self._algorithm, self._hash.finalize(), signature)
-
-    def one_shot(self, data: bytes, signature: bytes | None = None) -> bytes:
-        self._hash.update(data)
-        return self.finish(signature)
 
 
 class RawSignature(OnePart):
@@ -173,9 +169,10 @@ class Encryption(OnePart):
 
     __slots__ = ("_encrypting", "_key", "_padding", "room")
 
-    def __init__(self, key: Key, pad: Any, overhead: int, encrypting: bool) -> None:
+    def __init__(self, key: Key, padded: tuple[Any, int], encrypting: bool) -> None:
+        """``padded``: the padding, and how many bytes it takes."""
         self._key = key
-        self._padding = pad
+        self._padding, overhead = padded
         self._encrypting = encrypting
         self.room = _room(key, overhead, rsa_keys.octets(key))
 
@@ -247,9 +244,9 @@ MECHANISMS = [
     _signer(
         ck.CKM_RSA_PKCS, _pkcs1(None), sign_recover=_pkcs1(None),
         verify_recover=lambda key, parameter: Recovery(key, padding.PKCS1v15(), PKCS1_OVERHEAD),
-        **both(
-            lambda key, parameter: Encryption(key, padding.PKCS1v15(), PKCS1_OVERHEAD, True),
-            lambda key, parameter: Encryption(key, padding.PKCS1v15(), PKCS1_OVERHEAD, False), secret_only=True,
+        **both_ways(
+            lambda key, parameter, encrypting: Encryption(key, (padding.PKCS1v15(), PKCS1_OVERHEAD), encrypting),
+            secret_only=True,
         ),
     ),
     *[_signer(number, _pkcs1(made)) for number, made in _HASHED.items()],
@@ -257,9 +254,6 @@ MECHANISMS = [
     *[_signer(number, _pss(made), _pss_parameter(made)) for number, made in _HASHED_PSS.items()],
     Mechanism(
         ck.CKM_RSA_PKCS_OAEP, (ck.CKK_RSA,), rsa_keys.SMALLEST, rsa_keys.LARGEST, parameter=oaep_parameter,
-        **both(
-            lambda key, parameter: Encryption(key, parameter[0], parameter[1], True),
-            lambda key, parameter: Encryption(key, parameter[0], parameter[1], False), secret_only=True,
-        ),
+        **both_ways(Encryption, secret_only=True),
     ),
 ]

@@ -17,7 +17,7 @@ from hsm.mechanisms.aes import BLOCK, PLAIN, SIZES, algorithm, iv
 from hsm.mechanisms.entry import Mechanism
 from hsm.mechanisms.gathered import Gathered
 from hsm.mechanisms.secret_forms import XTS_LENGTHS, halves_differ
-from hsm.mechanisms.wrapping import both
+from hsm.mechanisms.wrapping import both_ways
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
@@ -108,16 +108,7 @@ def _generate(parameter: None, template: dict[int, bytes]) -> dict[int, bytes]:
 
 _XTS = (ck.CKK_AES_XTS,), *XTS_LENGTHS
 MECHANISMS = [
-    Mechanism(
-        ck.CKM_AES_CTS, *SIZES, parameter=iv, oracle=PLAIN,
-        **both(
-            lambda key, first: Stealing(key, first, True), lambda key, first: Stealing(key, first, False),
-            secret_only=True,
-        ),
-    ),
+    Mechanism(ck.CKM_AES_CTS, *SIZES, parameter=iv, oracle=PLAIN, **both_ways(Stealing, secret_only=True)),
     Mechanism(ck.CKM_AES_XTS_KEY_GEN, *_XTS, generate=_generate),
-    Mechanism(
-        ck.CKM_AES_XTS, *_XTS, parameter=iv,
-        **both(lambda key, tweak: Xts(key, tweak, True), lambda key, tweak: Xts(key, tweak, False), secret_only=True),
-    ),
+    Mechanism(ck.CKM_AES_XTS, *_XTS, parameter=iv, **both_ways(Xts, secret_only=True)),
 ]

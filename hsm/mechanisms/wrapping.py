@@ -79,11 +79,18 @@ def named_for_unwrapping(unwrap: Callable[..., Any]) -> Callable[..., Any]:
     return _renamed(_UNWRAPPING, unwrap)
 
 
-def both(
-    encrypt: Callable[..., Any], decrypt: Callable[..., Any], *, fill: Fill | None = None, secret_only: bool = False
+def both_ways(
+    start: Callable[[Key, Any, bool], Any], *, fill: Fill | None = None, secret_only: bool = False
 ) -> dict[str, Any]:
-    """The four functions of a row for a cipher that also wraps."""
+    """The four functions of a row for a cipher that also wraps. ``start`` begins an encryption, or with False a
+    decryption."""
     fill = fill or Fill()
+
+    def encrypt(key: Key, parameter: Any) -> Any:
+        return start(key, parameter, True)
+
+    def decrypt(key: Key, parameter: Any) -> Any:
+        return start(key, parameter, False)
 
     def wrap(key: Key, parameter: Any, target: Key) -> bytes:
         if secret_only and target.key_class != ck.CKO_SECRET_KEY:
