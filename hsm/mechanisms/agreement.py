@@ -8,21 +8,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import ECDH
 
 from hsm.errors import TokenError
 from hsm.mechanisms import ec, montgomery
 from hsm.mechanisms.derivation import length_of, may_go_in
+from hsm.mechanisms.digest import BY_NUMBER
 from hsm.mechanisms.entry import Mechanism
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
-KDFS: dict[int, type[hashes.HashAlgorithm]] = {
-    ck.CKD_SHA1_KDF: hashes.SHA1, ck.CKD_SHA224_KDF: hashes.SHA224, ck.CKD_SHA256_KDF: hashes.SHA256,
-    ck.CKD_SHA384_KDF: hashes.SHA384, ck.CKD_SHA512_KDF: hashes.SHA512,
-    ck.CKD_SHA3_224_KDF: hashes.SHA3_224, ck.CKD_SHA3_256_KDF: hashes.SHA3_256,
-    ck.CKD_SHA3_384_KDF: hashes.SHA3_384, ck.CKD_SHA3_512_KDF: hashes.SHA3_512,
+KDFS = {
+    ck.CKD_SHA1_KDF: ck.CKM_SHA_1, ck.CKD_SHA224_KDF: ck.CKM_SHA224, ck.CKD_SHA256_KDF: ck.CKM_SHA256,
+    ck.CKD_SHA384_KDF: ck.CKM_SHA384, ck.CKD_SHA512_KDF: ck.CKM_SHA512,
+    ck.CKD_SHA3_224_KDF: ck.CKM_SHA3_224, ck.CKD_SHA3_256_KDF: ck.CKM_SHA3_256,
+    ck.CKD_SHA3_384_KDF: ck.CKM_SHA3_384, ck.CKD_SHA3_512_KDF: ck.CKM_SHA3_512,
 }
 LONGEST_SECRET = 512
 
@@ -60,7 +60,8 @@ def _derive(key: Key, parameter: Any, template: dict[int, bytes]) -> dict[int, b
         return {ck.CKA_VALUE: shared[-wanted:]}
     from cryptography.hazmat.primitives.kdf.x963kdf import X963KDF
 
-    return {ck.CKA_VALUE: X963KDF(KDFS[parameter.kdf](), wanted, parameter.pSharedData or None).derive(shared)}
+    kdf = X963KDF(BY_NUMBER[KDFS[parameter.kdf]].algorithm, wanted, parameter.pSharedData or None)
+    return {ck.CKA_VALUE: kdf.derive(shared)}
 
 
 def _agreement(number: int, *key_types: int) -> Mechanism:

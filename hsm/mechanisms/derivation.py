@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from hsm.errors import TokenError
 from hsm.mechanisms import secret_forms
-from hsm.mechanisms.digest import HASHES
+from hsm.mechanisms.digest import BY_NUMBER, HASHES
 from hsm.mechanisms.entry import Mechanism
 from hsm.objects import attributes as table
 from hsm.objects.key import Key
@@ -24,12 +24,12 @@ _GENERIC = ck.CKK_GENERIC_SECRET.to_bytes(8, "little")
 NO_MACS = {table.NO_MACS: table.TRUE, ck.CKA_SIGN: table.FALSE, ck.CKA_VERIFY: table.FALSE}
 HMAC_TYPES = (ck.CKK_GENERIC_SECRET, ck.CKK_HKDF, *(row.key_type for row in HASHES))
 HASHED = {
-    ck.CKM_SHA1_KEY_DERIVATION: "sha1", ck.CKM_SHA224_KEY_DERIVATION: "sha224",
-    ck.CKM_SHA256_KEY_DERIVATION: "sha256", ck.CKM_SHA384_KEY_DERIVATION: "sha384",
-    ck.CKM_SHA512_KEY_DERIVATION: "sha512", ck.CKM_SHA512_224_KEY_DERIVATION: "sha512_224",
-    ck.CKM_SHA512_256_KEY_DERIVATION: "sha512_256", ck.CKM_SHA3_224_KEY_DERIVATION: "sha3_224",
-    ck.CKM_SHA3_256_KEY_DERIVATION: "sha3_256", ck.CKM_SHA3_384_KEY_DERIVATION: "sha3_384",
-    ck.CKM_SHA3_512_KEY_DERIVATION: "sha3_512",
+    ck.CKM_SHA1_KEY_DERIVATION: ck.CKM_SHA_1, ck.CKM_SHA224_KEY_DERIVATION: ck.CKM_SHA224,
+    ck.CKM_SHA256_KEY_DERIVATION: ck.CKM_SHA256, ck.CKM_SHA384_KEY_DERIVATION: ck.CKM_SHA384,
+    ck.CKM_SHA512_KEY_DERIVATION: ck.CKM_SHA512, ck.CKM_SHA512_224_KEY_DERIVATION: ck.CKM_SHA512_224,
+    ck.CKM_SHA512_256_KEY_DERIVATION: ck.CKM_SHA512_256, ck.CKM_SHA3_224_KEY_DERIVATION: ck.CKM_SHA3_224,
+    ck.CKM_SHA3_256_KEY_DERIVATION: ck.CKM_SHA3_256, ck.CKM_SHA3_384_KEY_DERIVATION: ck.CKM_SHA3_384,
+    ck.CKM_SHA3_512_KEY_DERIVATION: ck.CKM_SHA3_512,
 }
 
 
@@ -66,5 +66,6 @@ def _hashed(name: str) -> Callable[[Key, None, dict[int, bytes]], dict[int, byte
 
 
 MECHANISMS = [
-    Mechanism(number, (*HMAC_TYPES, ck.CKK_AES), derive=_hashed(name)) for number, name in HASHED.items()
+    Mechanism(number, (*HMAC_TYPES, ck.CKK_AES), derive=_hashed(BY_NUMBER[made].name))
+    for number, made in HASHED.items()
 ]

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_ds
 
 from hsm.errors import TokenError
 from hsm.mechanisms import curves, der
+from hsm.mechanisms.digest import BY_NUMBER
 from hsm.mechanisms.entry import InParts, Mechanism, OnePart, Saveable, no_parameter
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
@@ -22,11 +23,11 @@ FLAGS = (
     ck.CKF_EC_F_P | ck.CKF_EC_OID | ck.CKF_EC_ECPARAMETERS | ck.CKF_EC_CURVENAME | ck.CKF_EC_UNCOMPRESS
     | ck.CKF_EC_COMPRESS
 )
-HASHED: dict[int, type[hashes.HashAlgorithm]] = {
-    ck.CKM_ECDSA_SHA1: hashes.SHA1, ck.CKM_ECDSA_SHA224: hashes.SHA224, ck.CKM_ECDSA_SHA256: hashes.SHA256,
-    ck.CKM_ECDSA_SHA384: hashes.SHA384, ck.CKM_ECDSA_SHA512: hashes.SHA512,
-    ck.CKM_ECDSA_SHA3_224: hashes.SHA3_224, ck.CKM_ECDSA_SHA3_256: hashes.SHA3_256,
-    ck.CKM_ECDSA_SHA3_384: hashes.SHA3_384, ck.CKM_ECDSA_SHA3_512: hashes.SHA3_512,
+HASHED = {
+    ck.CKM_ECDSA_SHA1: ck.CKM_SHA_1, ck.CKM_ECDSA_SHA224: ck.CKM_SHA224, ck.CKM_ECDSA_SHA256: ck.CKM_SHA256,
+    ck.CKM_ECDSA_SHA384: ck.CKM_SHA384, ck.CKM_ECDSA_SHA512: ck.CKM_SHA512,
+    ck.CKM_ECDSA_SHA3_224: ck.CKM_SHA3_224, ck.CKM_ECDSA_SHA3_256: ck.CKM_SHA3_256,
+    ck.CKM_ECDSA_SHA3_384: ck.CKM_SHA3_384, ck.CKM_ECDSA_SHA3_512: ck.CKM_SHA3_512,
 }
 
 
@@ -167,9 +168,9 @@ def _end(key: Key, algorithm: ec.ECDSA, digest: bytes, signature: bytes | None) 
     return b""
 
 
-def _ecdsa(number: int, hashed: type[hashes.HashAlgorithm] | None) -> Mechanism:
+def _ecdsa(number: int, hashed: int | None) -> Mechanism:
     def start(key: Key, parameter: None) -> Any:
-        return Signature(key, hashed()) if hashed else RawSignature(key)
+        return RawSignature(key) if hashed is None else Signature(key, BY_NUMBER[hashed].algorithm)
 
     return Mechanism(number, (ck.CKK_EC,), *BITS, FLAGS, no_parameter, sign=start, verify=start)
 

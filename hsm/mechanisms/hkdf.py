@@ -5,30 +5,24 @@ from __future__ import annotations
 import hmac
 from typing import Any
 
-from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from hsm.errors import TokenError
 from hsm.mechanisms import secret
 from hsm.mechanisms.derivation import NO_MACS, length_of, may_go_in
+from hsm.mechanisms.digest import BY_NUMBER
 from hsm.mechanisms.entry import Mechanism
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
 KEY_TYPES = (ck.CKK_HKDF, ck.CKK_GENERIC_SECRET)
-HASHES: dict[int, hashes.HashAlgorithm] = {
-    ck.CKM_SHA_1: hashes.SHA1(), ck.CKM_SHA224: hashes.SHA224(), ck.CKM_SHA256: hashes.SHA256(),
-    ck.CKM_SHA384: hashes.SHA384(), ck.CKM_SHA512: hashes.SHA512(), ck.CKM_SHA512_224: hashes.SHA512_224(),
-    ck.CKM_SHA512_256: hashes.SHA512_256(), ck.CKM_SHA3_224: hashes.SHA3_224(), ck.CKM_SHA3_256: hashes.SHA3_256(),
-    ck.CKM_SHA3_384: hashes.SHA3_384(), ck.CKM_SHA3_512: hashes.SHA3_512(),
-}
 SALTS = (ck.CKF_HKDF_SALT_NULL, ck.CKF_HKDF_SALT_DATA, ck.CKF_HKDF_SALT_KEY)
 MOST_BLOCKS = 255  # RFC 5869, section 2.3
 
 
 def _parameter(parameter: Any) -> Any:
     """CK_HKDF_PARAMS. The salt counts with bExtract only, the info with bExpand only."""
-    if getattr(parameter, "prfHashMechanism", None) not in HASHES:
+    if getattr(parameter, "prfHashMechanism", None) not in BY_NUMBER:
         raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "the hash of HKDF is one of SHA-1, SHA-2 and SHA-3")
     if not {parameter.bExtract, parameter.bExpand} <= {0, 1} or not (parameter.bExtract or parameter.bExpand):
         raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "HKDF extracts, expands or does both")
@@ -45,21 +39,21 @@ def _salt_key(parameter: Any) -> tuple[int, ...]:
 
 
 def _derive(key: Key, parameter: Any, template: dict[int, bytes], *salts: Key) -> dict[int, bytes]:
-    algorithm = HASHES[parameter.prfHashMechanism]
+    hashed = BY_NUMBER[parameter.prfHashMechanism]
     value = key.get(ck.CKA_VALUE) or b""
     if parameter.bExtract:
-        salt = (salts[0].get(ck.CKA_VALUE) if salts else parameter.pSalt) or bytes(algorithm.digest_size)
-        value = hmac.digest(salt, value, algorithm.name.replace("-", "_"))
-    elif len(value) < algorithm.digest_size:
-        words = f"what is only expanded has as many bytes as the hash or more, {algorithm.digest_size}"
+        salt = (salts[0].get(ck.CKA_VALUE) if salts else parameter.pSalt) or bytes(hashed.length)
+        value = hmac.digest(salt, value, hashed.name)
+    elif len(value) < hashed.length:
+        words = f"what is only expanded has as many bytes as the hash or more, {hashed.length}"
         raise TokenError(ck.CKR_KEY_SIZE_RANGE, words)
     if not parameter.bExpand:
         if length_of({ck.CKA_VALUE_LEN: len(value).to_bytes(8, "little"), **template}, len(value)) != len(value):
             words = f"what is only extracted has as many bytes as the hash, {len(value)}"
             raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, words, "CKA_VALUE_LEN")
         return {ck.CKA_VALUE: value, **(NO_MACS if ck.CKA_KEY_TYPE in template else {})}
-    wanted = length_of(template, MOST_BLOCKS * algorithm.digest_size)
-    return {ck.CKA_VALUE: HKDFExpand(algorithm, wanted, parameter.pInfo or b"").derive(value)}
+    wanted = length_of(template, MOST_BLOCKS * hashed.length)
+    return {ck.CKA_VALUE: HKDFExpand(hashed.algorithm, wanted, parameter.pInfo or b"").derive(value)}
 
 
 def _hkdf(number: int, makes: int) -> Mechanism:

@@ -20,7 +20,7 @@ from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
 BLOCK, LENGTH, THIRD = 8, 24, 8
-MD5 = Hash("md5", 16, ck.CKM_MD5, ck.CKM_MD5_HMAC, ck.CKM_MD5_HMAC_GENERAL, ck.CKK_MD5_HMAC)
+MD5 = Hash("md5", hashes.MD5(), ck.CKM_MD5, ck.CKM_MD5_HMAC, ck.CKM_MD5_HMAC_GENERAL, ck.CKK_MD5_HMAC)
 
 
 def _cipher(key: Key) -> TripleDES:
@@ -41,7 +41,7 @@ def _generate(parameter: None, template: dict[int, bytes]) -> dict[int, bytes]:
 def _md5_rsa(key: Key, parameter: None) -> Any:
     if rsa_keys.octets(key) < rsa.PKCS1_OVERHEAD + rsa.DIGEST_INFO + MD5.length:
         raise TokenError(ck.CKR_KEY_SIZE_RANGE, "the key is too short for this padding and hash")
-    return rsa.Signature(key, padding.PKCS1v15(), hashes.MD5())
+    return rsa.Signature(key, padding.PKCS1v15(), MD5.algorithm)
 
 
 _DES3 = ((ck.CKK_DES3,),)  # sizes are not used (section 6.18)

@@ -11,15 +11,16 @@ from typing import Any
 
 from hsm.errors import TokenError
 from hsm.mechanisms.derivation import HMAC_TYPES, length_of, may_go_in
+from hsm.mechanisms.digest import BY_NUMBER
 from hsm.mechanisms.entry import Mechanism
 from hsm.mechanisms.formats import check_and_complete
 from pkcs11_shim import constants as ck
 
 PRFS = {
-    ck.CKP_PKCS5_PBKD2_HMAC_SHA1: ("sha1", 20), ck.CKP_PKCS5_PBKD2_HMAC_SHA224: ("sha224", 28),
-    ck.CKP_PKCS5_PBKD2_HMAC_SHA256: ("sha256", 32), ck.CKP_PKCS5_PBKD2_HMAC_SHA384: ("sha384", 48),
-    ck.CKP_PKCS5_PBKD2_HMAC_SHA512: ("sha512", 64), ck.CKP_PKCS5_PBKD2_HMAC_SHA512_224: ("sha512_224", 28),
-    ck.CKP_PKCS5_PBKD2_HMAC_SHA512_256: ("sha512_256", 32),
+    ck.CKP_PKCS5_PBKD2_HMAC_SHA1: ck.CKM_SHA_1, ck.CKP_PKCS5_PBKD2_HMAC_SHA224: ck.CKM_SHA224,
+    ck.CKP_PKCS5_PBKD2_HMAC_SHA256: ck.CKM_SHA256, ck.CKP_PKCS5_PBKD2_HMAC_SHA384: ck.CKM_SHA384,
+    ck.CKP_PKCS5_PBKD2_HMAC_SHA512: ck.CKM_SHA512, ck.CKP_PKCS5_PBKD2_HMAC_SHA512_224: ck.CKM_SHA512_224,
+    ck.CKP_PKCS5_PBKD2_HMAC_SHA512_256: ck.CKM_SHA512_256,
 }
 LONGEST = 4096
 MOST_ROUNDS = 10_000_000  # of one call, over all its blocks: some ten seconds of one core
@@ -38,13 +39,13 @@ def _parameter(parameter: Any) -> Any:
 
 
 def _generate(parameter: Any, template: dict[int, bytes]) -> dict[int, bytes]:
-    name, octets = PRFS[parameter.prf]
+    hashed = BY_NUMBER[PRFS[parameter.prf]]
     wanted = length_of(template, LONGEST)
-    if -(-wanted // octets) * parameter.iterations > MOST_ROUNDS:
+    if -(-wanted // hashed.length) * parameter.iterations > MOST_ROUNDS:
         words = f"a key so long takes more than {MOST_ROUNDS} iterations in all"
         raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, words, "iterations")
     password, salt = parameter.pPassword or b"", parameter.pSaltSourceData or b""
-    made = hashlib.pbkdf2_hmac(name, password, salt, parameter.iterations, wanted)
+    made = hashlib.pbkdf2_hmac(hashed.name, password, salt, parameter.iterations, wanted)
     return check_and_complete({**template, ck.CKA_VALUE: made})
 
 

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
 
 from hsm.errors import TokenError
 from hsm.mechanisms import rsa_keys
+from hsm.mechanisms.digest import BY_NUMBER
 from hsm.mechanisms.entry import InParts, Mechanism, OnePart, Saveable, no_parameter
 from hsm.mechanisms.wrapping import both_ways
 from hsm.objects.key import Key
@@ -25,19 +26,13 @@ EXPONENTS = (3, 65537)
 PKCS1_OVERHEAD = 11
 DIGEST_INFO = 19  # bytes before the digest (RFC 8017, section 9.2, note 1); SHA-1 has fewer
 
-HASHES: dict[int, tuple[type[hashes.HashAlgorithm], int]] = {
-    ck.CKM_SHA_1: (hashes.SHA1, ck.CKG_MGF1_SHA1),
-    ck.CKM_SHA224: (hashes.SHA224, ck.CKG_MGF1_SHA224),
-    ck.CKM_SHA256: (hashes.SHA256, ck.CKG_MGF1_SHA256),
-    ck.CKM_SHA384: (hashes.SHA384, ck.CKG_MGF1_SHA384),
-    ck.CKM_SHA512: (hashes.SHA512, ck.CKG_MGF1_SHA512),
-    ck.CKM_SHA3_224: (hashes.SHA3_224, ck.CKG_MGF1_SHA3_224),
-    ck.CKM_SHA3_256: (hashes.SHA3_256, ck.CKG_MGF1_SHA3_256),
-    ck.CKM_SHA3_384: (hashes.SHA3_384, ck.CKG_MGF1_SHA3_384),
-    ck.CKM_SHA3_512: (hashes.SHA3_512, ck.CKG_MGF1_SHA3_512),
+MGFS = {
+    ck.CKG_MGF1_SHA1: ck.CKM_SHA_1, ck.CKG_MGF1_SHA224: ck.CKM_SHA224, ck.CKG_MGF1_SHA256: ck.CKM_SHA256,
+    ck.CKG_MGF1_SHA384: ck.CKM_SHA384, ck.CKG_MGF1_SHA512: ck.CKM_SHA512, ck.CKG_MGF1_SHA3_224: ck.CKM_SHA3_224,
+    ck.CKG_MGF1_SHA3_256: ck.CKM_SHA3_256, ck.CKG_MGF1_SHA3_384: ck.CKM_SHA3_384,
+    ck.CKG_MGF1_SHA3_512: ck.CKM_SHA3_512,
 }
 OAEP_HASHES = (ck.CKM_SHA_1, ck.CKM_SHA224, ck.CKM_SHA256, ck.CKM_SHA384, ck.CKM_SHA512)
-_MGF = {mgf: make for make, mgf in HASHES.values()}
 
 
 class Signature(Saveable, InParts):
@@ -131,18 +126,22 @@ def _pkcs1(number: int | None) -> Callable[[Key, Any], Any]:
         if number is None:
             lengths = range(_room(key, PKCS1_OVERHEAD, octets) + 1)
             return RawSignature(key, padding.PKCS1v15(), utils.NoDigestInfo(), lengths)
-        made = HASHES[number][0]()
-        _room(key, PKCS1_OVERHEAD + DIGEST_INFO + made.digest_size, octets)
-        return Signature(key, padding.PKCS1v15(), made)
+        made = BY_NUMBER[number]
+        _room(key, PKCS1_OVERHEAD + DIGEST_INFO + made.length, octets)
+        return Signature(key, padding.PKCS1v15(), made.algorithm)
 
     return start
+
+
+def _mgf1(mgf: int) -> padding.MGF1:
+    return padding.MGF1(BY_NUMBER[MGFS[mgf]].algorithm)
 
 
 def _pss_parameter(number: int | None) -> Callable[[Any], tuple[int, int, int]]:
     def check(parameter: Any) -> tuple[int, int, int]:
         """CK_RSA_PKCS_PSS_PARAMS: the hash must be the mechanism's own, where it has one."""
-        named = getattr(parameter, "hashAlg", None)
-        if named not in HASHES or parameter.mgf not in _MGF or number not in (None, named):
+        named = getattr(parameter, "hashAlg", -1)
+        if named not in MGFS.values() or parameter.mgf not in MGFS or number not in (None, named):
             raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "hash and MGF must be known and fit the mechanism")
         return named, parameter.mgf, parameter.sLen
 
@@ -152,11 +151,11 @@ def _pss_parameter(number: int | None) -> Callable[[Any], tuple[int, int, int]]:
 def _pss(number: int | None) -> Callable[[Key, Any], Any]:
     def start(key: Key, parameter: tuple[int, int, int]) -> Any:
         named, mgf, salt = parameter
-        made = HASHES[named][0]()
+        made = BY_NUMBER[named].algorithm
         # RFC 8017, section 9.1.1: the encoded message has a bit less than the modulus.
         if salt > _room(key, made.digest_size + 2, (rsa_keys.bits(key) + 6) // 8):
             raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "the salt is too long for this key")
-        pad = padding.PSS(padding.MGF1(_MGF[mgf]()), salt)
+        pad = padding.PSS(_mgf1(mgf), salt)
         if number is None:
             return RawSignature(key, pad, utils.Prehashed(made), range(made.digest_size, made.digest_size + 1))
         return Signature(key, pad, made)
@@ -194,15 +193,15 @@ class Encryption(OnePart):
 
 def oaep_parameter(parameter: Any) -> tuple[Any, int]:
     """CK_RSA_PKCS_OAEP_PARAMS: hash and MGF may differ; the label is the source data."""
-    named = getattr(parameter, "hashAlg", None)
-    mgfs = {HASHES[number][1] for number in OAEP_HASHES}
+    named = getattr(parameter, "hashAlg", -1)
     label = getattr(parameter, "pSourceData", None)
-    if named not in OAEP_HASHES or parameter.mgf not in mgfs or parameter.source not in (0, ck.CKZ_DATA_SPECIFIED):
+    known = named in OAEP_HASHES and MGFS.get(parameter.mgf) in OAEP_HASHES
+    if not known or parameter.source not in (0, ck.CKZ_DATA_SPECIFIED):
         raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "hash, MGF or source is not offered for OAEP")
     if parameter.source == 0 and label:
         raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "a label needs CKZ_DATA_SPECIFIED")
-    made = HASHES[named][0]()
-    return padding.OAEP(padding.MGF1(_MGF[parameter.mgf]()), made, label or None), 2 * made.digest_size + 2
+    made = BY_NUMBER[named].algorithm
+    return padding.OAEP(_mgf1(parameter.mgf), made, label or None), 2 * made.digest_size + 2
 
 
 def _generate_pair(
