@@ -43,8 +43,8 @@ def _shared(key: Key, point: bytes) -> bytes:
     curve = key.get(ck.CKA_EC_PARAMS)
     try:
         if key.key_type == ck.CKK_EC_MONTGOMERY:
-            peer: Any = montgomery.load_public(curve, point)
-            agreed: bytes = key.native(montgomery.private).exchange(peer)
+            peer = montgomery.CURVES.load_public(curve, point)
+            agreed: bytes = key.native(montgomery.CURVES.private).exchange(peer)
             return agreed
         return key.native(ec.private).exchange(ECDH(), ec.load_public(curve, point))
     except ValueError:

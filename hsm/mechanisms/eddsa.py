@@ -9,118 +9,60 @@ from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey, Ed4
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from hsm.errors import TokenError
-from hsm.mechanisms import der
 from hsm.mechanisms.ec import octet_string
 from hsm.mechanisms.entry import InParts, Mechanism, Saveable
+from hsm.mechanisms.raw_curves import BITS, FLAGS, RawCurve, RawCurves
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
-PrivateKey = Ed25519PrivateKey | Ed448PrivateKey
-PublicKey = Ed25519PublicKey | Ed448PublicKey
 
+class Equation(NamedTuple):
+    """x² = (y² - 1) / (d y² + c) modulo the prime; ``eighths``: there are points of order 8."""
 
-class Curve(NamedTuple):
-    """One Edwards curve. Clients write it by OID (RFC 8410's, or the one that was there before) or by name."""
-
-    octets: int
-    signature: int
-    oid: bytes
-    others: tuple[bytes, ...]
-    private: Any
-    public: Any
-    # x² = (y² - 1) / (d y² + c) modulo the prime; ``eighths``: there are points of order 8.
     prime: int
     d: int
     c: int
     eighths: bool
 
 
-ED25519 = Curve(
-    32, 64, bytes.fromhex("06032b6570"),
+ED25519 = RawCurve(
+    32, bytes.fromhex("06032b6570"),
     (b"\x13\x0cedwards25519", b"\x13\x07Ed25519", bytes.fromhex("06092b06010401da470f01")), Ed25519PrivateKey,
-    Ed25519PublicKey, 2**255 - 19, -121665 * pow(121666, -1, 2**255 - 19), 1, True,
+    Ed25519PublicKey,
 )
-ED448 = Curve(
-    57, 114, bytes.fromhex("06032b6571"), (b"\x13\x0aedwards448", b"\x13\x05Ed448"), Ed448PrivateKey, Ed448PublicKey,
-    2**448 - 2**224 - 1, -39081, -1, False,
+ED448 = RawCurve(
+    57, bytes.fromhex("06032b6571"), (b"\x13\x0aedwards448", b"\x13\x05Ed448"), Ed448PrivateKey, Ed448PublicKey
 )
-_BY_PARAMETERS = {name: curve for curve in (ED25519, ED448) for name in (curve.oid, *curve.others)}
-BITS = (255, 448)
-FLAGS = ck.CKF_EC_F_P | ck.CKF_EC_OID | ck.CKF_EC_CURVENAME | ck.CKF_EC_COMPRESS  # RFC 8032 has no other form
+CURVES = RawCurves(ck.CKK_EC_EDWARDS, "Ed25519 and Ed448", (ED25519, ED448), octet_string)
+EQUATIONS = {
+    ED25519: Equation(2**255 - 19, -121665 * pow(121666, -1, 2**255 - 19), 1, True),
+    ED448: Equation(2**448 - 2**224 - 1, -39081, -1, False),
+}
 _LONGEST_MESSAGE = 64 << 20
 
 
-def find(parameters: bytes | None) -> Curve:
-    """The curve that CKA_EC_PARAMS names."""
-    if not parameters:
-        raise TokenError(ck.CKR_TEMPLATE_INCOMPLETE, "CKA_EC_PARAMS must be given", "CKA_EC_PARAMS")
-    curve = _BY_PARAMETERS.get(parameters)
-    if curve is None:
-        words = "the Edwards curves of this token are Ed25519 and Ed448"
-        raise TokenError(ck.CKR_CURVE_NOT_SUPPORTED, words, "CKA_EC_PARAMS")
-    return curve
-
-
-def load_public(parameters: bytes | None, point: bytes) -> PublicKey:
-    """Raises ValueError for what is no point of the curve's length, raw or as an OCTET STRING."""
-    curve = find(parameters)
-    raw = point[2:] if len(point) == curve.octets + 2 and point[:2] == bytes([4, curve.octets]) else point
-    public: PublicKey = curve.public.from_public_bytes(raw)
-    return public
-
-
-def check_public(parameters: bytes | None, point: bytes) -> PublicKey:
+def check_public(parameters: bytes | None, point: bytes) -> Any:
     """A public key from outside: a point of the curve, and not one of the few under which everything verifies.
 
     cryptography and libcrypto look at a key only when they verify. All values here are public.
     """
-    curve, public = find(parameters), load_public(parameters, point)
-    prime = curve.prime
+    curve, public = CURVES.find(parameters), CURVES.load_public(parameters, point)
+    prime, d, c, eighths = EQUATIONS[curve]
     sign = 1 << (8 * curve.octets - 1)
     y = int.from_bytes(public.public_bytes_raw(), "little") & ~sign
     squared = y * y % prime
     # RFC 8032, sections 5.1.3 and 5.2.3: x² must be a square (Euler's criterion on its fraction's two halves).
-    on_curve = y < prime and pow((squared - 1) * (curve.d * squared + curve.c), (prime - 1) // 2, prime) in (0, 1)
-    small = y in (0, 1, prime - 1) or (curve.eighths and (curve.d * squared * squared + 2 * squared - 1) % prime == 0)
+    on_curve = y < prime and pow((squared - 1) * (d * squared + c), (prime - 1) // 2, prime) in (0, 1)
+    small = y in (0, 1, prime - 1) or (eighths and (d * squared * squared + 2 * squared - 1) % prime == 0)
     if not on_curve or small:
         raise ValueError("no point of the curve's large group")
     return public
 
 
-def load_private(parameters: bytes | None, value: bytes) -> PrivateKey:
-    made: PrivateKey = find(parameters).private.from_private_bytes(value)
-    return made
-
-
-def _public(key: Key) -> PublicKey:
-    return load_public(key.get(ck.CKA_EC_PARAMS), key.get(ck.CKA_EC_POINT) or b"")
-
-
-def private(key: Key) -> PrivateKey:
-    return load_private(key.get(ck.CKA_EC_PARAMS), key.get(ck.CKA_VALUE) or b"")
-
-
-def public_attributes(public: PublicKey) -> dict[int, bytes]:
-    return {
-        ck.CKA_KEY_TYPE: ck.CKK_EC_EDWARDS.to_bytes(8, "little"),
-        ck.CKA_EC_POINT: octet_string(public.public_bytes_raw()),
-        ck.CKA_PUBLIC_KEY_INFO: der.public_info(public),
-    }
-
-
-def private_attributes(made: PrivateKey, parameters: bytes | None = None) -> dict[int, bytes]:
-    """``parameters``: CKA_EC_PARAMS as the client wrote it, else the OID."""
-    oid = ED25519.oid if isinstance(made, Ed25519PrivateKey) else ED448.oid
-    value = {ck.CKA_EC_PARAMS: parameters or oid, ck.CKA_VALUE: made.private_bytes_raw()}
-    return {**public_attributes(made.public_key()), **value}
-
-
 def _generate_pair(
     parameter: None, public: dict[int, bytes], private: dict[int, bytes]
 ) -> tuple[dict[int, bytes], dict[int, bytes]]:
-    parameters = public.get(ck.CKA_EC_PARAMS)
-    made = find(parameters).private.generate()
-    return public_attributes(made.public_key()), private_attributes(made, parameters)
+    return CURVES.generate_pair(public.get(ck.CKA_EC_PARAMS))
 
 
 class Signature(Saveable, InParts):
@@ -131,7 +73,7 @@ class Signature(Saveable, InParts):
 
     def __init__(self, key: Key) -> None:
         self._key = key
-        self.length = find(key.get(ck.CKA_EC_PARAMS)).signature
+        self.length = 2 * CURVES.find(key.get(ck.CKA_EC_PARAMS)).octets
         self._data = bytearray()
 
     def update(self, data: bytes) -> None:
@@ -141,11 +83,12 @@ class Signature(Saveable, InParts):
 
     def finish(self, signature: bytes | None = None) -> bytes:
         if signature is None:
-            return self._key.native(private).sign(bytes(self._data))
+            made: bytes = self._key.native(CURVES.private).sign(bytes(self._data))
+            return made
         if len(signature) != self.length:
             raise TokenError(ck.CKR_SIGNATURE_LEN_RANGE, f"a signature by this key has {self.length} bytes")
         try:
-            self._key.native(_public).verify(signature, bytes(self._data))
+            self._key.native(CURVES.public).verify(signature, bytes(self._data))
         except InvalidSignature:
             raise TokenError(ck.CKR_SIGNATURE_INVALID, "the signature does not verify") from None
         return b""

@@ -7,19 +7,15 @@ when it comes in; mechanisms load it without.
 from __future__ import annotations
 
 from collections.abc import Callable
-from types import ModuleType
 from typing import Any, NamedTuple
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.asymmetric.ed448 import Ed448PrivateKey
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.asymmetric.x448 import X448PrivateKey
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
 from hsm.errors import TokenError
 from hsm.mechanisms import curves, der, ec, eddsa, montgomery, rsa_keys, secret_forms
+from hsm.mechanisms.raw_curves import RawCurves
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
@@ -49,24 +45,19 @@ def _ec_private(given: Attributes) -> Attributes:
     return ec.private_attributes(private, parameters)
 
 
-def _raw_public(family: ModuleType) -> Callable[[Attributes], Attributes]:
+def _raw(curves: RawCurves, check_public: Callable[[bytes | None, bytes], Any]) -> Form:
     """Edwards and Montgomery curves, whose keys are byte strings."""
 
-    def check(given: Attributes) -> Attributes:
-        public = family.check_public(given.get(ck.CKA_EC_PARAMS), given.get(ck.CKA_EC_POINT, b""))
-        return dict(family.public_attributes(public))
+    def public(given: Attributes) -> Attributes:
+        return curves.public_attributes(check_public(given.get(ck.CKA_EC_PARAMS), given.get(ck.CKA_EC_POINT, b"")))
 
-    return check
-
-
-def _raw_private(family: ModuleType) -> Callable[[Attributes], Attributes]:
-    def check(given: Attributes) -> Attributes:
+    def private(given: Attributes) -> Attributes:
         parameters = given.get(ck.CKA_EC_PARAMS, b"")
-        private = family.load_private(parameters, given.get(ck.CKA_VALUE, b""))
-        _same_point(given, family.load_public(parameters, p) if (p := given.get(ck.CKA_EC_POINT)) else None, private)
-        return dict(family.private_attributes(private, parameters))
+        made = curves.load_private(parameters, given.get(ck.CKA_VALUE, b""))
+        _same_point(given, curves.load_public(parameters, p) if (p := given.get(ck.CKA_EC_POINT)) else None, made)
+        return curves.private_attributes(made, parameters)
 
-    return check
+    return Form(curves.native, curves.private, public, private, curves.private_attributes)
 
 
 def _same_point(given: Attributes, public: Any, private: Any) -> None:
@@ -87,14 +78,8 @@ FORMS = {
         lambda key: rsa_keys.attributes_of(key)[1],
     ),
     ck.CKK_EC: Form((EllipticCurvePrivateKey,), ec.private, _ec_public, _ec_private, _ec_native),
-    ck.CKK_EC_EDWARDS: Form(
-        (Ed25519PrivateKey, Ed448PrivateKey), eddsa.private, _raw_public(eddsa), _raw_private(eddsa),
-        eddsa.private_attributes,
-    ),
-    ck.CKK_EC_MONTGOMERY: Form(
-        (X25519PrivateKey, X448PrivateKey), montgomery.private, _raw_public(montgomery), _raw_private(montgomery),
-        montgomery.private_attributes,
-    ),
+    ck.CKK_EC_EDWARDS: _raw(eddsa.CURVES, eddsa.check_public),
+    ck.CKK_EC_MONTGOMERY: _raw(montgomery.CURVES, montgomery.check_public),
 }
 
 
