@@ -90,9 +90,9 @@ FAILURES: dict[tuple[str, ...], str] = {
 def test_errors_say_what_why_and_what_next(home: Path, words: tuple[str, ...]) -> None:
     said = adyton(*words, status=None)
     assert FAILURES[words] in said and said.startswith("adyton: ")
-    for short in ("12", "1" * 256, "\udc80\udc81\udc82\udc83"):
-        pins = {"ADYTON_PIN": short, "ADYTON_SO_PIN": "12345678"}
-        assert "a PIN is text of 4 to 255 bytes" in adyton("partition", "create", "--label", "x", status=1, **pins)
+    for wrong, why in (("12", "has 4 to 255 bytes"), ("1" * 256, "has 4 to 255 bytes"), ("\udc80" * 4, "is text")):
+        pins = {"ADYTON_PIN": wrong, "ADYTON_SO_PIN": "12345678"}
+        assert f"a PIN {why}" in adyton("partition", "create", "--label", "x", status=1, **pins)
     assert partitions()[0]["initialised"] is False and len(partitions()) == 1
 
 

@@ -32,11 +32,12 @@ def _pin(path: str | None, variable: str, prompt: str, *, twice: bool) -> str:
     return given
 
 
-def _may_be(pin: str) -> bool:
+def _is_text(pin: str) -> bool:
     try:
-        return 4 <= len(pin.encode()) <= 255
+        pin.encode()
     except UnicodeEncodeError:  # bytes of the environment that are no text
         return False
+    return True
 
 
 def create(given: Arguments) -> int:
@@ -48,8 +49,8 @@ def create(given: Arguments) -> int:
             raise Failure("a label has 32 bytes at most; nothing was changed")
         fields["so_pin"] = _pin(given.so_pin_file, "ADYTON_SO_PIN", "SO PIN", twice=True)
         fields["pin"] = _pin(given.pin_file, "ADYTON_PIN", "user PIN", twice=True)
-        if not all(_may_be(fields[name]) for name in ("so_pin", "pin")):
-            raise Failure("a PIN is text of 4 to 255 bytes; nothing was changed")
+        if not all(_is_text(fields[name]) for name in ("so_pin", "pin")):
+            raise Failure("a PIN is text; nothing was changed")
         fields["label"] = given.label
     with connect(start=True) as client:
         made = client.ask("partition-create", **fields)["partition"]
