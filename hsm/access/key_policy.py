@@ -2,7 +2,7 @@
 
 Clulow (2003), Delaune, Kremer and Steel (2008) and Bortolozzo et al. (2010) show how a token that follows the standard
 to the letter gives its keys away: a key that wraps and decrypts, a wrapping key the attacker knows, a wrapped key that
-comes back as a weaker one. Each rule below closes one of these; `docs` of each say which code refuses.
+comes back as a weaker one. Each rule below closes one of these.
 """
 
 from __future__ import annotations
