@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESCCM, AESGCM
 
 from hsm.errors import TokenError
 from hsm.mechanisms.aes import BLOCK, SIZES, algorithm
+from hsm.mechanisms.block import out_of_range
 from hsm.mechanisms.entry import Mechanism
 from hsm.mechanisms.gathered import Gathered
 from hsm.mechanisms.mac import Mac
@@ -91,7 +92,8 @@ class Ccm(Gathered):
         given = bytes(self.data)
         least = (self._wanted or 0) + (0 if self.encrypting else self._tag)
         if len(given) < least:
-            raise self.range("ulDataLen said that more would come" if self._wanted else "shorter than the MAC")
+            words = "ulDataLen said that more would come" if self._wanted else "shorter than the MAC"
+            raise out_of_range(self.encrypting, words)
         cipher = AESCCM(self.key.get(ck.CKA_VALUE) or b"", self._tag)
         if self.encrypting:
             return cipher.encrypt(self._nonce, given, self._aad)

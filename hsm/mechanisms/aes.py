@@ -10,9 +10,9 @@ from cryptography.hazmat.primitives.ciphers import algorithms, modes
 
 from hsm.errors import TokenError
 from hsm.mechanisms import block, mac
-from hsm.mechanisms.block import Stream
+from hsm.mechanisms.block import Stream, out_of_range
 from hsm.mechanisms.entry import Mechanism
-from hsm.mechanisms.secret_forms import AES_LENGTHS
+from hsm.mechanisms.secret_forms import AES_LENGTHS, length_to_make
 from hsm.mechanisms.wrapping import both_ways
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
@@ -41,8 +41,7 @@ class Counter(Stream):
 
     def update(self, data: bytes) -> bytes:
         if self._in + len(data) > self._room * BLOCK:
-            rv = ck.CKR_DATA_LEN_RANGE if self.encrypting else ck.CKR_ENCRYPTED_DATA_LEN_RANGE
-            raise TokenError(rv, "the counter bits have no room for so many blocks")
+            raise out_of_range(self.encrypting, "the counter bits have no room for so many blocks")
         return super().update(data)
 
 
@@ -59,12 +58,8 @@ def _counter(parameter: Any) -> tuple[bytes, int]:
 
 
 def _generate(parameter: None, template: dict[int, bytes]) -> dict[int, bytes]:
-    if ck.CKA_VALUE_LEN not in template:
-        raise TokenError(ck.CKR_TEMPLATE_INCOMPLETE, "CKA_VALUE_LEN must be given", "CKA_VALUE_LEN")
-    length = int.from_bytes(template[ck.CKA_VALUE_LEN], "little")
-    if length not in AES_LENGTHS:
-        raise TokenError(ck.CKR_ATTRIBUTE_VALUE_INVALID, "an AES key has 16, 24 or 32 bytes", "CKA_VALUE_LEN")
-    return {ck.CKA_KEY_TYPE: ck.CKK_AES.to_bytes(8, "little"), ck.CKA_VALUE: os.urandom(length)}
+    value = os.urandom(length_to_make(template, AES_LENGTHS))
+    return {ck.CKA_KEY_TYPE: ck.CKK_AES.to_bytes(8, "little"), ck.CKA_VALUE: value}
 
 
 def _feedback(number: int, mode: type[OFB] | type[CFB] | type[CFB8]) -> Mechanism:

@@ -22,6 +22,11 @@ from pkcs11_shim import constants as ck
 Load = Callable[[Key], BlockCipherAlgorithm]
 
 
+def out_of_range(encrypting: bool, words: str) -> TokenError:
+    """The refusal of input that is too long or too short for a cipher."""
+    return TokenError(ck.CKR_DATA_LEN_RANGE if encrypting else ck.CKR_ENCRYPTED_DATA_LEN_RANGE, words)
+
+
 class Stream:
     """A cipher that works in parts. ``pads``: PKCS#7 is put on or taken off; ``whole``: full blocks only."""
 
@@ -83,8 +88,7 @@ class Stream:
         return last[:-pad]
 
     def _range(self) -> TokenError:
-        rv = ck.CKR_DATA_LEN_RANGE if self.encrypting else ck.CKR_ENCRYPTED_DATA_LEN_RANGE
-        return TokenError(rv, f"the length is no multiple of {self._block} bytes")
+        return out_of_range(self.encrypting, f"the length is no multiple of {self._block} bytes")
 
     def one_shot(self, data: bytes) -> bytes:
         return self.update(data) + self.finish()

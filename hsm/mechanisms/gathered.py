@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
-from hsm.errors import TokenError
+from hsm.mechanisms.block import out_of_range
 from hsm.objects.key import Key
-from pkcs11_shim import constants as ck
 
 
 class Gathered(ABC):
@@ -23,14 +22,9 @@ class Gathered(ABC):
     def part_bound(self, length: int) -> int:
         return 0
 
-    def range(self, words: str) -> TokenError:
-        """The refusal of input that is too long or too short."""
-        rv = ck.CKR_DATA_LEN_RANGE if self.encrypting else ck.CKR_ENCRYPTED_DATA_LEN_RANGE
-        return TokenError(rv, words)
-
     def update(self, data: bytes) -> bytes:
         if len(self.data) + len(data) > self._most:
-            raise self.range(f"this operation takes {self._most} bytes at most")
+            raise out_of_range(self.encrypting, f"this operation takes {self._most} bytes at most")
         self.data += data
         return b""
 

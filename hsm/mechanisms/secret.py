@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import os
 
-from hsm.errors import TokenError
 from hsm.mechanisms.digest import HASHES
 from hsm.mechanisms.entry import Mechanism
+from hsm.mechanisms.secret_forms import length_to_make
 from pkcs11_shim import constants as ck
 
 SHORTEST, LONGEST = 1, 4096
 
 
 def generate(parameter: None, template: dict[int, bytes]) -> dict[int, bytes]:
-    if ck.CKA_VALUE_LEN not in template:
-        raise TokenError(ck.CKR_TEMPLATE_INCOMPLETE, "CKA_VALUE_LEN must be given", "CKA_VALUE_LEN")
-    length = int.from_bytes(template[ck.CKA_VALUE_LEN], "little")
-    if not SHORTEST <= length <= LONGEST:
-        raise TokenError(ck.CKR_ATTRIBUTE_VALUE_INVALID, f"a secret has {SHORTEST} to {LONGEST} bytes", "CKA_VALUE_LEN")
-    return {ck.CKA_VALUE: os.urandom(length)}
+    return {ck.CKA_VALUE: os.urandom(length_to_make(template, range(SHORTEST, LONGEST + 1)))}
 
 
 # Sizes of generic secrets are in bits (section 6.8.3), those of HMAC keys in bytes (section 6.22.4).

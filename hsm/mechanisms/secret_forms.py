@@ -5,7 +5,7 @@ Types that are not here take any length but none, up to a bound (generic secrets
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from hsm.errors import TokenError
@@ -64,6 +64,17 @@ def fixed_length(key_type: int) -> int | None:
     """The one length that keys of this type have, if it is one."""
     form = FORMS.get(key_type)
     return form.lengths[0] if form and len(form.lengths) == 1 else None
+
+
+def length_to_make(template: dict[int, bytes], lengths: Sequence[int]) -> int:
+    """CKA_VALUE_LEN of a key to be generated, in bytes: one of ``lengths``."""
+    if ck.CKA_VALUE_LEN not in template:
+        raise TokenError(ck.CKR_TEMPLATE_INCOMPLETE, "CKA_VALUE_LEN must be given", "CKA_VALUE_LEN")
+    length = int.from_bytes(template[ck.CKA_VALUE_LEN], "little")
+    if length not in lengths:
+        said = f"{lengths[0]} to {lengths[-1]}" if isinstance(lengths, range) else " or ".join(map(str, lengths))
+        raise TokenError(ck.CKR_ATTRIBUTE_VALUE_INVALID, f"such a key has {said} bytes", "CKA_VALUE_LEN")
+    return length
 
 
 def wanted_length(template: dict[int, bytes]) -> int | None:

@@ -12,11 +12,11 @@ from typing import Any
 
 from cryptography.hazmat.primitives.ciphers import Cipher, modes
 
-from hsm.errors import TokenError
 from hsm.mechanisms.aes import BLOCK, PLAIN, SIZES, algorithm, iv
+from hsm.mechanisms.block import out_of_range
 from hsm.mechanisms.entry import Mechanism
 from hsm.mechanisms.gathered import Gathered
-from hsm.mechanisms.secret_forms import XTS_LENGTHS, halves_differ
+from hsm.mechanisms.secret_forms import XTS_LENGTHS, halves_differ, length_to_make
 from hsm.mechanisms.wrapping import both_ways
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
@@ -56,8 +56,7 @@ class Stealing:
     def finish(self) -> bytes:
         held, cut = self._held, len(self._held) - BLOCK
         if cut < 0:
-            rv = ck.CKR_DATA_LEN_RANGE if self._encrypting else ck.CKR_ENCRYPTED_DATA_LEN_RANGE
-            raise TokenError(rv, "ciphertext stealing takes 16 bytes or more")
+            raise out_of_range(self._encrypting, "ciphertext stealing takes 16 bytes or more")
         if cut in (0, BLOCK):
             made: bytes = self._context.update(held)
         elif self._encrypting:
@@ -88,18 +87,14 @@ class Xts(Gathered):
 
     def finish(self) -> bytes:
         if len(self.data) < BLOCK:
-            raise self.range("XTS takes 16 bytes or more")
+            raise out_of_range(self.encrypting, "XTS takes 16 bytes or more")
         cipher = Cipher(self.key.native(algorithm), modes.XTS(self._tweak))
         context = cipher.encryptor() if self.encrypting else cipher.decryptor()
         return context.update(bytes(self.data)) + context.finalize()
 
 
 def _generate(parameter: None, template: dict[int, bytes]) -> dict[int, bytes]:
-    if ck.CKA_VALUE_LEN not in template:
-        raise TokenError(ck.CKR_TEMPLATE_INCOMPLETE, "CKA_VALUE_LEN must be given", "CKA_VALUE_LEN")
-    length = int.from_bytes(template[ck.CKA_VALUE_LEN], "little")
-    if length not in XTS_LENGTHS:
-        raise TokenError(ck.CKR_ATTRIBUTE_VALUE_INVALID, "an AES-XTS key has 32 or 64 bytes", "CKA_VALUE_LEN")
+    length = length_to_make(template, XTS_LENGTHS)
     value = os.urandom(length)
     while not halves_differ(value):
         value = os.urandom(length)
