@@ -11,14 +11,16 @@ import hashlib
 import uuid
 from collections.abc import Sequence
 from datetime import date
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from hsm.errors import TokenError
-from hsm.mechanisms.entry import Mechanism
 from hsm.objects import attributes as table
 from hsm.objects.attributes import FALSE, TRUE, Attribute
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
+
+if TYPE_CHECKING:
+    from hsm.mechanisms.entry import Mechanism
 
 Attributes = dict[int, bytes]
 Template = list[tuple[int, Any]]  # off the wire: bytes, None, or an attribute array, which is a template again
