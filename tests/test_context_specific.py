@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from abi import NULL, Module, ffi, good, initialised, name
+from abi import NULL, Module, ffi, good, name
 
 from pkcs11_shim import constants as ck
 
@@ -14,12 +13,6 @@ P256 = bytes.fromhex("06082a8648ce3d030107")
 ALWAYS = ck.CKA_ALWAYS_AUTHENTICATE
 FLAGS = (ck.CKF_USER_PIN_COUNT_LOW, ck.CKF_USER_PIN_FINAL_TRY, ck.CKF_USER_PIN_LOCKED)
 HASHED = ck.CKM_ECDSA_SHA256
-
-
-@pytest.fixture
-def m(adyton_token: Any) -> Iterator[Module]:
-    with initialised(adyton_token.module) as module:
-        yield module
 
 
 @pytest.fixture

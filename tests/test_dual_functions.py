@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
 import pytest
-from abi import NULL, Module, ffi, good, logged_in, name
+from abi import NULL, Module, ffi, good, name
 from cryptography.hazmat.primitives import padding
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -30,12 +29,6 @@ DUAL = [("Encrypt", other, f) for other, f in ENCRYPTING.items()] + [
     ("Decrypt", other, f) for other, f in DECRYPTING.items()
 ]
 each_function = pytest.mark.parametrize(("cipher", "other", "function"), DUAL, ids=[f for *_, f in DUAL])
-
-
-@pytest.fixture
-def user(adyton_token: Any) -> Iterator[tuple[Module, int]]:
-    with logged_in(adyton_token) as opened:
-        yield opened
 
 
 def test_the_token_says_that_it_has_them(user: tuple[Module, int]) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from abi import Module, ffi, good, logged_in, name
+from abi import Module, ffi, good, name
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
@@ -20,12 +19,6 @@ CERTIFICATE = {
 }
 P256 = bytes.fromhex("06082a8648ce3d030107")
 SPKI = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-
-
-@pytest.fixture
-def user(adyton_token: Any) -> Iterator[tuple[Module, int]]:
-    with logged_in(adyton_token) as opened:
-        yield opened
 
 
 def so(m: Module, s: int, token: Any) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from abi import NULL, TRUE, Module, ffi, good, logged_in, name, ulong
+from abi import NULL, TRUE, Module, ffi, good, name, ulong
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
@@ -24,12 +23,6 @@ P256 = bytes.fromhex("06082a8648ce3d030107")
 KWP = ck.CKM_AES_KEY_WRAP_KWP
 UNAVAILABLE = ck.CK_UNAVAILABLE_INFORMATION
 SPKI = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-
-
-@pytest.fixture
-def user(adyton_token: Any) -> Iterator[tuple[Module, int]]:
-    with logged_in(adyton_token) as opened:
-        yield opened
 
 
 def told(m: Module, s: int, handle: int, attribute: int) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import threading
-from collections.abc import Iterator
 from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
@@ -30,12 +29,6 @@ HMAC, ECB, PAD, CTR, GCM = (
 )
 VALUE = bytes(range(32))
 IV = bytes(range(16))
-
-
-@pytest.fixture
-def user(adyton_token: Any) -> Iterator[tuple[Module, int]]:
-    with logged_in(adyton_token) as opened:
-        yield opened
 
 
 def known(m: Module, s: int, kind: int = ck.CKK_AES, **more: Any) -> int:

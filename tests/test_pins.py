@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +18,6 @@ DATA = {ck.CKA_CLASS: ck.CKO_DATA}
 USER_BITS = (ck.CKF_USER_PIN_COUNT_LOW, ck.CKF_USER_PIN_FINAL_TRY, ck.CKF_USER_PIN_LOCKED)
 SO_BITS = (ck.CKF_SO_PIN_COUNT_LOW, ck.CKF_SO_PIN_FINAL_TRY, ck.CKF_SO_PIN_LOCKED)
 LABEL = b"again".ljust(32)
-
-
-@pytest.fixture
-def m(adyton_token: Any) -> Iterator[Module]:
-    with initialised(adyton_token.module) as module:
-        yield module
 
 
 def login(m: Module, s: int, token: Any, user: int = ck.CKU_USER) -> None:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from abi import NULL, Module, ffi, good, logged_in, name
+from abi import NULL, Module, ffi, good, name
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
 
@@ -17,12 +15,6 @@ from pkcs11_shim import constants as ck
 RSA = ck.CKM_RSA_PKCS
 ROOM = 256 - 11  # of PKCS #1 v1.5 in a modulus of 256 bytes
 LONGEST = bytes(range(ROOM))
-
-
-@pytest.fixture
-def user(adyton_token: Any) -> Iterator[tuple[Module, int]]:
-    with logged_in(adyton_token) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,11 @@ import inspect
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from abi import NULL, Module, ffi, good, initialised, logged_in, name
+from abi import NULL, Module, ffi, good, initialised, name
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
@@ -30,12 +29,6 @@ from pkcs11_shim import constants as ck
 VALUE = bytes(range(32))
 P256, ED25519 = bytes.fromhex("06082a8648ce3d030107"), bytes.fromhex("06032b6570")
 SHA256, HMAC, ECB = ck.CKM_SHA256, ck.CKM_SHA256_HMAC, ck.CKM_AES_ECB
-
-
-@pytest.fixture
-def user(adyton_token: Any) -> Iterator[tuple[Module, int]]:
-    with logged_in(adyton_token) as opened:
-        yield opened
 
 
 def save(m: Module, s: int) -> bytes:

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
-from abi import NULL, Module, ffi, good, initialised, name
+from abi import NULL, Module, ffi, good, name
 
 from pkcs11_shim import constants as ck
 
 DATA = {ck.CKA_CLASS: ck.CKO_DATA}
 P256 = bytes.fromhex("06082a8648ce3d030107")
 LABEL = b"again".ljust(32)
-
-
-@pytest.fixture
-def m(adyton_token: Any) -> Iterator[Module]:
-    with initialised(adyton_token.module) as module:
-        yield module
 
 
 def login(m: Module, s: int, token: Any, user: int = ck.CKU_USER) -> None:

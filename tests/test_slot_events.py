@@ -80,12 +80,6 @@ RECEIVES = "45" if os.uname().machine == "x86_64" else "207"  # recvfrom(2)
 
 
 @pytest.fixture
-def m(adyton_token: Any) -> Iterator[Module]:
-    with initialised(adyton_token.module) as module:
-        yield module
-
-
-@pytest.fixture
 def engine(adyton_token: Any) -> int:
     client = connect(start=False)
     pid = int(client.ask("status")["pid"])
