@@ -129,6 +129,17 @@ def _steps(name: str, kind: str, a: list[str]) -> tuple[str, str, str]:
     return check, put and f"adyton_{put};", get and f"adyton_{get}"
 
 
+def _broken(kinds: tuple[str, ...], gets: list[str]) -> list[str]:
+    """The condition under which an answer is none of this function's."""
+    if kinds[-1] == "rest":  # an engine that took less than the arguments can't have done it
+        return ["if (answer.rv == CKR_OK)"]
+    if not gets:
+        return ["if (answer.rv == CKR_OK && answer.left != 0)"]
+    telling = ["CKR_OK", *dict.fromkeys(code for kind in kinds for code in _TELLING.get(kind, ()))]
+    told = " || ".join(f"answer.rv == {code}" for code in telling)
+    return [f"if (({told}) &&", f"    !({' && '.join([*gets, 'answer.left == 0'])}))"]
+
+
 def _stub(name: str, position: int) -> str:
     """One C function: check pointers, put, exchange, get."""
     kinds = directions.row(name)
@@ -154,15 +165,8 @@ def _stub(name: str, position: int) -> str:
         lines += ["} else {", *(f"    {put}" for put in puts), "}"] if puts else ["}"]
     else:
         lines += puts
-    lines.append("answer.rv = adyton_exchange(&call, &answer.at, &answer.left);")
-    if kinds[-1] == "rest":  # an engine that took less than the arguments can't have done it
-        lines.append("if (answer.rv == CKR_OK)")
-    else:
-        telling = ["CKR_OK", *dict.fromkeys(code for kind in kinds for code in _TELLING.get(kind, ()))]
-        told = " || ".join(f"answer.rv == {code}" for code in telling)
-        whole = " && ".join([*gets, "answer.left == 0"])
-        lines += [f"if (({told}) &&", f"    !({whole}))"] if gets else ["if (answer.rv == CKR_OK && answer.left != 0)"]
-    lines.append("    answer.rv = CKR_DEVICE_ERROR;")
+    lines += ["answer.rv = adyton_exchange(&call, &answer.at, &answer.left);", *_broken(kinds, gets),
+              "    answer.rv = CKR_DEVICE_ERROR;"]
     if name in directions.ENDS:
         flags = " | ".join(directions.ENDS[name])
         lines += ["if (call.failed != CKR_OK)", f"    (void)C_SessionCancel({names[0]}, {flags});"]
