@@ -8,7 +8,7 @@ from typing import Any
 from hsm.access import key_policy, key_use
 from hsm.access.values import CHOSEN, HOLDS
 from hsm.application import Application, Session
-from hsm.cryptoki.operation import Sized
+from hsm.cryptoki.operation import Sized, too_small
 from hsm.errors import TokenError
 from hsm.mechanisms import formats, registry
 from hsm.mechanisms.entry import Mechanism
@@ -64,10 +64,9 @@ def C_WrapKey(app: Application, handle: int, mech: Any, wrapping: int, target: i
     key_use.check(session, key, "wrap", entry)
     key_policy.may_wrap(key, wrapped_key, entry, known=session.partition.values.is_known(key))
     blob = bytes(entry.wrap(key, parameter, wrapped_key))
-    if capacity is None:
-        return ck.CKR_OK, len(blob), None
-    if capacity < len(blob):
-        return ck.CKR_BUFFER_TOO_SMALL, len(blob), None
+    short = too_small(len(blob), capacity)
+    if short is not None:
+        return short
     key_use.used(session, key, "wrap", entry, wrapped_key)
     if entry.nonce is not None:
         key_use.spend_nonce(key, entry.nonce(parameter))
