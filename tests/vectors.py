@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -39,6 +40,7 @@ class Source(NamedTuple):
     quick: int
     cases: Callable[[], Iterator[Case]]
 
+    @cache  # noqa: B019 (the sources are there for good; files are read once, not for each test that asks)
     def sample(self) -> list[Case]:
         """A few of each kind, spread over the file, its first and last among them."""
         kinds: dict[tuple[int, str], list[Case]] = defaultdict(list)
