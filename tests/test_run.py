@@ -6,7 +6,6 @@ import os
 import pty
 import select
 import signal
-import statistics
 import subprocess
 import sys
 import time
@@ -110,15 +109,20 @@ def test_interrupt_from_the_terminal(temporary: Path) -> None:
     assert left_behind(temporary) == []
 
 
+def _seconds(*words: str) -> float:
+    begun = time.perf_counter()
+    subprocess.run(words, check=True)
+    return time.perf_counter() - begun
+
+
 def test_run_is_quick(temporary: Path) -> None:
-    """Under 0.3 s more than the command itself: medians of interleaved runs."""
-    took: dict[str, list[float]] = {"alone": [], "run": []}
-    for _ in range(7):
-        for kind, words in (("alone", ["true"]), ("run", [*ADYTON, "run", "--", "true"])):
-            begun = time.perf_counter()
-            subprocess.run(words, check=True)
-            took[kind].append(time.perf_counter() - begun)
-    assert min(took["run"]) - statistics.median(took["alone"]) < 0.3, took
+    """Under 0.3 s more than the command itself. Where others keep the cores busy, the start of an interpreter beside it
+    tells by how much: 15 of them take 0.2 s on idle ones."""
+    rounds = [
+        (_seconds(*ADYTON, "run", "--", "true") - _seconds("true"), _seconds(sys.executable, "-I", "-c", "pass"))
+        for _ in range(7)
+    ]
+    assert min(more for more, _ in rounds) < max(0.3, 15 * min(start for _, start in rounds)), rounds
 
 
 def test_the_fixture_gives_each_test_a_token_of_its_own(temporary: Path) -> None:
