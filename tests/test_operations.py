@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from abi import NULL, Module, ffi, good, logged_in, name
+from abi import NULL, Module, ffi, good, name
 from cryptography.hazmat.primitives import padding
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -21,7 +21,6 @@ from hsm.cryptoki import operation
 from hsm.mechanisms.entry import Mechanism
 from pkcs11_shim import constants as ck
 
-DATA = {ck.CKA_CLASS: ck.CKO_DATA}
 AES = {ck.CKA_CLASS: ck.CKO_SECRET_KEY, ck.CKA_KEY_TYPE: ck.CKK_AES}
 P256 = bytes.fromhex("06082a8648ce3d030107")
 HMAC, ECB, PAD, CTR, GCM = (
@@ -390,79 +389,6 @@ def test_input_and_output_in_the_same_place(user: tuple[Module, int]) -> None:
     assert bytes(ffi.buffer(buffer, length[0])) == bytes(16)
 
 
-def test_a_key_that_may_be_read_can_be_digested_amid_data(user: tuple[Module, int]) -> None:
-    m, s = user
-    key = known(m, s, sensitive=False, extractable=True)
-    good(m.C_DigestInit(s, m.mechanism(ck.CKM_SHA256)))
-    good(m.C_DigestUpdate(s, b"before", 6))
-    good(m.C_DigestKey(s, key))
-    good(m.C_DigestUpdate(s, b"after", 5))
-    assert m.output(m.C_DigestFinal, s) == (ck.CKR_OK, hashlib.sha256(b"before" + VALUE + b"after").digest())
-
-
-@pytest.mark.parametrize("what", ["sensitive", "unextractable", "private", "public", "data", "of a former login"])
-def test_a_key_that_may_not_be_read_is_not_digested_and_ends_the_digest(
-    user: tuple[Module, int], adyton_token: Any, what: str
-) -> None:
-    """Its digest would tell guesses at its value right from wrong."""
-    m, s = user
-    pair = m.pair(s, ck.CKM_EC_KEY_PAIR_GEN, {ck.CKA_EC_PARAMS: P256}, {})[1:]
-    clear = known(m, s, sensitive=False, extractable=True)
-    made = {
-        "sensitive": m.aes(s, extractable=True), "unextractable": m.aes(s, sensitive=False), "private": pair[1],
-        "public": pair[0], "data": m.make(s, DATA), "of a former login": clear,
-    }
-    good(m.C_DigestInit(s, m.mechanism(ck.CKM_SHA256)))
-    good(m.C_DigestUpdate(s, b"before", 6))
-    if what == "of a former login":
-        good(m.C_Logout(s))
-        good(m.login(s, adyton_token.pin))
-    unseen = what in ("data", "of a former login")
-    assert name(m.C_DigestKey(s, made[what])) == ("CKR_KEY_HANDLE_INVALID" if unseen else "CKR_KEY_INDIGESTIBLE")
-    assert name(m.output(m.C_DigestFinal, s)[0]) == "CKR_OPERATION_NOT_INITIALIZED"
-
-
-def test_a_public_key_value_is_digested_in_a_public_read_only_session(adyton_token: Any) -> None:
-    with logged_in(adyton_token) as (m, s):
-        good(m.C_Logout(s))
-        key = known(m, s, private=False, sensitive=False, extractable=True)
-        read_only = m.session(read_write=False)
-        good(m.C_DigestInit(read_only, m.mechanism(ck.CKM_SHA256)))
-        good(m.C_DigestKey(read_only, key))
-        assert m.output(m.C_DigestFinal, read_only) == (ck.CKR_OK, hashlib.sha256(VALUE).digest())
-
-
-def test_seeds_and_random_numbers_in_every_state_of_a_session(user: tuple[Module, int], adyton_token: Any) -> None:
-    m, s = user
-    out, states = ffi.new("CK_BYTE[16]"), set()
-    sessions = [s, m.session(read_write=False)]
-
-    def asked() -> None:
-        for session in sessions:
-            good(m.C_SeedRandom(session, b"seed", 4))
-            good(m.C_GenerateRandom(session, out, 16))
-            states.add(m.state(session))
-
-    asked()
-    good(m.C_Logout(s))
-    asked()
-    good(m.C_CloseSession(sessions.pop()))
-    good(m.login(s, adyton_token.so_pin, ck.CKU_SO))
-    asked()
-    assert len(states) == 5
-
-
-def test_random_numbers(user: tuple[Module, int]) -> None:
-    m, s = user
-    good(m.C_SeedRandom(s, b"s" * 5000, 5000))
-    good(m.C_SeedRandom(s, NULL, 0))
-    good(m.C_GenerateRandom(s, NULL, 0))
-    one, two = ffi.new("CK_BYTE[64]"), ffi.new("CK_BYTE[64]")
-    good(m.C_GenerateRandom(s, one, 64))
-    good(m.C_GenerateRandom(s, two, 64))
-    assert bytes(ffi.buffer(one)) != bytes(ffi.buffer(two)) != bytes(64)
-
-
 def test_an_answer_as_long_as_a_frame_is_refused_and_the_engine_stays(user: tuple[Module, int]) -> None:
     m, s = user
     most = 64 << 20
@@ -474,52 +400,3 @@ def test_an_answer_as_long_as_a_frame_is_refused_and_the_engine_stays(user: tupl
     length = ffi.new("CK_ULONG*", most)
     assert name(m.C_Encrypt(s, room, longest, room, length)) in ("CKR_DATA_LEN_RANGE", "CKR_DEVICE_MEMORY")
     assert m.state(s) == ck.CKS_RW_USER_FUNCTIONS
-
-
-# -- searches
-
-
-def handles(m: Module, s: int, most: int) -> list[int]:
-    found, count = ffi.new("CK_OBJECT_HANDLE[]", max(most, 1)), ffi.new("CK_ULONG*", 77)
-    good(m.C_FindObjects(s, found if most else NULL, most, count))
-    return [int(found[i]) for i in range(count[0])]
-
-
-def test_a_search_is_fixed_when_it_starts_and_told_piece_by_piece(user: tuple[Module, int]) -> None:
-    m, s = user
-    made = [m.make(s, {**DATA, ck.CKA_LABEL: b"%d" % i}) for i in range(5)]
-    good(m.C_FindObjectsInit(s, *m.template(DATA)))
-    assert handles(m, s, 0) == []
-    assert handles(m, s, 1) == made[:1]
-    late = m.make(s, DATA)
-    good(m.C_DestroyObject(s, made[1]))
-    assert handles(m, s, 2) == made[2:4]
-    assert handles(m, s, 64) == made[4:]
-    assert handles(m, s, 64) == []
-    good(m.C_FindObjectsFinal(s))
-    assert late in m.find(s, DATA)
-
-
-def test_an_empty_template_finds_everything_that_may_be_seen(user: tuple[Module, int], adyton_token: Any) -> None:
-    m, s = user
-    public = m.make(s, {**DATA, ck.CKA_TOKEN: True})
-    private = m.make(s, {**DATA, ck.CKA_TOKEN: True, ck.CKA_PRIVATE: True})
-    assert m.find(s, {}) == [public, private]
-    good(m.C_Logout(s))
-    assert m.find(s, {}) == [public]
-    assert m.find(s, {ck.CKA_PRIVATE: True}) == []
-
-
-def test_unknown_classes_and_attributes_match_nothing_and_are_no_error(user: tuple[Module, int]) -> None:
-    m, s = user
-    m.make(s, DATA)
-    for rows in ({ck.CKA_CLASS: 0xCE534353}, {0xCE534353: b"x"}, {ck.CKA_MODULUS: b"x"}, {ck.CKA_CLASS: b"\2"},
-                 {ck.CKA_WRAP_TEMPLATE: {0x7FFFFF: b"x"}}):
-        assert m.find(s, rows) == []
-
-
-def test_a_search_by_an_empty_value_finds_those_that_have_it_empty(user: tuple[Module, int]) -> None:
-    m, s = user
-    empty, named = m.aes(s), m.aes(s, id=b"x")
-    assert m.find(s, {ck.CKA_ID: b""}) == m.find(s, {ck.CKA_ID: None}) == [empty]
-    assert m.find(s, {ck.CKA_ID: b"x"}) == [named]
