@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from hsm.store.heads import PartitionHead
 
 
-
 class Partition:
     """One token: its objects, its officers' credentials, the sessions on it."""
 
