@@ -9,10 +9,9 @@ from typing import Any
 from hsm.mechanisms.digest import HASHES, Hash
 from hsm.mechanisms.entry import Mechanism, Saveable
 from hsm.mechanisms.mac import Mac, length_up_to, may_cut
+from hsm.mechanisms.secret_forms import LONGEST
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
-
-LARGEST_KEY = 1 << 20
 
 
 class Hmac(Saveable, Mac):
@@ -56,7 +55,7 @@ def _types(row: Hash) -> tuple[int, int]:
 
 def rows(row: Hash) -> tuple[Mechanism, Mechanism]:
     """HMAC over one hash, whole and as long as CK_MAC_GENERAL_PARAMS says."""
-    sizes = _types(row), 1, LARGEST_KEY
+    sizes = _types(row), 1, LONGEST
     return (
         Mechanism(row.hmac, *sizes, sign=_whole(row), verify=_whole(row)),
         Mechanism(
