@@ -5,11 +5,13 @@ So several changes count once, each application sees each once, and nothing is k
 that made a change knows of it.
 
 Who waits is a client like others, for whom the engine stays: the event would happen in one that it is not connected to.
+A caller that was cancelled has closed its link, which nobody reads while its thread sleeps here: ``wake`` has it look.
 A call that loses its engine has failed; to the next one, in the engine that follows, every slot has an event.
 """
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Iterable
@@ -27,6 +29,20 @@ class SlotEvents:
     def __init__(self, slots: Iterable[int]) -> None:
         self._changed = threading.Condition()
         self._last = dict.fromkeys(slots, SINCE_THE_START)
+        self._asking = threading.local()
+
+    def asked_over(self, link: socket.socket) -> None:
+        """The link whose calls this thread serves."""
+        self._asking.link = link
+
+    def _hung_up(self) -> bool:
+        link: socket.socket | None = getattr(self._asking, "link", None)
+        try:
+            return link is not None and not link.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def happened(self, slot: int, app: Application) -> None:
         """After the commit, and before it is answered."""
@@ -42,7 +58,7 @@ class SlotEvents:
                     if last > app.slots_seen.get(slot, since):
                         app.slots_seen[slot] = last
                         return slot
-                if not blocks or app.ended:
+                if not blocks or app.ended or self._hung_up():
                     return None
                 self._changed.wait()
 
@@ -53,6 +69,6 @@ class SlotEvents:
             self._changed.notify_all()
 
     def wake(self) -> None:
-        """An application has ended, whose thread may sleep in ``next``."""
+        """An application or a caller has gone, whose thread may sleep in ``next``."""
         with self._changed:
             self._changed.notify_all()

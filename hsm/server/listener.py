@@ -31,6 +31,7 @@ HELLO, LINK, ADMIN = 0xFFFF, 0xFFFE, 0xFFFD
 WAIT_FOR_SLOT_EVENT = codec.NAMES.index("C_WaitForSlotEvent")
 FIRST_ROOM = 64 << 10
 MOST_LINKS = 64
+MANY_LINKS = 32  # more than a library holds: some of them are of calls that were cancelled
 _SO_PEERGROUPS = 59  # unix(7)
 MOST_GROUPS = 256  # that Python lets getsockopt answer; of who is in more, only the first group counts
 TICK = 5.0  # seconds between looks at the clock
@@ -179,7 +180,7 @@ class Listener:
             return
         while True:
             function, _, payload = _receive(connection)
-            if function == LINK and len(links) < MOST_LINKS:
+            if function == LINK:
                 self._open_link(connection, app, links)
             elif function == ADMIN:
                 from hsm.server import admin
@@ -210,6 +211,11 @@ class Listener:
 
     def _open_link(self, connection: socket.socket, app: Application, links: list[socket.socket]) -> None:
         """One more, unless the engine's limits leave no descriptor or no thread for it: those that are there go on."""
+        if len(links) >= MANY_LINKS:
+            self.pool.slot_events.wake()
+        if len(links) >= MOST_LINKS:
+            _send(connection, struct.pack("<Q", ck.CKR_DEVICE_MEMORY))
+            return
         try:
             ours, theirs = socket.socketpair()
         except OSError as fault:
@@ -228,6 +234,7 @@ class Listener:
     def _link(self, connection: socket.socket, app: Application, links: list[socket.socket]) -> None:
         """One link's calls. A link that has ended makes place for another."""
         waiting = Waiting(self)
+        self.pool.slot_events.asked_over(connection)
         try:
             while True:
                 function, ahead, payload = _receive(connection, waiting.first(connection))
