@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { MOST_ENTRIES = 256, DEEPEST = 2, ENTRY = sizeof(CK_ATTRIBUTE) };
+enum { MOST_ENTRIES = 256, MOST_ROWS = 4096, DEEPEST = 2, ENTRY = sizeof(CK_ATTRIBUTE) };
 enum row_kind { NOTHING, BYTES, ROWS };
 enum mechanism_kind { NO_MECHANISM, NO_PARAMETER, RAW_PARAMETER };
 
@@ -120,9 +120,9 @@ static bool nests(CK_ATTRIBUTE_TYPE type)
     return type == CKA_WRAP_TEMPLATE || type == CKA_UNWRAP_TEMPLATE || type == CKA_DERIVE_TEMPLATE;
 }
 
-static void put_rows(struct adyton_call *call, const CK_ATTRIBUTE *rows, CK_ULONG count, int depth);
+static void put_rows(struct adyton_call *call, const CK_ATTRIBUTE *rows, CK_ULONG count, int depth, CK_ULONG *left);
 
-static void put_row(struct adyton_call *call, const CK_ATTRIBUTE *row, int depth)
+static void put_row(struct adyton_call *call, const CK_ATTRIBUTE *row, int depth, CK_ULONG *left)
 {
     adyton_put_u64(call, row->type);
     if (row->pValue == NULL) {
@@ -138,26 +138,31 @@ static void put_row(struct adyton_call *call, const CK_ATTRIBUTE *row, int depth
         if (row->ulValueLen % ENTRY != 0 || row->ulValueLen / ENTRY > MOST_ENTRIES || depth == DEEPEST)
             adyton_refuse(call, CKR_ATTRIBUTE_VALUE_INVALID);
         else
-            put_rows(call, row->pValue, row->ulValueLen / ENTRY, depth + 1);
+            put_rows(call, row->pValue, row->ulValueLen / ENTRY, depth + 1, left);
     } else {
         adyton_put_u8(call, BYTES);
         adyton_put_bytes(call, row->pValue, row->ulValueLen, CKR_ATTRIBUTE_VALUE_INVALID);
     }
 }
 
-static void put_rows(struct adyton_call *call, const CK_ATTRIBUTE *rows, CK_ULONG count, int depth)
+/* `left`: how many rows a template may still have, those of its arrays counted in. */
+static void put_rows(struct adyton_call *call, const CK_ATTRIBUTE *rows, CK_ULONG count, int depth, CK_ULONG *left)
 {
     if (depth > 0)
         adyton_put_u8(call, ROWS);
+    if (count <= MOST_ENTRIES && count > *left)
+        adyton_refuse(call, CKR_ATTRIBUTE_VALUE_INVALID);
     if (!adyton_put_count(call, rows, count))
         return;
+    *left -= count;
     for (CK_ULONG i = 0; i < count && call->failed == CKR_OK; i++)
-        put_row(call, &rows[i], depth);
+        put_row(call, &rows[i], depth, left);
 }
 
 void adyton_put_template(struct adyton_call *call, const CK_ATTRIBUTE *rows, CK_ULONG count)
 {
-    put_rows(call, rows, count, 0);
+    CK_ULONG left = MOST_ROWS;
+    put_rows(call, rows, count, 0, &left);
 }
 
 /* What an earlier call could not tell is no room, though as a number it is the largest. */

@@ -158,6 +158,29 @@ def test_templates_that_cannot_be_read(recording: Recording) -> None:
     assert len(calls) == before
 
 
+def test_rows_are_counted_over_all_arrays_of_a_template(recording: Recording) -> None:
+    """Arrays of arrays that each are short enough made frames of millions of rows, which took the engine seconds."""
+    module, calls = recording
+
+    def arrays(rows: int) -> Any:
+        """Sixteen of them, that lead to so many rows in all."""
+        sizes = [rows // 16 - 1 + (i < rows % 16) for i in range(16)]
+        inner = ffi.new("CK_ATTRIBUTE[]", [(ck.CKA_ID, NULL, 0)] * max(sizes))
+        size = ffi.sizeof("CK_ATTRIBUTE")
+        return module.keep(inner), ffi.new("CK_ATTRIBUTE[]", [(TEMPLATES[0], inner, size * n) for n in sizes])
+
+    inner, most = arrays(4096)
+    assert name(module.C_FindObjectsInit(7, most, 16)) == "CKR_FUNCTION_FAILED"
+    assert calls[-1][1:] == (7, [(TEMPLATES[0], [(ck.CKA_ID, None)] * 255)] * 16)
+    before = len(calls)
+    inner, more = arrays(4097)
+    assert name(module.C_FindObjectsInit(7, more, 16)) == "CKR_ATTRIBUTE_VALUE_INVALID"
+    full = module.keep(ffi.new("CK_ATTRIBUTE[]", [(TEMPLATES[0], inner, 255 * 24)] * 256))
+    outer = ffi.new("CK_ATTRIBUTE[]", [(TEMPLATES[0], full, 256 * 24)] * 256)
+    assert name(module.C_FindObjectsInit(7, outer, 256)) == "CKR_ATTRIBUTE_VALUE_INVALID"
+    assert len(calls) == before
+
+
 def test_data_too_long_for_a_message_has_each_functions_own_code(recording: Recording) -> None:
     module, _ = recording
     data, out, room = ffi.new("CK_BYTE[16]"), ffi.new("CK_BYTE[16]"), ffi.new("CK_ULONG*", 16)

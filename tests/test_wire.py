@@ -76,6 +76,18 @@ def test_nesting_deeper_than_the_cap_is_refused() -> None:
         codec.DECODE[codec.NAMES.index("C_FindObjectsInit")](memoryview(_u64(1) + frame))
 
 
+def test_a_template_of_more_rows_than_the_library_sends_is_refused_at_the_first_too_many() -> None:
+    rows = _u64(255) + (_u64(ck.CKA_ID) + b"\0") * 255
+    decode = codec.DECODE[codec.NAMES.index("C_FindObjectsInit")]
+
+    def arrays(count: int) -> bytes:
+        return _u64(1) + _u64(count) + (_u64(ck.CKA_WRAP_TEMPLATE) + b"\2" + rows) * count
+
+    assert len(decode(memoryview(arrays(16)))[1]) == 16
+    with pytest.raises(codec.Malformed, match="template too large"):
+        decode(memoryview(arrays(17)))
+
+
 def test_a_length_that_is_only_claimed_takes_no_memory() -> None:
     """Twenty links that each sent a header of eight bytes held 1.3 GB of the engine."""
     ours, theirs = socket.socketpair()

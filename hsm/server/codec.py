@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 NULL = 0xFFFFFFFFFFFFFFFF
 MOST_ENTRIES = 256
+MOST_ROWS = 4096
 DEEPEST = 2
 SIZE_OF_CK_ATTRIBUTE = 24
 _Q = struct.Struct("<Q")
@@ -54,10 +55,17 @@ def _kind(data: memoryview, at: int) -> tuple[int, int]:
     return data[at], at + 1
 
 
-def _template(data: memoryview, at: int, depth: int = 0) -> tuple[list[Any], int]:
+def _template(data: memoryview, at: int) -> tuple[list[Any], int]:
+    rows, at, _ = _rows(data, at, 0, MOST_ROWS)
+    return rows, at
+
+
+def _rows(data: memoryview, at: int, depth: int, left: int) -> tuple[list[Any], int, int]:
+    """``left``: how many rows the template may still have, those of its arrays counted in."""
     count, at = _u64(data, at)
-    if count > MOST_ENTRIES or depth > DEEPEST:
+    if count > min(MOST_ENTRIES, left) or depth > DEEPEST:
         raise Malformed("template too large")
+    left -= count
     rows: list[Any] = []
     for _ in range(count):
         attribute, at = _u64(data, at)
@@ -66,11 +74,11 @@ def _template(data: memoryview, at: int, depth: int = 0) -> tuple[list[Any], int
         if kind == 1:
             value, at = _bytes(data, at)
         elif kind == 2:
-            value, at = _template(data, at, depth + 1)
+            value, at, left = _rows(data, at, depth + 1, left)
         elif kind:
             raise Malformed("attribute kind")
         rows.append((attribute, value))
-    return rows, at
+    return rows, at, left
 
 
 def _query(data: memoryview, at: int) -> tuple[list[Any], int]:
