@@ -13,6 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hsm.errors import TokenError
+from hsm.objects import templates
 from hsm.server import codec, listener
 from pkcs11_shim import build, directions, generate
 from pkcs11_shim import constants as ck
@@ -74,6 +76,15 @@ def test_nesting_deeper_than_the_cap_is_refused() -> None:
         frame = _u64(1) + _u64(ck.CKA_WRAP_TEMPLATE) + b"\x02" + (frame or _u64(0))
     with pytest.raises(codec.Malformed):
         codec.DECODE[codec.NAMES.index("C_FindObjectsInit")](memoryview(_u64(1) + frame))
+
+
+def test_bytes_where_a_template_belongs_are_no_fault() -> None:
+    """The library never sends them; who writes frames gets the same code as for a template where bytes belong."""
+    rows = _u64(1) + _u64(ck.CKA_UNWRAP_TEMPLATE) + b"\1" + _u64(24) + bytes(24)
+    _, template = codec.DECODE[codec.NAMES.index("C_FindObjectsInit")](memoryview(_u64(1) + rows))
+    with pytest.raises(TokenError) as refused:
+        templates.parse(template)
+    assert refused.value.rv == ck.CKR_ATTRIBUTE_VALUE_INVALID
 
 
 def test_a_template_of_more_rows_than_the_library_sends_is_refused_at_the_first_too_many() -> None:

@@ -60,6 +60,8 @@ def parse(template: Template) -> Attributes:
 def _checked(number: int, value: Any) -> bytes:
     kind = KINDS.get(number, table.BYTES)
     if kind == table.TEMPLATE:
+        if isinstance(value, bytes):
+            _refuse(ck.CKR_ATTRIBUTE_VALUE_INVALID, number, "takes a template")
         return pack(parse(value or []))
     if not isinstance(value, bytes | None):
         _refuse(ck.CKR_ATTRIBUTE_VALUE_INVALID, number, "does not take a template")
