@@ -2,6 +2,7 @@
  * given back or closed after the answer.
  */
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -187,6 +188,16 @@ static CK_RV exchange(struct adyton_call *call, struct trip *trip, struct adyton
     }
 }
 
+/* C_Finalize ends a C_WaitForSlotEvent that another thread is inside (section 5.5.4), and a host that unloads the library
+ * next has the code taken away that thread returns through. From the first such wait on, the library stays loaded. */
+static void stay_loaded(void)
+{
+    static atomic_bool stays;
+    Dl_info here;
+    if (!atomic_exchange(&stays, true) && dladdr(&adyton_state, &here) != 0)
+        (void)dlopen(here.dli_fname, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+}
+
 bool adyton_begin(struct adyton_call *call, unsigned function)
 {
     call->data = call->inline_buffer;
@@ -251,6 +262,8 @@ CK_RV adyton_exchange(struct adyton_call *call, unsigned char const **answer, si
     trip.blocks = function == WAIT_FOR_SLOT_EVENT && (call->data[ADYTON_HEADER] & CKF_DONT_BLOCK) == 0;
     /* A thread cancelled within would keep its link for ever. */
     (void)pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &trip.cancellation);
+    if (trip.blocks)
+        stay_loaded();
     CK_RV rv = exchange(call, &trip, &ahead, &whole);
     (void)pthread_setcancelstate(trip.cancellation, NULL);
     *answer = call->data + ADYTON_ANSWER_HEADER;

@@ -42,6 +42,7 @@ def build(output: Path = LIBRARY, *, sanitize: bool = False) -> Path:
         *shlex.split(os.environ.get("CC", "cc")), *FLAGS, *(SANITIZE if sanitize else FORTIFY),
         f'-DADYTON_VERSION="{version()}"', f"-DADYTON_VERSION_MAJOR={major}", f"-DADYTON_VERSION_MINOR={minor}",
         f"-I{ROOT / 'c_src'}", f"-ffile-prefix-map={ROOT}=.", *map(str, sources), "-o", str(unfinished),
+        "-ldl",  # part of libc, and since glibc 2.34 within it
     ]
     try:
         subprocess.run(command, check=True)

@@ -146,7 +146,9 @@ def test_finalize_from_an_exit_handler_and_exit_with_threads_inside(adyton_token
 def test_unload_and_load_again(adyton_token: Any) -> None:
     succeeds("""
         import _ctypes, ctypes
+        ffi.dlclose(m.library)
         for _ in range(3):
+            assert "adyton-pkcs11" not in open("/proc/self/maps").read()
             handle = _ctypes.dlopen(os.environ["ADYTON_MODULE"], 2)
             library = ctypes.CDLL(None, handle=handle)
             assert library.C_Initialize(None) == 0 and library.C_Finalize(None) == 0

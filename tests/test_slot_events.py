@@ -282,6 +282,28 @@ def test_a_thread_cancelled_while_it_waits(adyton_token: Any, tmp_path: Path) ->
     assert process.returncode == 0
 
 
+def test_the_library_is_unloaded_while_a_thread_waits(adyton_token: Any) -> None:
+    """The thread returns through code that is still there; and who loads the library again gets the one it waits in."""
+    succeeds("""
+        import _ctypes, ctypes, threading
+        from hsm.client import connect
+        ffi.dlclose(m.library)
+        handle = _ctypes.dlopen(os.environ["ADYTON_MODULE"], 2)
+        library = ctypes.CDLL(None, handle=handle)
+        assert library.C_Initialize(None) == 0
+        slot, told = ctypes.c_ulong(77), []
+        waiter = threading.Thread(target=lambda: told.append(library.C_WaitForSlotEvent(0, ctypes.byref(slot), None)))
+        waiter.start()
+        while open(f"/proc/self/task/{waiter.native_id}/syscall").read().split()[0] != os.environ["RECEIVES"]: pass
+        _ctypes.dlclose(handle)
+        client = connect(start=False); made = client.ask("partition-create")["partition"]["slot"]; client.close()
+        waiter.join(30)
+        assert (told, slot.value) == ([0], made)
+        library = ctypes.CDLL(os.environ["ADYTON_MODULE"])
+        assert library.C_Initialize(None) == ck.CKR_CRYPTOKI_ALREADY_INITIALIZED and library.C_Finalize(None) == 0
+    """, RECEIVES=RECEIVES)
+
+
 @pytest.fixture
 def pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Module]:
     """A pool on disk with an engine that may be killed."""
