@@ -175,6 +175,15 @@ def test_each_application_is_told(m: Module) -> None:
     assert [event(m), event(m)] == [slot, "CKR_NO_EVENT"]
 
 
+def test_polling_leaves_the_refusals_to_be_explained(m: Module) -> None:
+    """The last 32 are kept, and who polls hears more often than that of no event."""
+    assert name(m.C_CloseSession(424242)) == "CKR_SESSION_HANDLE_INVALID"
+    assert {event(m) for _ in range(40)} == {"CKR_NO_EVENT"}
+    client = connect(start=False)
+    assert [row["function"] for row in client.ask("explain")["refusals"]] == ["C_CloseSession"]
+    client.close()
+
+
 def test_who_waits_is_woken_by_an_event(m: Module) -> None:
     waiter = Waiter(m)
     waits(waiter)

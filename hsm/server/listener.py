@@ -250,7 +250,9 @@ class Listener:
                     _send(connection, body)
                 except OSError:
                     if function == WAIT_FOR_SLOT_EVENT and len(body) == _EVENT.size:
-                        self.pool.slot_events.unseen(app, _EVENT.unpack(body)[1])
+                        rv, slot = _EVENT.unpack(body)
+                        if rv == ck.CKR_OK:
+                            self.pool.slot_events.unseen(app, slot)
                     raise
         except (OSError, EOFError, codec.Malformed):
             pass
