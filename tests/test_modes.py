@@ -208,6 +208,23 @@ def test_a_data_unit_has_16_mebibytes_at_most(bench: Bench) -> None:
     assert name(m.C_EncryptUpdate(s, b"x", 1, room, length)) == E
 
 
+@pytest.mark.parametrize("number", [ck.CKM_AES_KEY_WRAP, ck.CKM_AES_KEY_WRAP_KWP, ck.CKM_AES_KEY_WRAP_PAD])
+def test_a_key_wrap_takes_a_mebibyte_at_most(bench: Bench, number: int) -> None:
+    """It is one call of the cipher library, in which no other thread runs: 32 MiB stopped all others for seconds."""
+    m, s, key, most, mech = bench.m, bench.s, key_for(bench, number), 1 << 20, bench.mechanism(number)
+    room, length = ffi.new("CK_BYTE[]", most + 16), ffi.new("CK_ULONG*")
+    for size, wanted in ((most, "CKR_OK"), (most + 8, E)):
+        length[0] = most + 16
+        good(m.C_EncryptInit(s, mech, key))
+        assert name(m.C_Encrypt(s, bytes(size), size, room, length)) == wanted
+    wrapped = bytes(ffi.buffer(room, most + 8))
+    for blob, wanted in ((wrapped, "CKR_OK"), (wrapped + bytes(8), D)):
+        length[0] = most + 16
+        good(m.C_DecryptInit(s, mech, key))
+        assert name(m.C_Decrypt(s, blob, len(blob), room, length)) == wanted
+    assert bench.unwrap(mech, key, wrapped + bytes(8), SECRET)[0] == "CKR_WRAPPED_KEY_LEN_RANGE"
+
+
 @pytest.mark.parametrize(("value", "wanted"), [
     (bytes(16), "CKR_ATTRIBUTE_VALUE_INVALID"), (bytes(range(48)), "CKR_ATTRIBUTE_VALUE_INVALID"),
     (2 * bytes(range(32)), "CKR_ATTRIBUTE_VALUE_INVALID"), (bytes(range(32)), "CKR_OK"), (LONG, "CKR_OK"),

@@ -20,6 +20,7 @@ from pkcs11_shim import constants as ck
 HALF = 8  # bytes of the algorithm's half blocks
 DEFAULT_IV, DEFAULT_IV_PADDED = bytes.fromhex("a6" * 8), bytes.fromhex("a65959a6")
 AES_BITS = (128, 192, 256)
+LONGEST = 1 << 20  # bytes; it is for keys, and nobody else is served while it runs: seconds, for what a frame holds
 
 
 class AesKeyWrap(OnePart):
@@ -39,9 +40,11 @@ class AesKeyWrap(OnePart):
         if self._encrypting:
             if not data or (not self._padded and (len(data) % 8 or len(data) < 16)):
                 raise TokenError(ck.CKR_DATA_LEN_RANGE, "AES key wrap takes 16 bytes or more, in multiples of 8")
+            if len(data) > LONGEST:
+                raise TokenError(ck.CKR_DATA_LEN_RANGE, f"AES key wrap takes {LONGEST} bytes at most")
             wrap = keywrap.aes_key_wrap_with_padding if self._padded else keywrap.aes_key_wrap
             return wrap(self._key, data)
-        if len(data) % 8 or len(data) < (16 if self._padded else 24):
+        if len(data) % 8 or not (16 if self._padded else 24) <= len(data) <= LONGEST + HALF:
             raise TokenError(ck.CKR_ENCRYPTED_DATA_LEN_RANGE, "no wrapped key is so long")
         unwrap = keywrap.aes_key_unwrap_with_padding if self._padded else keywrap.aes_key_unwrap
         try:
@@ -111,7 +114,7 @@ def _rsa_aes_unwrap(
 ) -> dict[int, bytes]:
     bits, oaep = parameter
     size = rsa_keys.octets(key)
-    if len(wrapped) < size + 16 or (len(wrapped) - size) % 8:
+    if not size + 16 <= len(wrapped) <= size + LONGEST + HALF or (len(wrapped) - size) % 8:
         raise TokenError(ck.CKR_WRAPPED_KEY_LEN_RANGE, "no key wrapped under this one is so long")
     carrier = rsa.Encryption(key, oaep, False)
     try:
