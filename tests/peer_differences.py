@@ -204,12 +204,40 @@ def _used(step: Step, history: list[Step]) -> tuple[int | None, bytes]:
     return (_begun(step, history), step.arguments[2]) if step.what == "once" else (None, b"")
 
 
+def _signed(step: Step, history: list[Step]) -> tuple[int | None, bytes]:
+    """Of a call that signs or verifies what is there: by which mechanism, and the data."""
+    given = step.arguments
+    if step.what == "check":
+        return given[0], given[3]
+    if step.what == "verify":
+        begun = Step("verify", (given[0], "Verify"), step.ours, step.theirs)
+        return (_begun(begun, history) if given[1] is not None else None), given[1] or b""
+    return _used(step, history) if "Sign" in given[:2] else (None, b"")
+
+
 _RSA = (ck.CKM_RSA_PKCS, ck.CKM_RSA_PKCS_OAEP, ck.CKM_RSA_X_509)
 _MODULUS = 256
 _NO_ROOM = (ck.CKA_VALUE_LEN, 4000)
+# Ciphers that tell wrong ciphertext, and what its length is a multiple of.
+_TELLS = {ck.CKM_AES_GCM: 1, ck.CKM_RSA_PKCS_OAEP: 1, ck.CKM_AES_CBC_PAD: 16, ck.CKM_DES3_CBC_PAD: 8}
+
+
+def _wrong_text(step: Step, history: list[Step], length: bool) -> bool:
+    """Decryption that finds its input wrong; by ``length``: too short a one, or no whole blocks."""
+    if "Decrypt" not in step.arguments[:2] or step.what not in ("use", "once", "final"):
+        return False
+    number = _begun(step, history) if step.what == "final" else _used(step, history)[0]
+    data = b"" if step.what == "final" else _used(step, history)[1]
+    if number not in _TELLS or step.what == "final" or not length:
+        return number in _TELLS
+    return len(data) % _TELLS[number] > 0 or len(data) < 16
+
+
 _PRECISE: dict[str, Callable[[Step, list[Step]], bool]] = {
     "CKR_ENCRYPTED_DATA_LEN_RANGE": lambda step, history: (
-        _used(step, history)[0] in _RSA and len(_used(step, history)[1]) != _MODULUS),
+        (_used(step, history)[0] in _RSA and len(_used(step, history)[1]) != _MODULUS)
+        or _wrong_text(step, history, length=True)),
+    "CKR_ENCRYPTED_DATA_INVALID": lambda step, history: _wrong_text(step, history, length=False),
     "CKR_DATA_LEN_RANGE": lambda step, history: (
         (_used(step, history)[0] == ck.CKM_RSA_PKCS_PSS and len(_used(step, history)[1]) != 32)
         or (step.what == "derive" and _NO_ROOM in _template(step))),
@@ -239,8 +267,9 @@ _ONE_PART = (*_RSA, ck.CKM_ECDSA, ck.CKM_EDDSA, ck.CKM_RSA_PKCS_PSS)
 
 
 def _refused_before(step: Step, history: list[Step]) -> bool:
-    """C_DigestKey, where an earlier one was refused and no digest has been begun since."""
-    if step.what != "digest_key" or step.ours[0] != "CKR_OPERATION_NOT_INITIALIZED":
+    """A digest that goes on, where C_DigestKey was refused and no other has been begun since."""
+    goes_on = step.what == "digest_key" or (step.what in ("once", "update", "final") and step.arguments[1] == "Digest")
+    if not goes_on or step.ours[0] != "CKR_OPERATION_NOT_INITIALIZED":
         return False
     session = step.arguments[0]
     for before in history[-2::-1]:
@@ -259,6 +288,19 @@ def _told_more(step: Step, history: list[Step]) -> bool:
     return all(
         one == other or (number in _MORE and other[0] is None) for (number, _), one, other in rows
     )
+
+
+def _derives(step: Step, key_type: int) -> bool:
+    """A key of this type, how long it is to be not said."""
+    said = dict(_template(step))
+    return said[ck.CKA_KEY_TYPE] == key_type and ck.CKA_VALUE_LEN not in said
+
+
+def _length_told(step: Step, history: list[Step]) -> bool:
+    if step.what != "read" or len(step.ours) != 2 or len(step.theirs) != 2:
+        return False
+    rows = zip(step.arguments[2], step.ours[1], step.theirs[1], strict=True)
+    return all(one == other or (number == ck.CKA_VALUE_LEN and not any(other[1])) for (number, _), one, other in rows)
 
 
 def _sizes(step: Step) -> bool:
@@ -346,7 +388,8 @@ DIFFERENCES = [
     Difference("C_Digest", "CKR_OPERATION_ACTIVE after parts, for a size query too", "the length", "5.12.2",
                lambda step, history: step.what == "once" and step.arguments[3] is None and
                _codes(step, "CKR_OPERATION_ACTIVE", "CKR_OK")),
-    Difference("C_DigestKey", "the digest has ended where a key was refused", "it goes on", "5.12.4", _refused_before),
+    Difference("C_Digest...", "the digest has ended where C_DigestKey was refused", "it goes on", "5.12.4",
+               _refused_before),
     Difference("C_DigestKey", "CKR_KEY_INDIGESTIBLE for what is no secret key", "digested", "5.12.4",
                lambda step, history: step.what == "digest_key" and _codes(step, "CKR_KEY_INDIGESTIBLE", "CKR_OK") and
                _kind_of(step.arguments[1], history)[0] != ck.CKO_SECRET_KEY),
@@ -362,6 +405,28 @@ DIFFERENCES = [
                "both sign and decrypt: who signs raw decrypts", "served", "6.1.12", lambda step, history:
                step.what in STARTING and _started(step)[1] == ck.CKM_RSA_X_509 and
                step.ours[0] == "CKR_KEY_FUNCTION_NOT_PERMITTED"),
+    Difference("C_Decrypt", "random bytes for wrong padding, by CKM_RSA_PKCS: to tell would be to decrypt for anybody",
+               "CKR_GENERAL_ERROR", "6.1.6", lambda step, history: step.what == "use" and
+               _used(step, history)[0] == ck.CKM_RSA_PKCS and len(_used(step, history)[1]) == _MODULUS and
+               _codes(step, "CKR_OK", "CKR_GENERAL_ERROR")),
+    Difference("C_Sign, C_Verify", "CKR_DATA_LEN_RANGE, by CKM_ECDSA, for nothing: no digest is empty", "served",
+               "6.3.12", lambda step, history: step.ours[0] == "CKR_DATA_LEN_RANGE" and
+               _signed(step, history) == (ck.CKM_ECDSA, b"")),
+    Difference("C_Verify", "CKR_DATA_LEN_RANGE for what has not the digest's length", "CKR_SIGNATURE_INVALID",
+               "6.1.10", lambda step, history: step.ours[0] == "CKR_DATA_LEN_RANGE" and
+               _signed(step, history)[0] == ck.CKM_RSA_PKCS_PSS and len(_signed(step, history)[1]) != 32),
+    Difference("C_DeriveKey", "CKR_TEMPLATE_INCOMPLETE for an AES key without CKA_VALUE_LEN",
+               "made, or CKR_ATTRIBUTE_VALUE_INVALID", "6.10.2", lambda step, history: step.what == "derive" and
+               _codes(step, "CKR_TEMPLATE_INCOMPLETE", "CKR_OK", "CKR_ATTRIBUTE_VALUE_INVALID") and
+               _derives(step, ck.CKK_AES)),
+    Difference("C_DeriveKey", "a generic secret without CKA_VALUE_LEN has the data's length",
+               "CKR_TEMPLATE_INCOMPLETE", "6.17.4", lambda step, history: step.what == "derive" and
+               _derives(step, ck.CKK_GENERIC_SECRET) and _codes(step, "CKR_OK", "CKR_TEMPLATE_INCOMPLETE")),
+    Difference("C_DeriveKey", "the other public key's fault before the value's", "the other way round", "5.1.7",
+               lambda step, history: step.what == "derive" and
+               _codes(step, "CKR_PUBLIC_KEY_INVALID", "CKR_ATTRIBUTE_VALUE_INVALID")),
+    Difference("C_GetAttributeValue", "CKA_VALUE_LEN of a generic secret that was agreed on", "0", "6.8.2",
+               _length_told),
     Difference("C_GetAttributeValue", "CKA_EC_POINT of a private key and CKA_VALUE_LEN of a DES3 key are told",
                "CKR_ATTRIBUTE_TYPE_INVALID", "6.3.4, 6.18.3", _told_more),
     Difference("C_GetMechanismInfo", "more uses and forms of curves", "fewer", "5.5.6", lambda step, history:

@@ -172,6 +172,8 @@ class Keys(Sequence):
             if answer[0] == "CKR_OK" and not self.over:
                 self.both("use", "Decrypt", *how, private, answer[2])
                 self.both("use", "Decrypt", *how, private, answer[2][:-1])
+                altered = answer[2][:-1] + bytes([answer[2][-1] ^ 1])
+                self.both("use", "Decrypt", *how, private, altered)
 
     def _each(self, kind: str, how: tuple[int, Parameter], item: int, given: bytes) -> list[Any]:
         answers = [module.ask("use", kind, *how, item, given) for module in (self.ours, self.theirs)]
