@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from peer_keys import BLOCK
+from peer_keys import BLOCK, OFFERED, TYPES
 
 from pkcs11_shim import constants as ck
 
@@ -34,36 +34,6 @@ class Difference(NamedTuple):
     when: Callable[[Step, list[Step]], bool]
 
 
-# The keys that a mechanism takes: what type, for how many kinds of operations.
-_SECRET = (ck.CKO_SECRET_KEY, ck.CKO_SECRET_KEY)
-_PAIR = (ck.CKO_PRIVATE_KEY, ck.CKO_PUBLIC_KEY)  # which signs or decrypts, and which verifies or encrypts
-_TYPES: dict[int, tuple[tuple[int, int], tuple[int, ...]]] = {
-    **dict.fromkeys((ck.CKM_SHA256_HMAC, ck.CKM_MD5_HMAC), (_SECRET, (ck.CKK_GENERIC_SECRET,))),
-    **dict.fromkeys(
-        (ck.CKM_AES_CMAC, ck.CKM_AES_ECB, ck.CKM_AES_CBC, ck.CKM_AES_CBC_PAD, ck.CKM_AES_CTR, ck.CKM_AES_GCM,
-         ck.CKM_AES_ECB_ENCRYPT_DATA, ck.CKM_AES_CBC_ENCRYPT_DATA), (_SECRET, (ck.CKK_AES,))),
-    **dict.fromkeys(
-        (ck.CKM_DES3_CMAC, ck.CKM_DES3_ECB, ck.CKM_DES3_CBC, ck.CKM_DES3_CBC_PAD), (_SECRET, (ck.CKK_DES3,))),
-    **dict.fromkeys(
-        (ck.CKM_RSA_PKCS, ck.CKM_RSA_X_509, ck.CKM_SHA256_RSA_PKCS, ck.CKM_MD5_RSA_PKCS, ck.CKM_RSA_PKCS_PSS,
-         ck.CKM_SHA256_RSA_PKCS_PSS, ck.CKM_RSA_PKCS_OAEP), (_PAIR, (ck.CKK_RSA,))),
-    **dict.fromkeys((ck.CKM_ECDSA, ck.CKM_ECDH1_DERIVE), (_PAIR, (ck.CKK_EC,))),
-    ck.CKM_EDDSA: (_PAIR, (ck.CKK_EC_EDWARDS,)),
-}
-_MACS = {ck.CKM_SHA256_HMAC, ck.CKM_MD5_HMAC, ck.CKM_AES_CMAC, ck.CKM_DES3_CMAC}
-_SIGNATURES = {
-    ck.CKM_RSA_PKCS, ck.CKM_RSA_X_509, ck.CKM_SHA256_RSA_PKCS, ck.CKM_MD5_RSA_PKCS, ck.CKM_RSA_PKCS_PSS,
-    ck.CKM_SHA256_RSA_PKCS_PSS, ck.CKM_ECDSA, ck.CKM_EDDSA,
-}
-_CIPHERS = {
-    ck.CKM_AES_ECB, ck.CKM_AES_CBC, ck.CKM_AES_CBC_PAD, ck.CKM_AES_CTR, ck.CKM_AES_GCM, ck.CKM_DES3_ECB,
-    ck.CKM_DES3_CBC, ck.CKM_DES3_CBC_PAD, ck.CKM_RSA_PKCS, ck.CKM_RSA_X_509, ck.CKM_RSA_PKCS_OAEP,
-}
-OFFERED = {
-    "Digest": {ck.CKM_SHA256, ck.CKM_SHA_1, ck.CKM_SHA512, ck.CKM_MD5},
-    "Sign": _MACS | _SIGNATURES, "Verify": _MACS | _SIGNATURES, "Encrypt": _CIPHERS, "Decrypt": _CIPHERS,
-    "Derive": {ck.CKM_ECDH1_DERIVE, ck.CKM_AES_ECB_ENCRYPT_DATA, ck.CKM_AES_CBC_ENCRYPT_DATA},
-}
 VENDOR = 0x8000_1234
 MAKING = ("create", "copy", "generate", "unwrap", "derive")
 STARTING = ("begin_operation", "use", "check", "derive")
@@ -146,7 +116,7 @@ def _wrong_type(step: Step, history: list[Step]) -> bool:
     if step.what not in STARTING or step.ours[0] != "CKR_KEY_TYPE_INCONSISTENT" or _not_offered(step):
         return False
     kind, number, _, item = _started(step)
-    halves, types = _TYPES[number]
+    halves, types = TYPES[number]
     wanted = halves[kind in ("Verify", "Encrypt")]
     key_class, key_type = _kind_of(item, history)
     return key_class != wanted or key_type not in types
