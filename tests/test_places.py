@@ -276,6 +276,7 @@ def test_broken_settings(home: Path, line: str) -> None:
     (home / "adyton.conf").write_text("idle-timeout = 30 # seconds\n")
     make_token()
     shown = adyton("config", "show")
+    assert f"into {home}/adyton.conf" in shown
     assert "30" in shown and str(home / "adyton.conf") in shown
 
 

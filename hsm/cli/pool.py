@@ -91,9 +91,10 @@ def config_show(given: Arguments) -> int:
     from hsm import config
 
     where = home()
+    folder = SYSTEM_HOME if where.path == SYSTEM_FOLDER else where.path
     rows = [{"setting": "home", "value": where.path, "from": where.source, "meaning": "the pool's folder"}]
     try:
-        values = config.read(SYSTEM_HOME if where.path == SYSTEM_FOLDER else where.path)
+        values = config.read(folder)
         for value in values:
             value.parsed()
     except config.Wrong as fault:
@@ -101,4 +102,5 @@ def config_show(given: Arguments) -> int:
     rows += [
         {"setting": v.setting.name, "value": v.text, "from": v.source, "meaning": v.setting.meaning} for v in values
     ]
-    return show(given, rows, table(rows, ("setting", "value", "from", "meaning")))
+    how = f"To change one, write a line NAME = VALUE into {folder}/adyton.conf; the next engine obeys it: adyton stop"
+    return show(given, rows, f"{table(rows, ('setting', 'value', 'from', 'meaning'))}\n\n{how}")

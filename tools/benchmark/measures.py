@@ -18,6 +18,7 @@ EXAMPLES = """examples:
   tools/bench                            the promises and the whole survey: about a quarter of an hour
   tools/bench --module /path/other.so    beside another module than SoftHSM2; it needs a slot not yet initialised
   tools/bench --write                    ... and puts tables and plots into tools/benchmark
+  tools/bench --clients                  whole runs of pkcs11-tool, OpenSSL, keytool and others: see --clients --help
 """
 
 
