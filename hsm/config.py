@@ -16,6 +16,14 @@ SYSTEM_HOME = "/var/lib/adyton"
 class Wrong(ValueError):
     """A line of a settings file that can't be obeyed: which, why, and what would do."""
 
+    remedy = "Mend that line, or take it out"
+
+
+class Unreadable(Wrong):
+    """A settings file that isn't for this user to read, as the system pool's is not for its clients."""
+
+    remedy = "Ask as root or as the engine's user, who must be able to read it"
+
 
 class Setting(NamedTuple):
     name: str
@@ -110,7 +118,7 @@ def _lines(path: str, known: set[str]) -> dict[str, str]:
     except UnicodeDecodeError:
         raise Wrong(f"{path}: not a text file") from None
     except OSError as fault:
-        raise Wrong(f"{path}: can't be read: {fault.strerror}") from None
+        raise Unreadable(f"{path}: can't be read: {fault.strerror}") from None
     return given
 
 

@@ -49,7 +49,8 @@ def of_running(told: dict[str, Any]) -> list[str]:
         damage.append("the pool's disk is read-only: keys can be used, nothing can be changed, no SO logs in")
     else:
         damage += _full(told["home"])
-    broken = _of_settings(Path(told["home"]))
+    # The system pool's clients may not look into its folder, and can't tell: its engine can read what they can't.
+    broken = _of_settings(Path(told["home"])) if os.access(told["home"], os.X_OK) else []
     return damage + [f"the engine runs, but will not start again: {words}" for words in broken]
 
 
@@ -67,7 +68,7 @@ def _of_settings(folder: Path) -> list[str]:
     try:
         config.engine_settings(str(folder))
     except config.Wrong as fault:
-        return [f"{fault}. Mend that line, or take it out"]
+        return [f"{fault}. {fault.remedy}"]
     return []
 
 

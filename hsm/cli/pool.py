@@ -84,7 +84,8 @@ def explain(given: Arguments) -> int:
         f"\n          {cell(row['reason'])}"
         for row in rows
     ]
-    return show(given, rows, "\n".join(lines) or "No refusal of a program of yours is remembered.")
+    none = "No refusal of a program of yours is remembered; what the library answers by itself is none of these."
+    return show(given, rows, "\n".join(lines) or none)
 
 
 def config_show(given: Arguments) -> int:
@@ -98,7 +99,7 @@ def config_show(given: Arguments) -> int:
         for value in values:
             value.parsed()
     except config.Wrong as fault:
-        raise Failure(f"{fault}\nMend that line, or take it out.") from None
+        raise Failure(f"{fault}\n{fault.remedy}.") from None
     rows += [
         {"setting": v.setting.name, "value": v.text, "from": v.source, "meaning": v.setting.meaning} for v in values
     ]

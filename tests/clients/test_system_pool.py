@@ -38,7 +38,9 @@ def test_root_its_owner_and_the_group_reach_it(system: SystemPool) -> None:
 
 def test_acts_on_the_pool_are_for_root_and_its_owner(system: SystemPool) -> None:
     system.serve()
-    assert system.run_as("www-data", ADYTON, "status").startswith("pool     /run/adyton")
+    seen = system.run_as("www-data", ADYTON, "status")
+    assert seen.startswith("pool     /run/adyton") and "problem" not in seen
+    assert "as root or as the engine's user" in system.run_as("www-data", ADYTON, "config", "show", fails=True)
     for act in (("stop",), ("partition", "create", "--blank")):
         said = system.run_as("www-data", ADYTON, *act, fails=True)
         assert "only the user who owns the pool, or root, may do this" in said
