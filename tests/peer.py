@@ -296,10 +296,10 @@ class Peer:
             self._pipe.send((what, arguments))
             return self._pipe.recv()  # type: ignore[no-any-return]
         except (EOFError, ConnectionError):
-            self._end()
+            self.end()
             return ("died",)
 
-    def _end(self) -> None:
+    def end(self) -> None:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
@@ -310,7 +310,7 @@ class Peer:
         return self
 
     def __exit__(self, *why: object) -> None:
-        self._end()
+        self.end()
 
 
 if __name__ == "__main__":

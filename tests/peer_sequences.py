@@ -64,8 +64,12 @@ class Sequence(RuleBasedStateMachine):
         if ours == theirs:
             return ours
         assert named(step, self.history), step
-        # Two refusals leave both as they were; an answer against a refusal does not.
-        self.over = "CKR_OK" in (ours[0], theirs[0]) or theirs[0] == "died"
+        # Two refusals leave both as they were; an answer against a refusal does not. SoftHSM2 takes a wrong key
+        # for what it is not: what that comes to, a crash among others, is not the same twice.
+        misread = ours[0] == "CKR_KEY_TYPE_INCONSISTENT" and theirs[0] != "CKR_KEY_FUNCTION_NOT_PERMITTED"
+        if misread:
+            self.theirs.end()
+        self.over = "CKR_OK" in (ours[0], theirs[0]) or misread or theirs[0] == "died"
         return None
 
     def _name(self) -> int:
