@@ -54,7 +54,7 @@ class Side:
         self.folder.mkdir()
         self.environment = {
             **os.environ, "LC_ALL": "C.UTF-8", "PKCS11_MODULE_PATH": module, "GNUTLS_PIN": PIN,
-            "HOME": str(self.folder),
+            "HOME": str(self.folder), "SSH_ASKPASS": str(self.folder / "askpass"), "SSH_ASKPASS_REQUIRE": "force",
         }
 
     def run(self, *command: str) -> float:
@@ -87,6 +87,10 @@ class Side:
         (self.folder / "data").write_bytes(bytes(range(100)))
         (self.folder / "digest").write_bytes(bytes(range(32)))
         (self.folder / "pin").write_text(PIN)
+        (self.folder / "askpass").write_text(f"#!/bin/sh\necho {PIN}\n")
+        (self.folder / "askpass").chmod(0o700)
+        self.run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", "somebody")
+        self.run("sh", "-c", f"ssh-keygen -D {self.module} | grep -m1 ecdsa >ca.pub")
         (self.folder / "script.py").write_text(PYTHON)
         (self.folder / "java").write_text(f"name = bench\nlibrary = {self.module}\nslotListIndex = 0\n")
 
@@ -132,6 +136,7 @@ RUNS = (
     Run("pkcs11-tool --test", (*_USER, "--test")),
     Run("pkcs11-tool --read-object", (*_TOOL, "--read-object", "--type", "cert", "--id", "01", "-o", "read")),
     Run("p11tool --list-tokens", (*_P11TOOL, "--list-tokens")),
+    Run("p11tool --list-mechanisms", (*_P11TOOL, "--list-mechanisms", f"pkcs11:token={LABEL}")),
     Run("p11tool --list-all", (*_P11TOOL, "--login", "--list-all", f"pkcs11:token={LABEL}")),
     Run("p11tool --test-sign", (*_P11TOOL, "--login", "--test-sign", uri("rsa").partition(";pin-value")[0])),
     Run("openssl req", openssl("req", "-new", "-subj", "/CN=run", "-key", uri("rsa"), "-out", "request.pem")),
@@ -139,6 +144,8 @@ RUNS = (
                                      "data", "-binary", "-out", "message.cms")),
     Run("openssl s_client, its key in the token", openssl("s_client", "-key", uri("rsa"), *_TLS)),
     Run("ssh-keygen -D", ("ssh-keygen", "-D", "MODULE")),
+    Run("ssh-keygen -s -D", ("ssh-keygen", "-q", "-s", "ca.pub", "-D", "MODULE", "-I", "somebody", "-n", "somebody",
+                             "somebody.pub")),
     Run("certutil -L", ("certutil", "-L", "-d", "sql:nss", "-h", LABEL, "-f", "pin")),
     Run("certutil -K", ("certutil", "-K", "-d", "sql:nss", "-h", LABEL, "-f", "pin")),
     Run("keytool -list", (*_KEYTOOL, "-list")),
