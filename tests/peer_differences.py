@@ -337,6 +337,10 @@ DIFFERENCES = [
     Difference("C_CopyObject", "a copy of an object with CKA_MODIFIABLE FALSE may differ from it: nothing is modified",
                "CKR_ATTRIBUTE_READ_ONLY", "5.7.2", lambda step, history: step.what == "copy" and
                _codes(step, "CKR_OK", "CKR_ATTRIBUTE_READ_ONLY")),
+    Difference("C_SetAttributeValue", "CKA_SENSITIVE TRUE or CKA_EXTRACTABLE FALSE may be said again",
+               "CKR_ATTRIBUTE_READ_ONLY", "5.7.6", lambda step, history: step.what == "change" and
+               _template(step) in ([(ck.CKA_SENSITIVE, True)], [(ck.CKA_EXTRACTABLE, False)]) and
+               _codes(step, "CKR_OK", "CKR_ATTRIBUTE_READ_ONLY")),
     Difference("C_SetAttributeValue", "a data object's CKA_VALUE may change", "CKR_ATTRIBUTE_READ_ONLY", "4.5",
                lambda step, history: step.what == "change" and _has(step, ck.CKA_VALUE) and
                _no_key(step.arguments[1], history) and _codes(step, "CKR_OK", "CKR_ATTRIBUTE_READ_ONLY")),
