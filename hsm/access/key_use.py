@@ -39,19 +39,16 @@ GONE = {"wrap": ck.CKR_WRAPPING_KEY_HANDLE_INVALID, "unwrap": ck.CKR_UNWRAPPING_
 
 def check(session: Session, key: TokenObject, use: str, entry: Mechanism) -> None:
     """At Init: right kind of key, right flag, right role (sections 5.8 to 5.18)."""
-    wrong = WRONG_TYPE.get(use, ck.CKR_KEY_TYPE_INCONSISTENT)
     if key.key_class not in CLASSES[use] or key.key_type not in entry.key_types:
+        wrong = WRONG_TYPE.get(use, ck.CKR_KEY_TYPE_INCONSISTENT)
         raise TokenError(wrong, "the mechanism does not work with a key of this class and type")
-    if not key.flag(USAGE[use]):
-        raise _not_permitted(key, use)
+    check_right(session, key, use, entry)
     allowed = key.get(ck.CKA_ALLOWED_MECHANISMS)
-    number = entry.number.to_bytes(8, "little")
-    if allowed and number not in [allowed[i : i + 8] for i in range(0, len(allowed), 8)]:
+    if allowed and entry.number.to_bytes(8, "little") not in [allowed[i : i + 8] for i in range(0, len(allowed), 8)]:
         raise TokenError(ck.CKR_MECHANISM_INVALID, "not among the key's CKA_ALLOWED_MECHANISMS")
     if use in IN_ONE_CALL and key.flag(ck.CKA_ALWAYS_AUTHENTICATE):
         words = "the key asks for a context-specific login at each use, which this function has no room for"
         raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, words, "CKA_ALWAYS_AUTHENTICATE")
-    check_right(session, key, use, entry)
 
 
 def check_right(session: Session, key: TokenObject, use: str, entry: Mechanism) -> None:

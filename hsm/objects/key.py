@@ -12,24 +12,19 @@ T = TypeVar("T")
 
 
 class Key:
-    """Attributes in PKCS#11's native bytes; ``native`` keeps what was loaded from them."""
+    """Attributes in PKCS#11's native bytes; ``native`` keeps what was loaded from them. Class and type never change,
+    and every use of a key asks for them several times."""
 
-    __slots__ = ("_native", "attributes")
+    __slots__ = ("_native", "attributes", "key_class", "key_type")
 
     def __init__(self, attributes: dict[int, bytes]) -> None:
         self.attributes = attributes
         self._native: dict[Any, Any] = {}
+        self.key_class = self.ulong(ck.CKA_CLASS, ck.CK_UNAVAILABLE_INFORMATION)
+        self.key_type = self.ulong(ck.CKA_KEY_TYPE, ck.CK_UNAVAILABLE_INFORMATION)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} class {self.key_class} type {self.key_type}>"
-
-    @property
-    def key_class(self) -> int:
-        return self.ulong(ck.CKA_CLASS, ck.CK_UNAVAILABLE_INFORMATION)
-
-    @property
-    def key_type(self) -> int:
-        return self.ulong(ck.CKA_KEY_TYPE, ck.CK_UNAVAILABLE_INFORMATION)
 
     def get(self, attribute: int) -> bytes | None:
         return self.attributes.get(attribute)
