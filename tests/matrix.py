@@ -76,7 +76,7 @@ class Row(NamedTuple):
     parameter: Parameter = None
     wrong: tuple[Parameter, ...] = ()
     lengths: tuple[int, ...] = (0, 1, 16, 41)
-    refused: Refused = {}  # noqa: RUF012
+    refused: Refused = {}  # noqa: RUF012 (a NamedTuple's default, which nobody changes)
     step: int = 1  # between lengths that are taken
     parts: bool = True
     optional: bool = False  # goes without its parameter
@@ -123,7 +123,7 @@ class Generation(NamedTuple):
     wrong: tuple[Parameter, ...] = ()
     optional: bool = False
     oracle: Oracle | None = None
-    template: Rows = {}  # noqa: RUF012
+    template: Rows = {}  # noqa: RUF012 (a NamedTuple's default, which nobody changes)
     variant: str = ""
     title = Row.title
     mechanism = Row.mechanism

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from matrix import Generation, PairGeneration, Row, a_session, answer, message, uses_of
 from matrix_cells import SMALL
-from matrix_cells_of_states import PARAM, parameters_refused
+from matrix_cells_of_states import PARAM, keys_refused, parameters_refused
 from matrix_keys import FOREIGN, P256, SCALAR
 from vectors import Bench, flipped
 from vectors_openssl import openssl
@@ -201,9 +201,9 @@ def not_derived(bench: Bench, row: Row, use: str, s: int) -> None:
 # -- what wrapping, unwrapping and deriving share: one call, no Init
 
 
-def _attempt(bench: Bench, row: Row, use: str, s: int, mechanism: Any, key: int, more: Rows = {}) -> str:  # noqa: B006
+def _attempt(bench: Bench, row: Row, use: str, s: int, mechanism: Any, key: int, more: Rows | None = None) -> str:
     rows = derived_as(row, row.lengths[0]) if use == "derive" else {**SECRET, ck.CKA_VALUE_LEN: 24, **OPEN}
-    rows |= more
+    rows |= more or {}
     if use == "wrap":
         return name(bench.m.wrap(s, mechanism, key, bench.key(a_secret(24)))[0])
     if use == "unwrap":
@@ -235,16 +235,7 @@ def wrong_keys(bench: Bench, row: Row, use: str, s: int) -> None:
         fits = rows.get(ck.CKA_KEY_TYPE) in (row.keys.type, *row.key_types)
         if not fits or rows[ck.CKA_CLASS] != row.template(use)[ck.CKA_CLASS]:
             refused(bench.key(rows), TYPE[use] if ck.CKA_KEY_TYPE in rows else HANDLE[use], words)
-    flag = getattr(ck, f"CKA_{use.upper()}")
-    refused(bench.key({**row.template(use), flag: False}), "CKR_KEY_FUNCTION_NOT_PERMITTED", "a key without the use")
-    other = ck.CKM_VENDOR_DEFINED.to_bytes(8, "little")
-    only = {**row.template(use), ck.CKA_ALLOWED_MECHANISMS: other}
-    refused(bench.key(only), "CKR_MECHANISM_INVALID", "a key for another mechanism")
-    rv, copy = bench.m.copy(bench.s, row.key(bench, use), {})
-    good(rv)
-    good(bench.m.C_DestroyObject(bench.s, copy))
-    refused(copy, HANDLE[use], "a key that is gone")
-    refused(0, HANDLE[use], "no handle")
+    keys_refused(bench, row, use, refused, HANDLE[use])
 
 
 def wrong_parameters(bench: Bench, row: Row, use: str, s: int) -> None:

@@ -6,7 +6,7 @@ PKCS#11 3.2).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from abi import NULL, ffi, good, name
@@ -32,6 +32,21 @@ NOT_INITIALIZED, ACTIVE = "CKR_OPERATION_NOT_INITIALIZED", "CKR_OPERATION_ACTIVE
 PARAM = "CKR_MECHANISM_PARAM_INVALID"
 
 
+def keys_refused(bench: Bench, row: Row, use: str, refused: Callable[[int, str, str], None], handle: str) -> None:
+    """A key without the use, one without the mechanism, one that is gone and none: the same for each function, but for
+    the code of a ``handle`` that is invalid."""
+    flag = getattr(ck, f"CKA_{use.upper()}")
+    refused(bench.key({**row.template(use), flag: False}), "CKR_KEY_FUNCTION_NOT_PERMITTED", "a key without the use")
+    other = ck.CKM_VENDOR_DEFINED.to_bytes(8, "little")
+    only = {**row.template(use), ck.CKA_ALLOWED_MECHANISMS: other}
+    refused(bench.key(only), "CKR_MECHANISM_INVALID", "a key for another mechanism")
+    rv, copy = bench.m.copy(bench.s, row.key(bench, use), {})
+    good(rv)
+    good(bench.m.C_DestroyObject(bench.s, copy))
+    refused(copy, handle, "a key that is gone")
+    refused(0, handle, "no handle")
+
+
 def wrong_keys(bench: Bench, row: Row, use: str, s: int) -> None:
     """Every type of key and of object that is none, a key without the use, without the mechanism, and one that is gone.
 
@@ -51,16 +66,7 @@ def wrong_keys(bench: Bench, row: Row, use: str, s: int) -> None:
         ):
             none = ck.CKA_KEY_TYPE not in rows or rows[ck.CKA_CLASS] == ck.CKO_CERTIFICATE
             refused(bench.key(rows), "CKR_KEY_HANDLE_INVALID" if none else "CKR_KEY_TYPE_INCONSISTENT", words)
-    flag = getattr(ck, f"CKA_{use.upper()}")
-    refused(bench.key({**row.template(use), flag: False}), "CKR_KEY_FUNCTION_NOT_PERMITTED", "a key without the use")
-    other = ck.CKM_VENDOR_DEFINED.to_bytes(8, "little")
-    only = {**row.template(use), ck.CKA_ALLOWED_MECHANISMS: other}
-    refused(bench.key(only), "CKR_MECHANISM_INVALID", "a key for another mechanism")
-    rv, copy = bench.m.copy(bench.s, row.key(bench, use), {})
-    good(rv)
-    good(bench.m.C_DestroyObject(bench.s, copy))
-    refused(copy, "CKR_KEY_HANDLE_INVALID", "a key that is gone")
-    refused(0, "CKR_KEY_HANDLE_INVALID", "no handle")
+    keys_refused(bench, row, use, refused, "CKR_KEY_HANDLE_INVALID")
 
 
 def parameters_refused(bench: Bench, row: Any) -> Iterator[tuple[str, Any]]:

@@ -1,8 +1,10 @@
-"""A server that a test starts: it listens before the test goes on, and has ended before the test does."""
+"""A server that a test starts, which listens before the test goes on and has ended before the test does; and a client
+of its own for those that speak TLS."""
 
 from __future__ import annotations
 
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -32,3 +34,15 @@ def served(command: list[str], port: int, log: Path, environment: Mapping[str, s
     finally:
         server.terminate()
         server.wait(20)
+
+
+def answer_over_tls(port: int, certificate: Path, version: ssl.TLSVersion, said: bytes) -> bytes:
+    """What a TLS server says first to this, trusted by its certificate and spoken to in one version of TLS."""
+    context = ssl.create_default_context(cafile=str(certificate))
+    context.minimum_version = context.maximum_version = version
+    with (
+        socket.create_connection(("127.0.0.1", port), timeout=20) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as secured,
+    ):
+        secured.sendall(said)
+        return secured.recv(100)

@@ -19,7 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from opensc import tool
-from served import served
+from served import answer_over_tls, served
 from system_pool import ADYTON, free_port
 
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
@@ -108,14 +108,8 @@ def test_the_server_signs_for_openssl_with_every_kind_of_key(gnutls: Gnutls) -> 
         command = gnutls.command("gnutls-serv", "--echo", "--port", str(port), "--disable-client-cert", *files)
         with served(command, port, gnutls.folder / f"{name}.log", gnutls.environment):
             for version in VERSIONS.values():
-                context = ssl.create_default_context(cafile=str(gnutls.folder / f"{name}.pem"))
-                context.minimum_version = context.maximum_version = version
-                with (
-                    socket.create_connection(("127.0.0.1", port), timeout=20) as plain,
-                    context.wrap_socket(plain, server_hostname="localhost") as secured,
-                ):
-                    secured.sendall(b"heard\n")
-                    assert secured.recv(100) == b"heard\n", (name, version)
+                said = answer_over_tls(port, gnutls.folder / f"{name}.pem", version, b"heard\n")
+                assert said == b"heard\n", (name, version)
 
 
 def one_client(listening: socket.socket, context: ssl.SSLContext, seen: list[bytes | None]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import socket
 import ssl
 import subprocess
 from pathlib import Path
@@ -14,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from opensc import openssl, tool
 from ordinary_user import OrdinaryUser
-from served import served
+from served import answer_over_tls, served
 from system_pool import ADYTON, free_port
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -138,14 +137,8 @@ def test_the_server_signs_for_openssl(nss: Nss) -> None:
                    "-p", str(port), "-V", "tls1.2:tls1.3"]
         with served(command, port, nss.folder / "selfserv.log"):
             for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
-                context = ssl.create_default_context(cafile=str(nss.folder / f"{name}.pem"))
-                context.minimum_version = context.maximum_version = version
-                with (
-                    socket.create_connection(("127.0.0.1", port), timeout=20) as plain,
-                    context.wrap_socket(plain, server_hostname="localhost") as secured,
-                ):
-                    secured.sendall(b"GET / HTTP/1.0\r\n\r\n")
-                    assert secured.recv(100).startswith(b"HTTP/1.0 200 OK"), (name, version)
+                said = answer_over_tls(port, nss.folder / f"{name}.pem", version, b"GET / HTTP/1.0\r\n\r\n")
+                assert said.startswith(b"HTTP/1.0 200 OK"), (name, version)
 
 
 @pytest.mark.long

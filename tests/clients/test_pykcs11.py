@@ -144,7 +144,10 @@ def uses_of_keys(low: Any, session: Any, number: int, no_key: Any) -> dict[int, 
 
 def test_sessions_and_logins(library: Any, adyton_token: Any) -> None:
     reader, writer = library.openSession(0), library.openSession(0, CKF_RW_SESSION)
-    states = lambda: (reader.getSessionInfo().state, writer.getSessionInfo().state)  # noqa: E731
+
+    def states() -> tuple[int, int]:
+        return reader.getSessionInfo().state, writer.getSessionInfo().state
+
     assert states() == (ck.CKS_RO_PUBLIC_SESSION, ck.CKS_RW_PUBLIC_SESSION)
     assert library.getTokenInfo(0).ulSessionCount == 2 and library.getTokenInfo(0).ulRwSessionCount == 1
     refused(ck.CKR_USER_NOT_LOGGED_IN, writer.logout)
@@ -197,7 +200,10 @@ def test_pins_and_a_new_token(library: Any, adyton_token: Any) -> None:
 
 def test_find_change_copy_and_destroy(session: Any) -> None:
     made = [session.generateKey([*GENERATE_AES, (CKA_ID, bytes([n])), (CKA_LABEL, f"key {n % 2}")]) for n in range(25)]
-    values = lambda found: sorted(handle.value() for handle in found)  # noqa: E731
+
+    def values(found: Any) -> list[int]:
+        return sorted(handle.value() for handle in found)
+
     assert values(session.findObjects([(CKA_CLASS, CKO_SECRET_KEY)])) == values(made)
     assert values(session.findObjects([(CKA_LABEL, "key 1")])) == values(made[1::2])
     assert values(session.findObjects([(CKA_ID, b"\x07")])) == values([made[7]])
