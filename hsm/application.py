@@ -11,6 +11,8 @@ import threading
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hsm.access import policy
+from hsm.access.roles import KEY_TRUST
 from hsm.errors import TokenError
 from hsm.objects.attributes import KEY_CLASSES
 from pkcs11_shim import constants as ck
@@ -27,13 +29,15 @@ REFUSALS_KEPT = 32
 
 class Login:
     """Who is logged in on one partition, for all sessions of the application there. A later login is another one,
-    even of the same officer: what was started under this one does not go on under that."""
+    even of the same officer: what was started under this one does not go on under that. While the PIN must be changed,
+    it counts as none."""
 
-    __slots__ = ("officer", "user_type")
+    __slots__ = ("must_change", "officer", "user_type")
 
-    def __init__(self, officer: str, user_type: int) -> None:
+    def __init__(self, officer: str, user_type: int, must_change: bool = False) -> None:
         self.officer = officer
         self.user_type = user_type
+        self.must_change = must_change
 
 
 class Session:
@@ -57,12 +61,12 @@ class Session:
     @property
     def is_user(self) -> bool:
         login = self.login
-        return login is not None and login.user_type == ck.CKU_USER
+        return login is not None and login.user_type == ck.CKU_USER and not login.must_change
 
     @property
     def is_so(self) -> bool:
         login = self.login
-        return login is not None and login.user_type == ck.CKU_SO
+        return login is not None and login.user_type == ck.CKU_SO and not login.must_change
 
     @property
     def state(self) -> int:
@@ -75,7 +79,7 @@ class Session:
     def object(self, handle: int, invalid: int = ck.CKR_OBJECT_HANDLE_INVALID) -> TokenObject:
         """The object behind a handle that this session may see; ``invalid`` otherwise."""
         found = self.application.handles.get(handle)
-        if found is None or not found.alive or found.partition is not self.partition or not self.sees(found):
+        if found is None or not found.alive or found.partition is not self.partition or not policy.sees(self, found):
             raise TokenError(invalid, "no object that this session may see has this handle")
         return found
 
@@ -86,27 +90,26 @@ class Session:
             raise TokenError(invalid, "the object that has this handle is no key")
         return found
 
+    def pin_must_not_have_expired(self) -> None:
+        login = self.login
+        if login is not None and login.must_change:
+            words = f"officer {login.officer} must set a new PIN first: C_SetPIN, or adyton officer set-pin"
+            raise TokenError(ck.CKR_PIN_EXPIRED, words, login.officer)
+
     def still_open(self) -> None:
         """Asked again where a call took long: another thread may have closed the session meanwhile."""
         if self.closed:
             raise TokenError(ck.CKR_SESSION_CLOSED, "another thread closed the session meanwhile")
 
     def trustee(self, handle: int) -> TokenObject | None:
-        """The private wrapping key behind a handle, for an SO session that may trust it."""
+        """The private wrapping key behind a handle, for an Administrator's session that may trust it."""
         found = self.application.handles.get(handle)
-        return found if found is not None and found.alive and self.may_trust(found) else None
+        return found if found is not None and found.alive and policy.may_trust(self, found) else None
 
-    def may_trust(self, item: TokenObject) -> bool:
-        """The SO alone sets CKA_TRUSTED, so an SO session gets to see which private keys wrap, and no more of them
-        than TRUSTING: it uses, changes and destroys none."""
-        return self.is_so and item.partition is self.partition and item.is_token and item.private and (
-            item.flag(ck.CKA_WRAP)
-        )
-
-    def sees(self, item: TokenObject) -> bool:
-        if item.owner is not None and item.owner.application is not self.application:
-            return False
-        return not item.private or self.is_user
+    @property
+    def trusts(self) -> bool:
+        """Whether CKA_TRUSTED may be set to TRUE."""
+        return self.is_so and policy.permitted(self, KEY_TRUST)
 
 
 def _too_many(setting: str, kind: str, opened: int) -> TokenError:
@@ -174,6 +177,7 @@ class Application:
         self.saved = SavedStates()
         self.refusals: deque[dict[str, Any]] = deque(maxlen=REFUSALS_KEPT)
         self.ended = False
+        self.must_change = False  # whether a login waits for a new PIN
         self.slots_seen: dict[int, int] = {}  # pool.slot_events: when the last event that was told happened
         self._next = 1 + int.from_bytes(os.urandom(3), "little")
 
@@ -238,12 +242,22 @@ class Application:
             for handle in [h for h, s in self.sessions.items() if partition is None or s.partition is partition]:
                 self.close_session(handle)
 
-    def start_login(self, session: Session, officer: str, user_type: int) -> None:
+    def start_login(self, session: Session, officer: str, user_type: int, must_change: bool) -> None:
         """After the PIN was found right: what other threads did meanwhile counts (section 5.6.8)."""
         with self.lock:
             session.still_open()
             self.may_log_in(session.partition, user_type)
-            self.logins[session.partition.slot] = Login(officer, user_type)
+            self.logins[session.partition.slot] = Login(officer, user_type, must_change)
+            self.must_change = self.must_change or must_change
+            self.pool.epoch.bump()
+
+    def pin_changed(self, partition: Partition, officer: str) -> None:
+        """A login that waited for a new PIN counts now."""
+        with self.lock:
+            login = self.logins.get(partition.slot)
+            if login is not None and login.officer == officer:
+                login.must_change = False
+            self.must_change = any(login.must_change for login in self.logins.values())
             self.pool.epoch.bump()
 
     def may_log_in(self, partition: Partition, user_type: int) -> None:
@@ -263,6 +277,7 @@ class Application:
         keys are over because the login they were started under is."""
         with self.lock:
             self.logins.pop(partition.slot, None)
+            self.must_change = any(login.must_change for login in self.logins.values())
             partition.drop_private_session_objects(self)
             self.saved.drop(lambda saved: saved.partition is partition and any(
                 operation.key is not None and operation.key.private for operation in saved.operations.values()

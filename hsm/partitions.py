@@ -12,8 +12,10 @@ import gc
 import threading
 from typing import TYPE_CHECKING
 
-from hsm.access import key_policy
-from hsm.access.credentials import LONGEST_PIN, SHORTEST_PIN, Credentials, may_be
+from hsm.access import key_policy, policy
+from hsm.access.kinds import KINDS
+from hsm.access.officers import Came, Officers
+from hsm.access.roles import KEY_DELETE, KEY_READ, KEY_WRITE, PARTITION_DELETE
 from hsm.access.values import Values
 from hsm.errors import TokenError
 from hsm.objects import attributes as table
@@ -32,14 +34,11 @@ if TYPE_CHECKING:
 class Partition:
     """One token: its objects, its officers' credentials, the sessions on it."""
 
-    longest_pin = LONGEST_PIN
-    shortest_pin = SHORTEST_PIN
-
     def __init__(self, pool: Pool, slot: int) -> None:
         self.pool = pool
         self.slot = slot
         self.serial = self._head.serial.decode()
-        self.kind = self._head.kind.decode()
+        self.kind = KINDS[self._head.kind.decode()]
         self.lock = threading.RLock()
         self.sessions = 0
         self._deleted = False
@@ -47,7 +46,8 @@ class Partition:
         self.session_objects: set[TokenObject] = set()
         self.index = ObjectIndex()
         self.values = Values()
-        self.credentials = Credentials(pool.store, slot, pool.pin_cost)
+        self.officers = Officers(pool.store, slot, pool.pin_cost, pool.epoch.bump)
+        self.directory = self.officers.directory
         self.key: bytes | None = None
         self._load(None)
 
@@ -71,32 +71,39 @@ class Partition:
         return self._head.legacy
 
     @property
+    def recovery(self) -> bool:
+        """Whether the Administrator keeps a copy of the partition key beside other officers."""
+        return self._head.recovery
+
+    @property
     def damaged(self) -> list[str]:
         """What is not as it was left, in sentences."""
         return self.pool.store.damage.get(self.slot, [])
 
     @property
     def has_user(self) -> bool:
-        return self.initialised and self.credentials.exists("user")
+        """Whether any officer may log in as CKU_USER."""
+        return self.initialised and self.officers.any_user()
 
     @property
     def is_open(self) -> bool:
         return self.key is not None
 
-    def token_flags(self) -> int:
+    def token_flags(self, uid: int) -> int:
+        """``uid``: the user of the machine that asks, who may be an officer by that alone."""
         flags = ck.CKF_RNG | ck.CKF_LOGIN_REQUIRED | ck.CKF_RESTORE_KEY_NOT_NEEDED | ck.CKF_DUAL_CRYPTO_OPERATIONS
         flags |= ck.CKF_WRITE_PROTECTED if self.pool.store.write_protected else 0
         if not self.initialised:
             return flags
         flags |= ck.CKF_TOKEN_INITIALIZED | (ck.CKF_USER_PIN_INITIALIZED if self.has_user else 0)
+        flags |= ck.CKF_PROTECTED_AUTHENTICATION_PATH if self.directory.bound(uid) else 0
         names = {
             "so": (ck.CKF_SO_PIN_COUNT_LOW, ck.CKF_SO_PIN_FINAL_TRY, ck.CKF_SO_PIN_LOCKED),
             "user": (ck.CKF_USER_PIN_COUNT_LOW, ck.CKF_USER_PIN_FINAL_TRY, ck.CKF_USER_PIN_LOCKED),
         }
         for officer, bits in names.items():
-            if self.credentials.exists(officer):
-                told = self.credentials.flags(officer)
-                flags |= sum(bit for bit, true in zip(bits, told, strict=True) if true)
+            told = self.officers.credentials.flags(officer)
+            flags |= sum(bit for bit, true in zip(bits, told, strict=True) if true)
         return flags
 
     def may_write(self) -> None:
@@ -138,13 +145,10 @@ class Partition:
             self.may_write()
             with self.pool.store.transaction() as tx:
                 tx.switch_legacy(self.slot, on)
-                tx.audit({**record, "legacy": "on" if on else "off"})
+                tx.audit(record)
             self.pool.epoch.bump()
 
     # -- officers
-
-    def is_locked(self, officer: str) -> bool:
-        return self.credentials.flags(officer)[2]
 
     def initialise(self, app: Application, pin: bytes, label: bytes) -> None:
         """C_InitToken: destroys everything, keeps slot and serial (section 5.5.7)."""
@@ -152,10 +156,10 @@ class Partition:
             if self.sessions:
                 raise TokenError(ck.CKR_SESSION_EXISTS, "an application has a session on this token")
             self.may_write()
-            may_be(pin)
+            officer = "so"
             if self.initialised:
-                self.credentials.check("so", pin)
-            key = self.credentials.initialise(label.rstrip(b" "), pin, self._act(app, "C_InitToken", "so"))
+                officer = self._may_be_initialised(app, pin)
+            key = self.officers.initialise(label.rstrip(b" "), pin, self.act(app, "C_InitToken", officer))
             for item in self.objects.values():
                 item.alive = False
             self.objects.clear()
@@ -166,38 +170,57 @@ class Partition:
             self._open(key)
             self.pool.slot_events.happened(self.slot, app)
 
-    def init_pin(self, app: Application, pin: bytes) -> None:
+    def _may_be_initialised(self, app: Application, pin: bytes) -> str:
+        """The SO's PIN, or that of an officer who may delete the partition, by name."""
+        officer, given = self.officers.spelling("so", pin)
+        self.officers.prove(officer, given, app.uid)
+        if not self.directory.holds(officer, PARTITION_DELETE):
+            words = f"officer {officer} has no role assignment with {PARTITION_DELETE} at scope /"
+            raise TokenError(ck.CKR_PIN_INCORRECT, words, PARTITION_DELETE)
+        return officer
+
+    def init_pin(self, app: Application, officer: str, pin: bytes) -> None:
+        """C_InitPIN, by ``officer``, whose copy of the partition key, or none, is what the PIN opens."""
         self.may_write()
-        self.credentials.set_pin("user", pin, self._opened(), self._act(app, "C_InitPIN", "so"))
+        holds = self.officers.get(officer).holds_key
+        key = self.opened() if holds else None
+        self.officers.init_pin(pin, key, holds, self.act(app, "C_InitPIN", officer))
 
     def set_pin(self, app: Application, login: Login | None, old: bytes, new: bytes) -> None:
+        """C_SetPIN: of who is logged in, else of ``user`` (section 5.5.9)."""
         self.may_write()
-        may_be(new)
-        officer, old = self._spelling(login.officer if login else "user", old)
-        if not self.credentials.exists(officer):
-            raise TokenError(ck.CKR_USER_PIN_NOT_INITIALIZED, f"officer {officer} has no PIN yet")
-        key = self.credentials.check(officer, old)
-        self.credentials.set_pin(officer, new, key, self._act(app, "C_SetPIN", officer))
+        meant, old = self.officers.spelling(login.officer if login else "user", old)
+        if not self.officers.exists(meant):
+            raise TokenError(ck.CKR_USER_PIN_NOT_INITIALIZED, f"officer {meant} has no PIN yet")
+        why = self.directory.why_not(meant)
+        if why:
+            raise TokenError(ck.CKR_PIN_LOCKED, why, meant)
+        self.officers.set_pin(meant, old, new, self.act(app, "C_SetPIN", meant))
+        app.pin_changed(self, meant)
 
-    def _spelling(self, officer: str, pin: bytes) -> tuple[str, bytes]:
-        """``name:pin`` where an officer of that name exists, and then as nothing else."""
-        name, colon, rest = pin.partition(b":")
-        known = name.decode("ascii", "replace")
-        return (known, rest) if colon and self.credentials.exists(known) else (officer, pin)
+    def authenticate(self, app: Application, user_type: int, name: bytes, pin: bytes | None) -> Came:
+        """Whoever logs in."""
+        came = self.came(self.officers.authenticate(user_type, name.decode("utf-8", "replace"), pin, app.uid))
+        if pin is None and not self.is_open:
+            words = "the partition is sealed, and who has no PIN can't open it: another officer logs in first"
+            raise TokenError(ck.CKR_FUNCTION_FAILED, words, came.officer)
+        return came
 
-    def authenticate(self, app: Application, user_type: int, name: bytes, pin: bytes) -> str:
-        """Checks the PIN of the officer meant, opens the partition if it was sealed, returns the officer's name."""
-        officer = "so" if user_type == ck.CKU_SO else "user"
-        meant, pin = (name.decode("utf-8", "replace"), pin) if name else self._spelling(officer, pin)
-        if meant != officer:
-            raise TokenError(ck.CKR_PIN_INCORRECT, "no officer of that name may log in as that user type")
-        if not self.credentials.exists(officer):
-            raise TokenError(ck.CKR_USER_PIN_NOT_INITIALIZED, f"officer {officer} has no PIN yet")
-        key = self.credentials.check(officer, pin)
+    def came(self, who: Came) -> Came:
+        """An officer has proved to be there: the partition opens if it was sealed."""
         with self.lock:
-            if self.key is None:
-                self._open(key)
-        return officer
+            if self.key is None and who.key is not None:
+                self._open(who.key)
+        return who
+
+    def end_logins(self, officer: str) -> None:
+        """Who may do nothing any more is logged out everywhere, and what was under way is over."""
+        with self.pool.lock:
+            applications = list(self.pool.applications)
+        for app in applications:
+            login = app.logins.get(self.slot)
+            if login is not None and login.officer == officer:
+                app.end_login(self)
 
     def _open(self, key: bytes) -> None:
         """The partition's key is there: private objects come to light, and values have fingerprints."""
@@ -205,7 +228,7 @@ class Partition:
         self.values.open(key, self.pool.store.values(self.slot, key))
         self._load(key)
 
-    def _opened(self) -> bytes:
+    def opened(self) -> bytes:
         if self.key is None:
             raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "the partition is sealed: log in first")
         return self.key
@@ -221,28 +244,32 @@ class Partition:
             self.values.enter(item)
         gc.freeze()  # what lives as long as the engine is not looked through for garbage at every collection
 
-    def may_add(self, session: Session, attributes: dict[int, bytes]) -> None:
+    def may_add(self, session: Session, attributes: dict[int, bytes], how: str) -> None:
         """Whether this session may make such an object, asked before any key is generated."""
         if attributes.get(ck.CKA_TOKEN) == table.TRUE and not session.read_write:
             raise TokenError(ck.CKR_SESSION_READ_ONLY, "token objects are made in read/write sessions only")
-        if attributes.get(ck.CKA_PRIVATE) == table.TRUE and not session.is_user:
-            raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "private objects need the user logged in")
+        if self.kind.guarded:
+            policy.check_guarded(attributes)
+        policy.may_make(session, attributes, how, self.kind)
         if not self.legacy and table.is_legacy(attributes):
             words = "a key of a legacy type, and the partition's switch for these is off: adyton partition set"
             raise TokenError(ck.CKR_ATTRIBUTE_VALUE_INVALID, f"{words} {self.slot} --legacy on", "CKA_KEY_TYPE")
         key_policy.may_be_kept(attributes)
 
-    def add(self, session: Session, attributes: dict[int, bytes], how: str) -> int:
-        return self.add_all(session, [attributes], how)[0]
+    def add(self, session: Session, attributes: dict[int, bytes], how: str, source: TokenObject | None = None) -> int:
+        return self.add_all(session, [attributes], how, source)[0]
 
-    def add_all(self, session: Session, rows: list[dict[int, bytes]], how: str) -> list[int]:
-        """Adds objects, token objects in one commit, and returns their handles."""
+    def add_all(
+        self, session: Session, rows: list[dict[int, bytes]], how: str, source: TokenObject | None = None
+    ) -> list[int]:
+        """Adds objects, token objects in one commit, and returns their handles. ``source``: what they are copies of."""
         made = []
         with self.lock:
             # Asked here, where a logout or the session's end can't come in between.
             session.still_open()
             for attributes in rows:
-                self.may_add(session, attributes)
+                self.may_add(session, attributes, how)
+            names = [self._names(session, attributes, how, source) for attributes in rows]
             rows = [self.values.admit(attributes) for attributes in rows]
             stored = [attributes.get(ck.CKA_TOKEN) == table.TRUE for attributes in rows]
             ids = [0] * len(rows)
@@ -258,11 +285,30 @@ class Partition:
                 if stored[position]:
                     self.objects[item.object_id] = item
                 else:
+                    item.names = names[position]
                     self.session_objects.add(item)
                 self.index.add(item)
                 self.values.enter(item)
                 made.append(item)
         return [session.application.handle_of(item) for item in made]
+
+    def _names(
+        self, session: Session, attributes: dict[int, bytes], how: str, source: TokenObject | None
+    ) -> tuple[str, ...]:
+        """The names under which a session object is asked for: those of the token keys with its value. A token key of
+        another name than theirs needs a right on each of them."""
+        if not policy.is_guarded(attributes):
+            return ()
+        twins = self.values.twins(attributes)
+        if attributes.get(ck.CKA_TOKEN) == table.TRUE:
+            policy.may_be_twin(session, policy.name_for(attributes), twins, how)
+            return ()
+        if source is not None and (source.names or source.is_token):
+            return source.names or ((source.name(),) if source.private else ())
+        names = tuple(dict.fromkeys(twin.name() for twin in twins))
+        if names and not any(policy.permitted(session, KEY_READ, name) for name in names):
+            raise policy.denied(session, KEY_READ, names[0], policy.MAKING[how].rv)
+        return names
 
     def put_value(self, tx: Transaction, attributes: dict[int, bytes], bits: int) -> None:
         """What has happened to this key's value, for when it outlives this engine."""
@@ -270,9 +316,14 @@ class Partition:
         if fingerprint is not None and self.key is not None:
             tx.put_value(self.slot, fingerprint, bits, self.key)
 
-    def change(self, session: Session, item: TokenObject, changes: dict[int, bytes]) -> None:
+    def change(
+        self, session: Session, item: TokenObject, changes: dict[int, bytes], *, trusting: bool = False
+    ) -> None:
+        """``trusting``: the Administrator sets CKA_TRUSTED on a key that is not its own to change."""
         with self.lock:
             self.is_there(item)
+            if not trusting:
+                policy.may_change(session, item, KEY_WRITE, self.kind)
             self.values.may_change(item, changes)
             before = dict(item.attributes)
             after = {**before, **changes}
@@ -290,6 +341,7 @@ class Partition:
     def destroy(self, session: Session, item: TokenObject) -> None:
         with self.lock:
             self.is_there(item)
+            policy.may_change(session, item, KEY_DELETE, self.kind)
             if item.is_token:
                 with self.pool.store.transaction() as tx:
                     tx.delete_object(self.slot, item.object_id)
@@ -325,13 +377,13 @@ class Partition:
         with self.lock:
             trusting = all(number in table.TRUSTING for number, _ in template)
             found = self.index.find(template)
-            return [item for item in found if session.sees(item) or (trusting and session.may_trust(item))]
+            return [i for i in found if policy.sees(session, i) or (trusting and policy.may_trust(session, i))]
 
     def record(self, session: Session, what: str, objects: list[dict[int, bytes]]) -> dict[str, str]:
         """Who did what to which objects: the audit log names them by CKA_UNIQUE_ID and never by a value of theirs."""
         login = session.login
         named = b" ".join(attributes.get(ck.CKA_UNIQUE_ID, b"") for attributes in objects).decode()
-        return {**self._act(session.application, what, login.officer if login else ""), "objects": named}
+        return {**self.act(session.application, what, login.officer if login else ""), "objects": named}
 
-    def _act(self, app: Application, what: str, officer: str) -> dict[str, str]:
+    def act(self, app: Application, what: str, officer: str) -> dict[str, str]:
         return {"act": what, "officer": officer, "slot": str(self.slot), "pid": str(app.pid), "uid": str(app.uid)}

@@ -6,10 +6,10 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from hsm.access import credentials
 from hsm.access.credentials import Cost
+from hsm.access.officers import put_first
 from hsm.epoch import Epoch
 from hsm.errors import TokenError
 from hsm.partitions import Partition
@@ -20,6 +20,15 @@ from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
     from hsm.application import Application
+    from hsm.store.transaction import Transaction
+
+
+class Form(NamedTuple):
+    """What a new partition is like; its kind and its Administrator's recovery stay as they are."""
+
+    kind: str = "token"
+    legacy: bool = False
+    recovery: bool = True
 
 
 class Pool:
@@ -64,36 +73,43 @@ class Pool:
             raise TokenError(ck.CKR_SLOT_ID_INVALID, f"slot {slot} has no partition")
         return found
 
-    def create_partition(self, app: Application, legacy: bool = False) -> Partition:
+    def create_partition(self, app: Application, form: Form | None = None) -> Partition:
+        """A slot whose token waits for C_InitToken."""
         with self.lock:
             with self.store.transaction() as tx:
-                slot = tx.create_partition(_act(app, "partition-create"))
-                tx.switch_legacy(slot, legacy)
-            self.by_slot[slot] = Partition(self, slot)
-            self._changed(slot, app)
-            return self.by_slot[slot]
+                slot = self._make(tx, app, form or Form(), None)
+            return self._made(slot, app)
 
-    def create_token(self, app: Application, label: bytes, so_pin: bytes, pin: bytes, legacy: bool) -> Partition:
-        """A partition with its token initialised and its user's PIN: all in one commit. A new pool's blank slot 0 is
-        taken for it, so that no spare one stays behind."""
+    def create_token(self, app: Application, form: Form, label: bytes, pins: dict[str, bytes]) -> Partition:
+        """A partition with its token initialised and its first officers' PINs: all in one commit. A new pool's blank
+        slot 0 is taken for it, so that no spare one stays behind."""
         with self.lock:
             blank = self.by_slot.keys() == {0} and not self.by_slot[0].initialised
             with self.store.transaction() as tx:
-                slot = 0 if blank else tx.create_partition(_act(app, "partition-create"))
-                tx.switch_legacy(slot, legacy)
-                credentials.put_first(tx, slot, label, {"so": so_pin, "user": pin}, self.pin_cost)
+                slot = self._make(tx, app, form, 0 if blank else None)
+                put_first(tx, slot, label, pins, self.pin_cost)
                 tx.audit({**_act(app, "C_InitToken"), "slot": str(slot)})
-            self.by_slot[slot] = Partition(self, slot)
-            self._changed(slot, app)
-            return self.by_slot[slot]
+            return self._made(slot, app)
 
-    def switch_legacy(self, app: Application, slot: int, on: bool) -> None:
-        self.partition(slot).switch_legacy(on, {**_act(app, "partition-set"), "slot": str(slot)})
+    @staticmethod
+    def _make(tx: Transaction, app: Application, form: Form, slot: int | None) -> int:
+        if slot is None:
+            slot = tx.create_partition(_act(app, "partition-create"))
+        tx.set_form(slot, form.kind.encode(), form.legacy, form.recovery)
+        return slot
+
+    def _made(self, slot: int, app: Application) -> Partition:
+        self.by_slot[slot] = Partition(self, slot)
+        self._changed(slot, app)
+        return self.by_slot[slot]
+
+    def switch_legacy(self, record: dict[str, str], slot: int, on: bool) -> None:
+        self.partition(slot).switch_legacy(on, record)
         self.publish()
 
-    def delete_partition(self, app: Application, slot: int) -> None:
+    def delete_partition(self, app: Application, slot: int, record: dict[str, str]) -> None:
         with self.lock:
-            self.partition(slot).delete({**_act(app, "partition-delete"), "slot": str(slot)})
+            self.partition(slot).delete(record)
             del self.by_slot[slot]
             self.epoch.bump()
             self._changed(slot, app)

@@ -3,6 +3,10 @@
 The first login after a partition was sealed costs Argon2id. While the partition is open, an HMAC of the PIN under a
 key that exists in this process only lets the right PIN in at once; anything else goes the whole way, so guessing never
 gets cheaper.
+
+Where the Administrator keeps no copy of the partition key (``--no-admin-recovery``), a PIN wraps a key pair's private
+half instead, and the copy is sealed to the other half: so a copy can be taken away, or given to an officer whose PIN
+nobody else knows.
 """
 
 from __future__ import annotations
@@ -11,24 +15,27 @@ import hashlib
 import hmac
 import os
 import threading
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from hsm.access.policy import OFFICERS
 from hsm.errors import TokenError
 from hsm.store import sealing
+from hsm.store.records import Officer
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
+    from hsm.access.directory import Directory
     from hsm.store.sqlite import Store
-    from hsm.store.transaction import Transaction
 
 SHORTEST_PIN, LONGEST_PIN = 4, 255
 TRIES = 10
 # What is left to do when the tries are used up.
 _LOCKED = {
-    "so": "The user's PIN still opens the keys; nobody can initialise or delete this partition any more",
+    "so": "Other officers' PINs still open the keys; an officer who is Administrator too unlocks it: adyton officer "
+    "unlock",
     "user": "The SO sets a new one: C_InitPIN, or pkcs11-tool --login --login-type so --init-pin",
 }
+_LOCKED_OTHERS = "An Administrator unlocks it: adyton officer unlock"
 _AT_ONCE = threading.BoundedSemaphore(2)
 _SESSION_KEY = os.urandom(32)
 
@@ -47,138 +54,131 @@ class Cost(NamedTuple):
 
 
 class Credentials:
-    """The officers' PINs of one partition."""
+    """Checks the PINs of one partition's officers."""
 
-    def __init__(self, store: Store, slot: int, cost: Cost) -> None:
+    def __init__(self, store: Store, slot: int, directory: Directory) -> None:
         self._store = store
         self._slot = slot
         self._serial = store.heads[slot].serial
-        self._cost = cost
-        self._checks = {officer: threading.Lock() for officer in OFFICERS}
-        self._fast: dict[str, tuple[bytes, bytes]] = {}
-        self._wrapped = store.officers(slot)
+        self._directory = directory
+        self._checks: dict[str, threading.Lock] = {}
+        self._fast: dict[str, tuple[bytes, bytes | None]] = {}
 
     def exists(self, officer: str) -> bool:
-        return officer in self._wrapped
+        return officer in self._directory.officers
 
     # -- failed tries
 
-    def _counter(self, officer: str) -> tuple[int, bytes]:
+    def _counter(self, officer: Officer) -> tuple[int, bytes]:
         """The number of an officer's counter, and the credential whose failures it counts."""
-        told = hashlib.sha256(self._wrapped.get(officer) or b"").digest()[:16]
-        return self._store.counter(self._slot, list(OFFICERS).index(officer)), told
+        return officer.counter, hashlib.sha256(officer.wrapped).digest()[:16]
 
-    def _at_least(self, officer: str) -> int:
-        tries = self._store.heads[self._slot].tries
-        position = list(OFFICERS).index(officer)
-        return tries[position] if position < len(tries) else 0
+    def _at_least(self, officer: Officer) -> int:
+        return self._store.heads[self._slot].tries.get(officer.counter, 0)
 
-    def _failures(self, officer: str) -> int:
+    def _failures(self, officer: Officer) -> int:
         return self._store.counters.failures(*self._counter(officer), self._at_least(officer))
 
-    def flags(self, officer: str) -> tuple[bool, bool, bool]:
+    def failures(self, name: str) -> int:
+        """Wrong PINs in a row; one that is bound to a user of the machine has none."""
+        officer = self._directory.officers.get(name)
+        return self._failures(officer) if officer is not None and officer.wrapped else 0
+
+    def flags(self, name: str) -> tuple[bool, bool, bool]:
         """(a wrong PIN since the last good one, one try left, none left)."""
-        failures = self._failures(officer)
+        failures = self.failures(name)
         return failures > 0, failures == TRIES - 1, failures >= TRIES
 
     # -- checking
 
-    def check(self, officer: str, pin: bytes) -> bytes:
-        """The partition key, for the officer's PIN."""
+    def check(self, name: str, pin: bytes) -> bytes | None:
+        """That it is the officer's PIN; the partition key where the PIN opens it."""
         if not SHORTEST_PIN <= len(pin) <= LONGEST_PIN:
             words = f"a PIN of fewer than {SHORTEST_PIN} or more than {LONGEST_PIN} bytes is wrong, and costs no try"
             raise TokenError(ck.CKR_PIN_INCORRECT, words)
-        with self._checks[officer]:
+        with self._checks.setdefault(name, threading.Lock()):
+            officer = self._directory.officers.get(name)
+            if officer is None:
+                raise TokenError(ck.CKR_PIN_INCORRECT, f"there is no officer {name}")
+            if officer.damaged:
+                raise TokenError(ck.CKR_DEVICE_ERROR, f"the stored credential of {name} is damaged")
+            if not officer.wrapped:
+                words = f"officer {name} has no PIN: it is the user {officer.uid} of this machine, and gives none"
+                raise TokenError(ck.CKR_PIN_INCORRECT, words)
             failures = self._failures(officer)
             if failures >= TRIES:
-                words = f"the PIN of {officer} is locked after {TRIES} wrong ones. {_LOCKED[officer]}"
+                words = f"the PIN of {name} is locked after {TRIES} wrong ones. {_LOCKED.get(name, _LOCKED_OTHERS)}"
                 raise TokenError(ck.CKR_PIN_LOCKED, words)
-            fast = self._fast.get(officer)
+            fast = self._fast.get(name)
             if fast is not None and hmac.compare_digest(fast[0], self._verifier(officer, pin)):
                 if failures:
                     self._store.counters.write(*self._counter(officer), 0)
                 return fast[1]
             return self._check_at_cost(officer, pin, failures)
 
-    def _check_at_cost(self, officer: str, pin: bytes, failures: int) -> bytes:
-        wrapped = self._wrapped[officer]
-        if wrapped is None:
-            raise TokenError(ck.CKR_DEVICE_ERROR, f"the stored credential of {officer} is damaged")
+    def _check_at_cost(self, officer: Officer, pin: bytes, failures: int) -> bytes | None:
         # Counted on the disk first: whoever kills the engine between guess and count gains nothing.
         self._store.counters.write(*self._counter(officer), failures + 1)
+        place = place_of(self._serial, officer.name)
         try:
             with _AT_ONCE:
-                key = sealing.unwrap_under_pin(pin, wrapped, self._place(officer))
+                opened = sealing.unwrap_under_pin(pin, officer.wrapped, place)
+            if opened is None:
+                left = TRIES - failures - 1
+                words = "1 try" if left == 1 else f"{left} tries"
+                raise TokenError(ck.CKR_PIN_INCORRECT, f"wrong PIN for {officer.name}: {words} left")
+            key = opened if not officer.public else sealing.open_copy(opened, officer.copy, place)
         except sealing.Damaged:
-            raise TokenError(ck.CKR_DEVICE_ERROR, f"the stored credential of {officer} is damaged") from None
-        if key is None:
-            left = TRIES - failures - 1
-            words = "1 try" if left == 1 else f"{left} tries"
-            raise TokenError(ck.CKR_PIN_INCORRECT, f"wrong PIN for {officer}: {words} left")
+            raise TokenError(ck.CKR_DEVICE_ERROR, f"the stored credential of {officer.name} is damaged") from None
         self._store.counters.write(*self._counter(officer), 0)
-        self._fast[officer] = (self._verifier(officer, pin), key)
+        self._fast[officer.name] = (self._verifier(officer, pin), key)
         return key
 
-    def _place(self, officer: str) -> bytes:
-        return self._serial + b"/" + officer.encode()
-
-    def _verifier(self, officer: str, pin: bytes) -> bytes:
-        return hmac.digest(_SESSION_KEY, self._place(officer) + b":" + pin, "sha256")
+    def _verifier(self, officer: Officer, pin: bytes) -> bytes:
+        """Of this very credential: a new PIN, or a copy given or taken, makes another one."""
+        told = hashlib.sha256(officer.wrapped + officer.copy).digest()
+        return hmac.digest(_SESSION_KEY, place_of(self._serial, officer.name) + b":" + told + pin, "sha256")
 
     # -- setting
 
-    def initialise(self, label: bytes, so_pin: bytes, record: dict[str, str]) -> bytes:
-        """C_InitToken: a new partition key under the SO's PIN; everything the partition held is gone."""
-        may_be(so_pin)
-        key = os.urandom(sealing.KEY_BYTES)
-        wrapped = self._wrap("so", so_pin, key)
-        with self._store.transaction() as tx:
-            tx.initialise(self._slot, label, key)
-            tx.put_officer(self._slot, "so", wrapped, OFFICERS["so"])
-            tx.audit(record)
-        self._wrapped = {"so": wrapped}
-        self._fast = {"so": (self._verifier("so", so_pin), key)}
-        self._believe("so")
-        return key
+    def believe(self, officer: Officer, pin: bytes, key: bytes | None) -> None:
+        """After the commit of a new PIN: it works at once, and a counter that was damaged or behind the store counts
+        again, for the new credential."""
+        self._fast[officer.name] = (self._verifier(officer, pin), key if officer.holds_key else None)
+        self.forgive(officer)
 
-    def set_pin(self, officer: str, pin: bytes, partition_key: bytes, record: dict[str, str]) -> None:
-        """A first or a new PIN; it works at once, and wrong tries are forgotten: they were another credential's."""
-        may_be(pin)
-        wrapped = self._wrap(officer, pin, partition_key)
-        with self._checks[officer]:
-            with self._store.transaction() as tx:
-                tx.put_officer(self._slot, officer, wrapped, OFFICERS[officer])
-                tx.audit(record)
-            self._wrapped[officer] = wrapped
-            self._fast[officer] = (self._verifier(officer, pin), partition_key)
-            self._believe(officer)
-
-    def _believe(self, officer: str) -> None:
-        """A counter that was damaged or behind the store counts again, for the new credential."""
+    def forgive(self, officer: Officer) -> None:
+        """All tries are there again."""
         if self._failures(officer):
             self._store.counters.write(*self._counter(officer), 0, self._at_least(officer))
 
-    def _wrap(self, officer: str, pin: bytes, key: bytes) -> bytes:
-        with _AT_ONCE:
-            return sealing.wrap_under_pin(pin, key, self._cost, self._place(officer))
+
+def place_of(serial: bytes, name: str) -> bytes:
+    return serial + b"/" + name.encode()
 
 
-def put_first(tx: Transaction, slot: int, label: bytes, pins: dict[str, bytes], cost: Cost) -> None:
-    """Initialises a token together with its officers, as part of a larger commit."""
-    key = os.urandom(sealing.KEY_BYTES)
-    tx.initialise(slot, label, key)
-    for officer, pin in pins.items():
-        may_be(pin)
-        place = tx.heads[slot].serial + b"/" + officer.encode()
-        with _AT_ONCE:
-            wrapped = sealing.wrap_under_pin(pin, key, cost, place)
-        tx.put_officer(slot, officer, wrapped, OFFICERS[officer])
+def with_pin(
+    officer: Officer, pin: bytes, key: bytes | None, serial: bytes, cost: Cost, *, copies: bool = False
+) -> Officer:
+    """The officer with this PIN. ``key``: what it opens; None where who sets the PIN can't give a copy away, so that it
+    opens nothing yet. ``copies``: the copy is one that can be taken away again."""
+    place = place_of(serial, officer.name)
+    public, copy = b"", b""
+    if key is None or copies:
+        secret, public = sealing.new_pair()
+        copy = b"" if key is None else sealing.seal_copy(public, key, place)
+    else:
+        secret = key
+    with _AT_ONCE:
+        wrapped = sealing.wrap_under_pin(pin, secret, cost, place)
+    return officer._replace(wrapped=wrapped, public=public, copy=copy, uid=-1, must_change=False)
 
 
-def may_be(pin: bytes) -> None:
-    """Whether this can be a PIN; one that would be read as ``name:pin`` could never be used."""
+def may_be(pin: bytes, names: Iterable[str] = ("so", "user")) -> None:
+    """Whether this can be a PIN beside officers of these ``names``; one that would be read as ``name:pin`` could never
+    be used."""
     if not SHORTEST_PIN <= len(pin) <= LONGEST_PIN:
         raise TokenError(ck.CKR_PIN_LEN_RANGE, f"a PIN has {SHORTEST_PIN} to {LONGEST_PIN} bytes")
     name, colon, _ = pin.partition(b":")
-    if colon and name.decode("utf-8", "replace") in OFFICERS:
+    if colon and name.decode("utf-8", "replace") in names:
         raise TokenError(ck.CKR_PIN_INVALID, "a PIN can't begin with an officer's name and a colon")

@@ -1,71 +1,157 @@
 """The one question: may this login do this data action on this object, now?
 
-The actions and roles are Azure Managed HSM's, by the same names. A session's own objects need no action; a row of its
-own says what nobody logged in may do. Every door asks here.
+The actions and roles are Azure Managed HSM's (hsm/access/roles.py); which officer holds which is the directory's to say
+(hsm/access/directory.py). A row of its own says what nobody logged in may do, and no role takes that away: read objects
+that are not private, use public keys, and do anything with session objects, which are the application's own. Every door
+asks here.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from hsm.access import roles
+from hsm.access.kinds import Kind
+from hsm.access.roles import AZURE
 from hsm.errors import TokenError
+from hsm.objects import about
+from hsm.objects import attributes as table
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from hsm.application import Session
     from hsm.objects.token_object import TokenObject
 
-PREFIX = "Microsoft.KeyVault/managedHsm"
-
-# What a use of a key is called in Azure's table of data actions.
+# What a use of a key is called in Azure's table of data actions. It has no row for key agreement and derivation: what
+# they give is got out of the key as plaintext is got out by decryption.
 ACTION_OF_USE = {
-    "sign": f"{PREFIX}/keys/sign/action",
-    "verify": f"{PREFIX}/keys/verify/action",
-    "sign_recover": f"{PREFIX}/keys/sign/action",
-    "verify_recover": f"{PREFIX}/keys/verify/action",
-    "encrypt": f"{PREFIX}/keys/encrypt/action",
-    "decrypt": f"{PREFIX}/keys/decrypt/action",
-    "wrap": f"{PREFIX}/keys/wrap/action",
-    "unwrap": f"{PREFIX}/keys/unwrap/action",
-    "derive": f"{PREFIX}/keys/decrypt/action",
-}
-KEY_ACTIONS = frozenset(ACTION_OF_USE.values()) | {
-    f"{PREFIX}/keys/read/action",
-    f"{PREFIX}/keys/write/action",
-    f"{PREFIX}/keys/create",
-    f"{PREFIX}/keys/delete",
-    f"{PREFIX}/keys/import/action",
-}
-ADMINISTRATOR = "a290e904-7015-4bba-90c8-60543313cdb4"
-CRYPTO_OFFICER = "515eb02d-2335-4d2d-92f2-b1cbdf9c3778"
-CRYPTO_USER = "21dbd100-6940-42c2-9190-5d6cb909625b"
-ROLES: dict[str, tuple[str, frozenset[str]]] = {
-    ADMINISTRATOR: ("Managed HSM Administrator", frozenset()),
-    CRYPTO_OFFICER: ("Managed HSM Crypto Officer", frozenset()),
-    CRYPTO_USER: ("Managed HSM Crypto User", KEY_ACTIONS),
-}
-# The officers that the standard knows, and their roles.
-OFFICERS = {"so": (ADMINISTRATOR,), "user": (CRYPTO_OFFICER, CRYPTO_USER)}
-_ACTIONS = {
-    user_type: frozenset().union(*(ROLES[role][1] for role in OFFICERS[officer]))
-    for user_type, officer in ((ck.CKU_SO, "so"), (ck.CKU_USER, "user"))
+    "sign": f"{AZURE}/keys/sign/action",
+    "verify": f"{AZURE}/keys/verify/action",
+    "sign_recover": f"{AZURE}/keys/sign/action",
+    "verify_recover": f"{AZURE}/keys/verify/action",
+    "encrypt": f"{AZURE}/keys/encrypt/action",
+    "decrypt": f"{AZURE}/keys/decrypt/action",
+    "wrap": f"{AZURE}/keys/wrap/action",
+    "unwrap": f"{AZURE}/keys/unwrap/action",
+    "derive": f"{AZURE}/keys/decrypt/action",
 }
 
 
-def permitted(session: Session, action: str) -> bool:
-    """Whether the session's login holds a role with this data action."""
+class Making(NamedTuple):
+    """What making a token key in some way asks for under the new key's name, and the code where a role says no."""
+
+    action: str
+    rv: int = ck.CKR_USER_NOT_LOGGED_IN
+
+
+MAKING = {
+    "create": Making(roles.KEY_IMPORT),
+    "unwrap": Making(roles.KEY_IMPORT),
+    "generate": Making(roles.KEY_CREATE),
+    "derive": Making(roles.KEY_CREATE),
+    "copy": Making(roles.KEY_CREATE, ck.CKR_ACTION_PROHIBITED),
+}
+
+
+def permitted(session: Session, action: str, key: TokenObject | str = "") -> bool:
+    """Whether the session's login holds ``action`` on this key, of a name or yet to be; without one, on the partition.
+    An Administrator's session (CKU_SO) has no data action on keys, whoever logged in."""
     login = session.login
-    if login is None:
+    if login is None or login.must_change or (action in roles.OF_KEYS) != (login.user_type == ck.CKU_USER):
         return False
-    return action in _ACTIONS[login.user_type]
+    name = key if isinstance(key, str) else key.name
+    return session.partition.directory.holds(login.officer, action, name)
+
+
+def sees(session: Session, item: TokenObject) -> bool:
+    """What may not be read is not there: not found, and its handle is invalid."""
+    if item.owner is not None:
+        return item.owner.application is session.application and (not item.private or session.is_user)
+    return not item.private or permitted(session, roles.KEY_READ, item)
 
 
 def check_use(session: Session, key: TokenObject, use: str) -> None:
-    """Raises the code for a use that the login may not make.
-
-    Session objects are the application's own; public token objects may be used by anybody (the row «not logged in»).
-    """
-    if not key.is_token or not key.private or permitted(session, ACTION_OF_USE[use]):
-        return
+    """Raises the code for a use that the login may not make. A session object that has a token key's value is asked for
+    under that key's name."""
+    action = ACTION_OF_USE[use]
+    if key.is_token:
+        if not key.private or permitted(session, action, key):
+            return
+        name = key.name()
+    else:
+        if not key.names or any(permitted(session, action, name) for name in key.names):
+            return
+        name = key.names[0]
     rv = ck.CKR_USER_NOT_LOGGED_IN if use in ("wrap", "unwrap", "derive") else ck.CKR_KEY_FUNCTION_NOT_PERMITTED
-    raise TokenError(rv, f"no role of this login has {ACTION_OF_USE[use]}", ACTION_OF_USE[use])
+    raise denied(session, action, name, rv)
+
+
+def denied(session: Session, action: str, name: str, rv: int) -> TokenError:
+    """In Azure's words: the officer, the data action, the scope."""
+    login = session.login
+    who = f"officer {login.officer}" if login is not None else "nobody logged in"
+    where = f"/keys/{name}" if name else "/"
+    return TokenError(rv, f"{who} has no role assignment with {action} at scope {where}", action)
+
+
+def is_guarded(attributes: Mapping[int, bytes]) -> bool:
+    """Whether this is a private or a secret key."""
+    return attributes.get(ck.CKA_CLASS) in _GUARDED
+
+
+_GUARDED = tuple(number.to_bytes(8, "little") for number in table.GUARDED_CLASSES)
+
+
+def name_for(attributes: Mapping[int, bytes]) -> str:
+    """The name that a new token key will have by its label; none where it will be a random one, or is no key."""
+    label = attributes.get(ck.CKA_LABEL, b"")
+    return label.decode() if ck.CKA_KEY_TYPE in attributes and about.is_name(label) else ""
+
+
+def may_make(session: Session, attributes: Mapping[int, bytes], how: str, kind: Kind) -> None:
+    """Whether the login may make this object; session objects anybody may."""
+    private = attributes.get(ck.CKA_PRIVATE) == table.TRUE
+    if private and not session.is_user:
+        raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "private objects need the user logged in")
+    if attributes.get(ck.CKA_TOKEN) != table.TRUE or not (private or kind.guarded):
+        return
+    making, name = MAKING[how], name_for(attributes)
+    if not permitted(session, making.action, name):
+        raise denied(session, making.action, name, making.rv)
+
+
+def may_be_twin(session: Session, name: str, twins: list[TokenObject], how: str) -> None:
+    """A token key's value under another name is within another scope: who brings it there must be one who may back the
+    key up."""
+    for twin in twins:
+        if twin.name().lower() != name.lower() and not permitted(session, roles.KEY_BACKUP, twin):
+            raise denied(session, roles.KEY_BACKUP, twin.name(), MAKING[how].rv)
+
+
+def may_change(session: Session, item: TokenObject, action: str, kind: Kind) -> None:
+    """Whether the login may change or destroy an object that it sees."""
+    if item.is_token and (item.private or kind.guarded) and not permitted(session, action, item):
+        raise denied(session, action, item.name(), ck.CKR_ACTION_PROHIBITED)
+
+
+def may_trust(session: Session, item: TokenObject) -> bool:
+    """Only who holds keys/trust sets CKA_TRUSTED, in an Administrator's session, and so gets to see which private keys
+    wrap, and no more of them than TRUSTING: it uses, changes and destroys none."""
+    return (
+        session.is_so and item.partition is session.partition and item.is_token and item.private
+        and item.flag(ck.CKA_WRAP) and permitted(session, roles.KEY_TRUST)
+    )
+
+
+def check_guarded(attributes: Mapping[int, bytes]) -> None:
+    """Kind managed-hsm: what a token's private and secret keys always are."""
+    if attributes.get(ck.CKA_TOKEN) != table.TRUE or not is_guarded(attributes):
+        return
+    always = ((ck.CKA_PRIVATE, table.TRUE), (ck.CKA_SENSITIVE, table.TRUE), (ck.CKA_EXTRACTABLE, table.FALSE))
+    for number, value in always:
+        if attributes.get(number, value) != value:
+            name = table.name_of(number)
+            words = f"{name} must be {'TRUE' if value == table.TRUE else 'FALSE'} on a managed HSM's token keys"
+            raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, words, name)

@@ -289,6 +289,14 @@ class Values:
         value = self._find(item.attributes)
         return value.nonces if value is not None and value.stored else None
 
+    def twins(self, attributes: Mapping[int, bytes]) -> list[TokenObject]:
+        """The private token keys that have this value, but for public halves."""
+        value = self._find(attributes)
+        return [] if value is None else [
+            item for item in value.objects
+            if item.is_token and item.private and item.key_class in table.GUARDED_CLASSES
+        ]
+
     def is_stored(self, item: Key) -> bool:
         value = self._find(item.attributes)
         return value is not None and value.stored

@@ -81,7 +81,8 @@ def change(given: Arguments) -> int:
     with connect(start=True) as client:
         row = _row(client.ask("partition-list")["partitions"], given.slot)
         pin = _pin(given.so_pin_file, "ADYTON_SO_PIN", "SO PIN", twice=False) if row["initialised"] else ""
-        row = client.ask("partition-set", slot=given.slot, legacy=given.legacy == "on", so_pin=pin)["partition"]
+        fields = {"slot": given.slot, "as": "so", "pin": pin, "legacy": given.legacy == "on"}
+        row = client.ask("partition-set", **fields)["partition"]
     offered = "are offered" if row["legacy"] else "are not offered"
     return show(given, row, f"partition {given.slot}: DES3 and MD5 {offered}")
 
@@ -93,5 +94,5 @@ def delete(given: Arguments) -> int:
             words = f"partition {given.slot} ({cell(row['label'])}) and all its keys would be gone for ever: add --yes"
             raise Failure(words)
         pin = _pin(given.so_pin_file, "ADYTON_SO_PIN", "SO PIN", twice=False) if row["initialised"] else ""
-        client.ask("partition-delete", slot=given.slot, so_pin=pin)
+        client.ask("partition-delete", slot=given.slot, **{"as": "so", "pin": pin})
     return show(given, {"deleted": given.slot}, f"partition {given.slot} is gone; its number is not used again")

@@ -6,6 +6,9 @@ import struct
 from typing import TYPE_CHECKING, Any
 
 from hsm import __version__
+from hsm.access import policy
+from hsm.access.credentials import LONGEST_PIN, SHORTEST_PIN
+from hsm.access.roles import OFFICERS_WRITE
 from hsm.application import Application, Session
 from hsm.errors import TokenError
 from hsm.mechanisms import registry
@@ -54,10 +57,10 @@ def C_GetTokenInfo(app: Application, slot: int) -> tuple[int, bytes]:
     partition = app.pool.partition(slot)
     unavailable = ck.CK_UNAVAILABLE_INFORMATION
     opened, rw = app.counted(partition)
-    text = padded(partition.label, 32) + padded(MANUFACTURER, 32) + padded(f"Adyton {partition.kind}", 16)
+    text = padded(partition.label, 32) + padded(MANUFACTURER, 32) + padded(f"Adyton {partition.kind.name}", 16)
     numbers = struct.pack(
-        "<11Q", partition.token_flags(), app.pool.max_sessions, opened, app.pool.max_rw_sessions, rw,
-        partition.longest_pin, partition.shortest_pin, unavailable, unavailable, unavailable, unavailable,
+        "<11Q", partition.token_flags(app.uid), app.pool.max_sessions, opened, app.pool.max_rw_sessions, rw,
+        LONGEST_PIN, SHORTEST_PIN, unavailable, unavailable, unavailable, unavailable,
     )
     return ck.CKR_OK, text + padded(partition.serial, 16) + numbers + _VERSION + _VERSION + b" " * 16 + bytes(4)
 
@@ -108,9 +111,10 @@ def C_WaitForSlotEvent(app: Application, told: int) -> tuple[int, int]:
 
 
 def _given(pin: bytes | None) -> bytes:
-    """A NULL PIN asks for a protected authentication path (section 5.5.7); an empty one is a PIN like others."""
+    """A NULL PIN asks for a protected authentication path (section 5.5.7), by which nobody sets a PIN here; an empty
+    one is a PIN like others."""
     if pin is None:
-        raise TokenError(ck.CKR_ARGUMENTS_BAD, "no protected authentication path: the PIN must be given")
+        raise TokenError(ck.CKR_ARGUMENTS_BAD, "no protected authentication path sets a PIN: it must be given")
     return pin
 
 
@@ -131,9 +135,12 @@ def C_InitToken(app: Application, slot: int, pin: bytes | None, label: bytes) ->
 
 def C_InitPIN(app: Application, handle: int, pin: bytes | None) -> tuple[int]:
     session = app.session(handle)
-    if not session.is_so:
+    login = session.login
+    if login is None or not session.is_so:
         raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "C_InitPIN needs the SO logged in")
-    session.partition.init_pin(app, _settable(pin))
+    if not policy.permitted(session, OFFICERS_WRITE):
+        raise policy.denied(session, OFFICERS_WRITE, "", ck.CKR_USER_NOT_LOGGED_IN)
+    session.partition.init_pin(app, login.officer, _settable(pin))
     return (ck.CKR_OK,)
 
 
@@ -177,8 +184,8 @@ def _login(app: Application, handle: int, user_type: int, name: bytes, pin: byte
     if user_type not in (ck.CKU_SO, ck.CKU_USER):
         raise TokenError(ck.CKR_USER_TYPE_INVALID, f"user type {user_type} is not known")
     app.may_log_in(session.partition, user_type)
-    officer = session.partition.authenticate(app, user_type, name, _given(pin))
-    app.start_login(session, officer, user_type)
+    came = session.partition.authenticate(app, user_type, name, pin)
+    app.start_login(session, came.officer, user_type, came.must_change)
     return (ck.CKR_OK,)
 
 
@@ -194,10 +201,11 @@ def _login_again(app: Application, session: Session, name: bytes, pin: bytes | N
         ]
         if login is None or not waiting:
             raise TokenError(ck.CKR_OPERATION_NOT_INITIALIZED, "no operation asks for a context-specific login")
+        officers = session.partition.officers
         try:
-            session.partition.authenticate(app, login.user_type, name, _given(pin))
+            officers.prove_again(login.officer, name.decode("utf-8", "replace"), pin, app.uid)
         except TokenError:
-            if session.partition.is_locked(login.officer):
+            if officers.credentials.flags(login.officer)[2]:
                 app.end_login(session.partition)
                 raise TokenError(ck.CKR_PIN_LOCKED, "the PIN is locked, and its officer logged out") from None
             raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from hsm.access import policy
 from hsm.application import Application, Session
 from hsm.errors import TokenError
 from hsm.mechanisms import formats
@@ -16,8 +17,8 @@ from pkcs11_shim import constants as ck
 
 def C_CreateObject(app: Application, handle: int, template: Template) -> tuple[int, int]:
     session = app.session(handle)
-    attributes = templates.for_create(templates.parse(template), session.is_so)
-    session.partition.may_add(session, attributes)
+    attributes = templates.for_create(templates.parse(template), session.trusts)
+    session.partition.may_add(session, attributes, "create")
     attributes = templates.finish(attributes, formats.check_and_complete(attributes), "create", known_outside=True)
     return ck.CKR_OK, session.partition.add(session, attributes, "create")
 
@@ -25,8 +26,8 @@ def C_CreateObject(app: Application, handle: int, template: Template) -> tuple[i
 def C_CopyObject(app: Application, handle: int, source: int, template: Template) -> tuple[int, int]:
     session = app.session(handle)
     item = session.object(source)
-    attributes = templates.for_copy(item, templates.parse(template), session.is_so)
-    return ck.CKR_OK, session.partition.add(session, attributes, "copy")
+    attributes = templates.for_copy(item, templates.parse(template), session.trusts)
+    return ck.CKR_OK, session.partition.add(session, attributes, "copy", item)
 
 
 def _writable(session: Session, item: TokenObject) -> None:
@@ -104,10 +105,11 @@ def C_SetAttributeValue(app: Application, handle: int, target: int, template: Te
     trustee = session.trustee(target)
     item = trustee or session.object(target)
     _writable(session, item)
-    changes = templates.for_set(item, templates.parse(template), session.is_so)
+    changes = templates.for_set(item, templates.parse(template), session.trusts)
     if trustee and set(changes) - {ck.CKA_TRUSTED}:
         raise TokenError(ck.CKR_ACTION_PROHIBITED, "of private keys the SO changes CKA_TRUSTED only", "CKA_TRUSTED")
-    session.partition.change(session, item, changes)
+    trusting = session.trusts and changes.keys() <= {ck.CKA_TRUSTED}
+    session.partition.change(session, item, changes, trusting=trusting)
     return (ck.CKR_OK,)
 
 
@@ -139,7 +141,7 @@ def C_FindObjects(app: Application, handle: int, most: int) -> tuple[int, list[i
         handles: list[int] = []
         while search.found and len(handles) < most:
             item = search.found.pop()
-            if item.alive and (session.sees(item) or session.may_trust(item)):
+            if item.alive and (policy.sees(session, item) or policy.may_trust(session, item)):
                 handles.append(app.handle_of(item))
     return ck.CKR_OK, handles
 

@@ -7,6 +7,7 @@ say was not known when it was written.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 
 from hsm import clock
@@ -15,7 +16,13 @@ from hsm.objects.attributes import INTERNAL, TRUE
 from pkcs11_shim import constants as ck
 
 NAME, VERSION, CREATED, ENABLED, BITS = (INTERNAL | number for number in (0x10, 0x11, 0x12, 0x13, 0x14))
+_AZURE_NAME = re.compile(rb"[0-9a-zA-Z-]{1,127}")
 _SAID = (ck.CKA_CLASS, ck.CKA_KEY_TYPE, ck.CKA_EC_PARAMS, *table.USES)
+
+
+def is_name(label: bytes) -> bool:
+    """Whether a key can bear this label as its name for life, as Azure's keys are named."""
+    return _AZURE_NAME.fullmatch(label) is not None
 
 
 def of(

@@ -29,9 +29,10 @@ def compact(attributes: dict[int, bytes]) -> dict[int, bytes]:
 
 
 class TokenObject(Key):
-    """A token object (``owner`` is None) or a session object of ``owner``."""
+    """A token object (``owner`` is None) or a session object of ``owner``. ``names`` are those of the token keys whose
+    value a session object has, which is asked for under any of them."""
 
-    __slots__ = ("alive", "handles", "object_id", "owner", "partition")
+    __slots__ = ("_named", "alive", "handles", "names", "object_id", "owner", "partition")
 
     def __init__(
         self, partition: Partition, attributes: dict[int, bytes], owner: Session | None, object_id: int = 0
@@ -41,7 +42,9 @@ class TokenObject(Key):
         self.owner = owner
         self.object_id = object_id
         self.handles: dict[Application, int] = {}
+        self.names: tuple[str, ...] = ()
         self.alive = True
+        self._named: tuple[str, str] | None = None
 
     @property
     def private(self) -> bool:
@@ -50,3 +53,15 @@ class TokenObject(Key):
     @property
     def is_token(self) -> bool:
         return self.owner is None
+
+    def key_name(self) -> tuple[str, str]:
+        """A token key's name for life and its version, read when first asked for; nothing for other objects, but that a
+        session object with a token key's value has its name."""
+        if not self.is_token:
+            return (self.names[0] if self.names else "", "")
+        if self._named is None:
+            self._named = self.partition.pool.store.named(self.partition.slot, self.object_id)
+        return self._named
+
+    def name(self) -> str:
+        return self.key_name()[0]

@@ -30,6 +30,11 @@ def _served() -> list[Callable[..., Any] | None]:
 
 
 HANDLERS = _served()
+# What answers CKR_PIN_EXPIRED while the login waits for a new PIN: every function whose list has that code.
+_EXPIRES = frozenset(
+    number for number, name in enumerate(codec.NAMES)
+    if ck.CKR_PIN_EXPIRED in return_codes.ALLOWED.get(name, frozenset())
+)
 
 
 def answer(app: Application, function: int, payload: memoryview) -> bytes:
@@ -41,6 +46,8 @@ def answer(app: Application, function: int, payload: memoryview) -> bytes:
     if handler is None:
         return _refused(app, function, ck.CKR_FUNCTION_NOT_SUPPORTED, "this function is not served by this version")
     try:
+        if app.must_change and function in _EXPIRES:
+            app.session(arguments[0]).pin_must_not_have_expired()
         rv, *outs = handler(app, *arguments)
         whole = _RV.pack(rv) + bytes(codec.ENCODE[function](*outs))
         if len(whole) <= LONGEST_ANSWER:

@@ -22,11 +22,10 @@ from hsm.errors import TokenError
 from hsm.log import say
 from pkcs11_shim import constants as ck
 
-OF_A_SLOT = 8
 LOCKED = 1 << 30
 _PLACE = struct.Struct("<QQ16s32s")  # generation, failures, credential, MAC: 64 bytes never straddle a sector
 _BLANK = bytes(_PLACE.size)
-_BYTES_OF_A_SLOT = OF_A_SLOT * 2 * _PLACE.size
+_BYTES = 2 * _PLACE.size
 
 
 class Count(NamedTuple):
@@ -57,18 +56,18 @@ class Counters:
         if self._file >= 0:
             os.close(self._file)
 
-    def reserve(self, slots: int) -> None:
-        """Room for that many slots, on the disk when this returns: written zeros, since a sparse file has no room on
-        a full disk."""
+    def reserve(self, counters: int) -> None:
+        """Room for that many counters, on the disk when this returns: written zeros, since a sparse file has no room
+        on a full disk."""
         if self._writes:
             size = os.fstat(self._file).st_size
-            missing = slots * _BYTES_OF_A_SLOT - size
+            missing = counters * _BYTES - size
             if missing > 0:
                 try:
                     os.pwrite(self._file, bytes(missing), size)
                     os.fsync(self._file)
                 except OSError as fault:
-                    raise _failed("there is no room for another partition's PIN counters", fault) from None
+                    raise _failed("there is no room for another officer's PIN counter", fault) from None
 
     def _mac(self, number: int, count: Count) -> bytes:
         told = struct.pack("<QQQ", number, count.generation, count.failures) + count.credential

@@ -13,17 +13,28 @@ import struct
 from hsm.store import sealing
 
 _NUMBERS = struct.Struct("<QQQ32s")  # generation, next object id, rows, accumulator
-_SERIAL, _KIND, _LABEL, _INITIALISED, _COUNTS, _TRIES, _LEGACY = 1, 2, 3, 4, 5, 6, 7
+_SERIAL, _KIND, _LABEL, _INITIALISED, _COUNTS, _FIRST_TRIES, _LEGACY, _TRIES, _RECOVERY = 1, 2, 3, 4, 5, 6, 7, 8, 9
 _WRITTEN, _NEXT_SLOT, _SLOTS, _SEQUENCE, _HASH = 1, 2, 3, 4, 5
 _MODULUS = 1 << 256
 
 
+def _packed(numbers: dict[int, int]) -> bytes:
+    return struct.pack(f"<{2 * len(numbers)}Q", *(number for pair in numbers.items() for number in pair))
+
+
+def _pairs(raw: bytes) -> dict[int, int]:
+    flat = struct.unpack(f"<{len(raw) // 8}Q", raw)
+    return dict(zip(flat[::2], flat[1::2], strict=True))
+
+
 class PartitionHead:
-    """``tries`` are the generations that the PIN counters had reached: an older counters file is not believed.
-    ``legacy`` is the partition's switch for mechanisms that are no longer safe."""
+    """``tries`` are the generations that the officers' PIN counters had reached, by the counters' numbers: an older
+    counters file is not believed. ``legacy`` is the partition's switch for mechanisms that are no longer safe;
+    ``recovery``: the Administrator keeps a copy of the partition key when there are other officers."""
 
     __slots__ = (
-        "generation", "initialised", "kind", "label", "legacy", "next_id", "rows", "serial", "slot", "total", "tries",
+        "generation", "initialised", "kind", "label", "legacy", "next_id", "recovery", "rows", "serial", "slot",
+        "total", "tries",
     )
 
     def __init__(self, slot: int, serial: bytes, kind: bytes = b"token") -> None:
@@ -33,17 +44,18 @@ class PartitionHead:
         self.label = b""
         self.initialised = False
         self.legacy = False
+        self.recovery = True
         self.generation = 0
         self.next_id = 1
         self.rows = 0
         self.total = 0
-        self.tries: list[int] = []
+        self.tries: dict[int, int] = {}
 
     def copy(self) -> PartitionHead:
         made = PartitionHead(self.slot, self.serial, self.kind)
-        for name in ("label", "initialised", "legacy", "generation", "next_id", "rows", "total"):
+        for name in ("label", "initialised", "legacy", "recovery", "generation", "next_id", "rows", "total"):
             setattr(made, name, getattr(self, name))
-        made.tries = list(self.tries)
+        made.tries = dict(self.tries)
         return made
 
     def count(self, weight: int) -> None:
@@ -55,8 +67,8 @@ class PartitionHead:
         numbers = _NUMBERS.pack(self.generation, self.next_id, self.rows, self.total.to_bytes(32, "little"))
         fields = {
             _SERIAL: self.serial, _KIND: self.kind, _LABEL: self.label, _INITIALISED: bytes([self.initialised]),
-            _COUNTS: numbers, _TRIES: struct.pack(f"<{len(self.tries)}Q", *self.tries),
-            _LEGACY: bytes([self.legacy]),
+            _COUNTS: numbers, _TRIES: _packed(self.tries), _LEGACY: bytes([self.legacy]),
+            _RECOVERY: bytes([self.recovery]),
         }
         return sealing.seal(sealing.derive(device_key, b"partition", self.slot), sealing.pack(fields), b"")
 
@@ -68,7 +80,12 @@ class PartitionHead:
         made.legacy = fields.get(_LEGACY) == b"\x01"  # heads of the first release say nothing of it
         made.generation, made.next_id, made.rows, total = _NUMBERS.unpack(fields[_COUNTS])
         made.total = int.from_bytes(total, "little")
-        made.tries = list(struct.unpack(f"<{len(fields[_TRIES]) // 8}Q", fields[_TRIES]))
+        made.recovery = fields.get(_RECOVERY) != b"\x00"
+        if _TRIES in fields:
+            made.tries = _pairs(fields[_TRIES])
+        else:  # a head of the first release, whose partitions had eight counters each
+            first = fields[_FIRST_TRIES]
+            made.tries = dict(enumerate(struct.unpack(f"<{len(first) // 8}Q", first), 8 * slot))
         return made
 
 
@@ -91,10 +108,9 @@ class PoolHead:
         return made
 
     def seal(self, device_key: bytes) -> bytes:
-        pairs = [number for pair in self.slots.items() for number in pair]
         fields = {
             _WRITTEN: struct.pack("<Q", self.generation), _NEXT_SLOT: struct.pack("<Q", self.next_slot),
-            _SLOTS: struct.pack(f"<{len(pairs)}Q", *pairs), _SEQUENCE: struct.pack("<Q", self.sequence),
+            _SLOTS: _packed(self.slots), _SEQUENCE: struct.pack("<Q", self.sequence),
             _HASH: self.hash,
         }
         return sealing.seal(sealing.derive(device_key, b"pool"), sealing.pack(fields), b"")
@@ -106,8 +122,7 @@ class PoolHead:
         made.generation = int.from_bytes(fields[_WRITTEN], "little")
         made.next_slot = int.from_bytes(fields[_NEXT_SLOT], "little")
         made.sequence = int.from_bytes(fields[_SEQUENCE], "little")
-        pairs = struct.unpack(f"<{len(fields[_SLOTS]) // 8}Q", fields[_SLOTS])
-        made.slots = dict(zip(pairs[::2], pairs[1::2], strict=True))
+        made.slots = _pairs(fields[_SLOTS])
         return made
 
 

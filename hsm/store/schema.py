@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import sqlite3
+import uuid
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from hsm.store import records, sealing
 from hsm.store.folder import Unusable
 
-Step = Callable[[sqlite3.Connection, bytes], None]
+if TYPE_CHECKING:
+    from hsm.store.transaction import Transaction
+
+Step = Callable[["Transaction"], None]
 
 # ``pool`` and ``partitions`` hold each head twice (hsm/store/heads.py). Objects carry name and version, in ``about``,
 # from the first day. No table keeps anything in clear but numbers, officers' names, roles and the audit records.
@@ -29,20 +35,70 @@ CREATE TABLE role_assignments (
     PRIMARY KEY (slot, officer, role_definition, scope)) WITHOUT ROWID;
 CREATE TABLE audit (sequence INTEGER PRIMARY KEY, record BLOB NOT NULL, hash BLOB NOT NULL)
 """
-# The tables whose rows belong to a partition and count in its head, with the columns that name a row besides slot.
-OF_A_PARTITION = {
-    "objects": ("object_id",), "key_values": ("fingerprint",), "partition_keys": (), "officers": ("officer",),
-    "role_assignments": ("officer", "role_definition", "scope"),
+# Officers, role definitions and role assignments, each sealed under the device key (hsm/store/records.py).
+_RECORDS = """
+CREATE TABLE records (
+    slot INTEGER NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, sealed BLOB NOT NULL,
+    PRIMARY KEY (slot, kind, name)) WITHOUT ROWID
+"""
+# The columns, besides slot, that name a row of each table whose rows belong to a partition and count in its head.
+COLUMNS = {
+    "objects": ("object_id",), "key_values": ("fingerprint",), "partition_keys": (),
+    "records": ("kind", "name"),
+    "officers": ("officer",), "role_assignments": ("officer", "role_definition", "scope"),
 }
+# The tables that each version has.
+_TABLES = {
+    1: ("objects", "key_values", "partition_keys", "officers", "role_assignments"),
+    2: ("objects", "key_values", "partition_keys", "records"),
+}
+_OF_A_SLOT = 8  # PIN counters, the first two of which were those of the first release's two officers
 
 
-def _first(database: sqlite3.Connection, device_key: bytes) -> None:
+def _first(tx: Transaction) -> None:
     for statement in _FIRST.split(";"):
-        database.execute(statement)
+        tx.database.execute(statement)
+
+
+def _second(tx: Transaction) -> None:
+    tx.database.execute(_RECORDS)
+    _move_officers(tx)
+
+
+def _move_officers(tx: Transaction) -> None:
+    """The first release's officers, ``so`` and ``user``, and their roles become records."""
+    ids: dict[tuple[int, str], str] = {}
+    for slot, name, sealed in tx.database.execute("SELECT slot, officer, wrapped FROM officers").fetchall():
+        if slot not in tx.heads:
+            continue
+        tx.take("officers", slot, name)
+        key = sealing.derive(tx.device_key, b"officer", tx.heads[slot].serial, str(name).encode())
+        counter = _OF_A_SLOT * slot + (0 if name == "so" else 1)
+        made = records.Officer(name, ids.setdefault((slot, name), str(uuid.uuid4())), counter=counter)
+        try:
+            tx.put_record(slot, made._replace(wrapped=sealing.unseal(key, sealed, b"")))
+        except sealing.Damaged:
+            tx.put_damaged(slot, made)
+    rows = tx.database.execute("SELECT slot, officer, role_definition, scope FROM role_assignments").fetchall()
+    for slot, name, role, scope in rows:
+        if (slot, name) in ids:
+            tx.take("role_assignments", slot, name, role, scope)
+            tx.put_record(slot, records.RoleAssignment(str(uuid.uuid4()), ids[slot, name], role, scope))
+    for head in tx.heads.values():
+        # Of the eight counters that each partition had, those that nobody uses are free for other officers.
+        head.tries = {number: least for number, least in head.tries.items() if number % _OF_A_SLOT < 2}
+    tx.database.execute("DROP TABLE officers")
+    tx.database.execute("DROP TABLE role_assignments")
 
 
 # UPGRADES[n] brings version n to n + 1; a step may unseal and seal again. Never edit one that was released: add one.
-UPGRADES: list[Step] = [_first]
+UPGRADES: list[Step] = [_first, _second]
+OF_A_PARTITION = _TABLES[len(UPGRADES)]
+
+
+def tables_of(version: int) -> tuple[str, ...]:
+    """The tables whose rows count in the heads that this version wrote."""
+    return _TABLES.get(version, ())
 
 
 def version(database: sqlite3.Connection) -> int:
@@ -53,8 +109,8 @@ def version(database: sqlite3.Connection) -> int:
     return found
 
 
-def upgrade(database: sqlite3.Connection, device_key: bytes) -> None:
+def upgrade(tx: Transaction) -> None:
     """Brings the tables to this version, within the caller's transaction."""
-    for step in UPGRADES[version(database):]:
-        step(database, device_key)
-    database.execute(f"PRAGMA user_version = {len(UPGRADES)}")
+    for step in UPGRADES[version(tx.database):]:
+        step(tx)
+    tx.database.execute(f"PRAGMA user_version = {len(UPGRADES)}")

@@ -17,10 +17,12 @@ from typing import Any, TypeVar
 from hsm.audit import log
 from hsm.errors import TokenError
 from hsm.log import say
-from hsm.store import folder, schema, sealing
-from hsm.store.counters import OF_A_SLOT, Counters
+from hsm.objects import about
+from hsm.store import folder, records, schema, sealing
+from hsm.store.counters import Counters
 from hsm.store.folder import Unusable
 from hsm.store.heads import PartitionHead, PoolHead, Weigher
+from hsm.store.records import R
 from hsm.store.transaction import Transaction
 from pkcs11_shim import constants as ck
 
@@ -71,10 +73,10 @@ class Store:
         self.pool_head = PoolHead(log.BEGIN)
         self.heads: dict[int, PartitionHead] = {}
         if version > 0:
-            self._read_heads()
+            self._read_heads(version)
         if version < len(schema.UPGRADES):
             with self.transaction() as tx:
-                schema.upgrade(self._database, self.device_key)
+                schema.upgrade(tx)
                 if not version:
                     tx.create_partition({"act": "pool-create"})
         if home is not None and not folder.is_whole(home):
@@ -111,7 +113,7 @@ class Store:
             except sqlite3.Error:
                 raise TokenError(ck.CKR_DEVICE_ERROR, "the store can't be read") from None
 
-    def _read_heads(self) -> None:
+    def _read_heads(self, version: int) -> None:
         pools: dict[int, PoolHead] = {}
         for copy, sealed in self._database.execute("SELECT copy, head FROM pool ORDER BY copy"):
             try:
@@ -132,7 +134,7 @@ class Store:
                 self.heads[slot] = self._later(slot, heads)
             else:
                 self.note(slot, "its head is gone: put the backup of pool.db back")
-        self._verify()
+        self._verify(schema.tables_of(version))
 
     def _later(self, slot: int | None, copies: dict[int, Head]) -> Head:
         """Both copies are written together: anything else is damage, and the later one counts."""
@@ -140,7 +142,7 @@ class Store:
             self.note(slot, "the two copies of its head differ, or one is missing")
         return max(copies.values(), key=lambda head: head.generation)
 
-    def _verify(self) -> None:
+    def _verify(self, tables: tuple[str, ...]) -> None:
         """What the heads say against what is there."""
         last = self._database.execute("SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1").fetchone()
         if last != (self.pool_head.sequence, self.pool_head.hash):
@@ -149,7 +151,7 @@ class Store:
             if self.pool_head.slots.get(slot) != head.generation:
                 self.note(slot, "it was put back from an older copy, or was deleted")
             total = rows = 0
-            for name in schema.OF_A_PARTITION:
+            for name in tables:
                 for row in self._database.execute(f"SELECT * FROM {name} WHERE slot = ?", (slot,)):
                     total += self.weigher.weigh(head.serial, name, row)
                     rows += 1
@@ -200,17 +202,31 @@ class Store:
                 found.append((fingerprint, 0xFFFF))
         return found
 
-    def officers(self, slot: int) -> dict[str, bytes | None]:
-        """Each officer's wrapped copy of the partition key; None where it is damaged."""
-        found: dict[str, bytes | None] = {}
-        for officer, sealed in self._rows("SELECT officer, wrapped FROM officers WHERE slot = ?", slot):
+    def records(self, slot: int, form: type[R]) -> dict[str, R | None]:
+        """The partition's records of one form by name; None where one is damaged."""
+        found: dict[str, R | None] = {}
+        kind = records.kind_of(form)
+        for name, sealed in self._rows("SELECT name, sealed FROM records WHERE slot = ? AND kind = ?", slot, kind):
             try:
-                place = self.heads[slot].serial, str(officer).encode()
-                found[str(officer)] = sealing.unseal(sealing.derive(self.device_key, b"officer", *place), sealed, b"")
+                key = sealing.derive(self.device_key, kind.encode(), self.heads[slot].serial, str(name).encode())
+                found[str(name)] = records.unpack(form, str(name), sealing.unseal(key, sealed, b""))
             except (sealing.Damaged, TypeError):
-                self.note(slot, f"the credential of officer {officer} is damaged")
-                found[str(officer)] = None
+                self.note(slot, f"the record of {kind} {name} is damaged")
+                found[str(name)] = None
         return found
+
+    def named(self, slot: int, object_id: int) -> tuple[str, str]:
+        """A token key's name for life and its version; nothing where the object has none or its record is damaged."""
+        rows = self._rows("SELECT about FROM objects WHERE slot = ? AND object_id = ?", slot, object_id)
+        if not rows or rows[0][0] is None:
+            return "", ""
+        try:
+            key = sealing.derive(self.device_key, b"about", self.heads[slot].serial, object_id)
+            said = sealing.unpack(sealing.unseal(key, rows[0][0], b""))
+        except (sealing.Damaged, TypeError):
+            self.note(slot, f"the record of object {object_id}'s name and version is damaged")
+            return "", ""
+        return said[about.NAME].decode(), said[about.VERSION].decode()
 
     # -- writing
 
@@ -254,7 +270,3 @@ class Store:
         with self.transaction() as tx:
             tx.delete_partition(slot)
             tx.audit(record)
-
-    def counter(self, slot: int, position: int) -> int:
-        """The number of an officer's PIN counter."""
-        return slot * OF_A_SLOT + position

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sqlite3
 from typing import TYPE_CHECKING
 
@@ -11,15 +10,13 @@ from hsm.audit import log
 from hsm.errors import TokenError
 from hsm.objects import about
 from hsm.objects import attributes as table
-from hsm.store import schema, sealing
-from hsm.store.counters import OF_A_SLOT
+from hsm.store import records, schema, sealing
 from hsm.store.heads import PartitionHead
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
     from hsm.store.sqlite import Store
 
-_AZURE_NAME = re.compile(rb"[0-9a-zA-Z-]{1,127}")
 _SECRET = frozenset(
     row.number
     for rows in (*table.CLASSES.values(), *(kt.private for kt in table.KEY_TYPES.values()))
@@ -34,7 +31,8 @@ class Transaction:
 
     def __init__(self, store: Store, database: sqlite3.Connection) -> None:
         self._store = store
-        self._database = database
+        self.database = database
+        self.device_key = store.device_key
         self._touched: set[int] = set()
         self._names: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}
         self.heads = dict(store.heads)
@@ -52,46 +50,45 @@ class Transaction:
             head = self.heads[slot] = head.copy()
         return head
 
-    def _take(self, name: str, slot: int, *key: object) -> tuple[object, ...] | None:
+    def take(self, name: str, slot: int, *key: object) -> tuple[object, ...] | None:
         """Removes a row, and returns what it was."""
-        where = " AND ".join(f"{column} = ?" for column in ("slot", *schema.OF_A_PARTITION[name]))
-        row: tuple[object, ...] | None = self._database.execute(
+        where = " AND ".join(f"{column} = ?" for column in ("slot", *schema.COLUMNS[name]))
+        row: tuple[object, ...] | None = self.database.execute(
             f"SELECT * FROM {name} WHERE {where}", (slot, *key)
         ).fetchone()
         if row is not None:
-            self._database.execute(f"DELETE FROM {name} WHERE {where}", (slot, *key))
+            self.database.execute(f"DELETE FROM {name} WHERE {where}", (slot, *key))
             head = self._head(slot)
             head.count(-self._store.weigher.weigh(head.serial, name, row))
         return row
 
     def _put(self, name: str, slot: int, *values: object) -> None:
         row = (slot, *values)
-        self._take(name, slot, *values[: len(schema.OF_A_PARTITION[name])])
-        self._database.execute(f"INSERT INTO {name} VALUES ({', '.join('?' * len(row))})", row)
+        self.take(name, slot, *values[: len(schema.COLUMNS[name])])
+        self.database.execute(f"INSERT INTO {name} VALUES ({', '.join('?' * len(row))})", row)
         head = self._head(slot)
         head.count(self._store.weigher.weigh(head.serial, name, row))
 
     def write_heads(self) -> None:
         """The last writes before the commit."""
-        device = self._store.device_key
+        device = self.device_key
         for slot in self._touched & self.heads.keys():
             head = self.heads[slot]
             head.generation += 1
-            head.tries = [self._store.counters.generation(slot * OF_A_SLOT + at) for at in range(OF_A_SLOT)]
+            head.tries = {number: self._store.counters.generation(number) for number in head.tries}
             self.pool_head.slots[slot] = head.generation
             for copy in (0, 1):
-                self._database.execute(
+                self.database.execute(
                     "INSERT OR REPLACE INTO partitions VALUES (?, ?, ?)", (slot, copy, head.seal(device))
                 )
         self.pool_head.generation += 1
         for copy in (0, 1):
-            self._database.execute("INSERT OR REPLACE INTO pool VALUES (?, ?)", (copy, self.pool_head.seal(device)))
+            self.database.execute("INSERT OR REPLACE INTO pool VALUES (?, ?)", (copy, self.pool_head.seal(device)))
 
     # -- partitions
 
     def create_partition(self, record: dict[str, str]) -> int:
         slot = self.pool_head.next_slot
-        self._store.counters.reserve(slot + 1)
         self.pool_head.next_slot += 1
         self.heads[slot] = PartitionHead(slot, os.urandom(8).hex().upper().encode())
         self._touched.add(slot)
@@ -101,15 +98,16 @@ class Transaction:
     def delete_partition(self, slot: int) -> None:
         """Its number is not used again."""
         self._empty(slot)
-        self._database.execute("DELETE FROM partitions WHERE slot = ?", (slot,))
+        self.database.execute("DELETE FROM partitions WHERE slot = ?", (slot,))
         self.heads.pop(slot)
         self.pool_head.slots.pop(slot, None)
 
     def _empty(self, slot: int) -> None:
         head = self._head(slot)
         for name in schema.OF_A_PARTITION:
-            self._database.execute(f"DELETE FROM {name} WHERE slot = ?", (slot,))
+            self.database.execute(f"DELETE FROM {name} WHERE slot = ?", (slot,))
         head.rows = head.total = 0
+        head.tries = {}
         self.destroyed = True
 
     def initialise(self, slot: int, label: bytes, partition_key: bytes) -> None:
@@ -120,16 +118,43 @@ class Transaction:
         private, public = sealing.new_pair()
         self._put("partition_keys", slot, public, sealing.seal(sealing.derive(partition_key, b"pair"), private, public))
 
+    def set_form(self, slot: int, kind: bytes, legacy: bool, recovery: bool) -> None:
+        """What a partition is made with."""
+        head = self._head(slot)
+        head.kind, head.legacy, head.recovery = kind, legacy, recovery
+
     def switch_legacy(self, slot: int, on: bool) -> None:
         self._head(slot).legacy = on
 
-    def put_officer(self, slot: int, officer: str, wrapped: bytes, roles: tuple[str, ...]) -> None:
-        """The credential is sealed once more, under the device key: the database alone is nothing to guess on."""
-        place = self._head(slot).serial, officer.encode()
-        sealed = sealing.seal(sealing.derive(self._store.device_key, b"officer", *place), wrapped, b"")
-        self._put("officers", slot, officer, sealed)
-        for role in roles:
-            self._put("role_assignments", slot, officer, role, "/")
+    # -- officers, role definitions, role assignments
+
+    def put_record(self, slot: int, record: records.Record) -> None:
+        """In clear it is nothing to guess on, nor to learn from: the database alone tells names."""
+        kind, key = self._place(slot, record)
+        self._put("records", slot, kind, record.name, sealing.seal(key, records.pack(record), b""))
+        if isinstance(record, records.Officer) and record.wrapped:
+            self._store.counters.reserve(record.counter + 1)
+            self._head(slot).tries.setdefault(record.counter, 0)
+
+    def put_damaged(self, slot: int, record: records.Officer) -> None:
+        """An officer whose credential does not open stays one that is known by name only."""
+        kind, _ = self._place(slot, record)
+        self._put("records", slot, kind, record.name, b"")
+
+    def drop_record(self, slot: int, record: records.Record) -> None:
+        kind, _ = self._place(slot, record)
+        self.take("records", slot, kind, record.name)
+        if isinstance(record, records.Officer) and record.wrapped:
+            self._head(slot).tries.pop(record.counter, None)
+
+    def free_counter(self) -> int:
+        """The first PIN counter that no officer of the pool has; it goes on from the generation it has reached."""
+        used = {number for head in self.heads.values() for number in head.tries}
+        return next(number for number in range(len(used) + 1) if number not in used)
+
+    def _place(self, slot: int, record: records.Record) -> tuple[str, bytes]:
+        kind = records.kind_of(type(record))
+        return kind, sealing.derive(self.device_key, kind.encode(), self._head(slot).serial, record.name.encode())
 
     # -- objects
 
@@ -141,7 +166,7 @@ class Transaction:
         public = sealing.pack({n: v for n, v in attributes.items() if n not in hidden})
         if hidden and partition_key is None:
             raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "the partition is sealed: log in first")
-        head, device = self._head(slot), self._store.device_key
+        head, device = self._head(slot), self.device_key
         generation = head.next_id
         head.next_id += 1
         said = self._leave(slot, object_id) if object_id else None
@@ -171,12 +196,12 @@ class Transaction:
         same = (label, attributes.get(ck.CKA_PUBLIC_KEY_INFO, b""))
         known = self._names.get(same) if same[1] else None
         if known is None:
-            name = label if _AZURE_NAME.fullmatch(label) else b"p11-" + os.urandom(16).hex().encode()
+            name = label if about.is_name(label) else b"p11-" + os.urandom(16).hex().encode()
             known = self._names[same] = (name, os.urandom(16).hex().encode())
         return known
 
     def _leave(self, slot: int, object_id: int) -> object:
-        row = self._take("objects", slot, object_id)
+        row = self.take("objects", slot, object_id)
         if row is None:
             raise TokenError(ck.CKR_OBJECT_HANDLE_INVALID, "the object is gone")
         return row[3]
@@ -195,4 +220,4 @@ class Transaction:
         head = self.pool_head
         head.sequence += 1
         body, head.hash = log.entry(head.sequence, head.hash, record)
-        self._database.execute("INSERT INTO audit VALUES (?, ?, ?)", (head.sequence, body, head.hash))
+        self.database.execute("INSERT INTO audit VALUES (?, ?, ?)", (head.sequence, body, head.hash))

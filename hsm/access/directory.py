@@ -1,0 +1,181 @@
+"""The officers of one partition, their roles, and what these come to: the one verdict that every door asks for.
+
+Held in memory over the store's records; each change is one commit, and the verdicts are made anew before it is
+answered. An assignment counts where its scope covers the key's name: ``/`` and ``/keys`` are the whole partition,
+``/keys/{name}`` all versions of one key; Azure's names make no difference between A and a, so neither do scopes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from hsm import clock
+from hsm.access.roles import BUILT_IN, RoleDefinition
+from hsm.store.records import CustomRole, Officer, Record, RoleAssignment
+
+if TYPE_CHECKING:
+    from hsm.store.sqlite import Store
+    from hsm.store.transaction import Transaction
+
+WHOLE = ("/", "/keys")
+_NOTHING: frozenset[str] = frozenset()
+
+
+class Held(NamedTuple):
+    """What an officer may do: everywhere, under a key's name (in small letters), and until when (0: for ever)."""
+
+    everywhere: frozenset[str]
+    by_name: dict[str, frozenset[str]]
+    until: int
+
+
+_NONE = Held(_NOTHING, {}, 0)
+
+
+def scope_of(name: str) -> str:
+    return f"/keys/{name}"
+
+
+class Directory:
+    """``changed`` is called after every change, and before it is answered."""
+
+    def __init__(self, store: Store, slot: int, changed: Callable[[], None]) -> None:
+        self._store = store
+        self._slot = slot
+        self._changed = changed
+        self.lock = threading.RLock()
+        self.officers: dict[str, Officer] = {}
+        self.assignments: dict[str, RoleAssignment] = {}
+        self.custom: dict[str, CustomRole] = {}
+        self._held: dict[str, Held] = {}
+        self.load()
+
+    def load(self) -> None:
+        """From the store: at the start, and when the token was initialised anew."""
+        with self.lock:
+            found = self._store.records(self._slot, Officer)
+            self.officers = {name: record or Officer(name, damaged=True) for name, record in found.items()}
+            self.assignments = {
+                name: record for name, record in self._store.records(self._slot, RoleAssignment).items() if record
+            }
+            definitions = self._store.records(self._slot, CustomRole)
+            self.custom = {name: record for name, record in definitions.items() if record}
+            self._weigh()
+
+    # -- asking
+
+    def holds(self, officer: str, action: str, name: Callable[[], str] | str = "") -> bool:
+        """Whether ``officer`` may do ``action`` now: on the key of that name, or, without one, on the partition. The
+        name may be a function, which is asked only where the answer hangs on it."""
+        held = self._held.get(officer, _NONE)
+        if held.until and held.until <= clock.now() * 1e6:
+            return False
+        if action in held.everywhere:
+            return True
+        if not held.by_name:
+            return False
+        known = name if isinstance(name, str) else name()
+        return action in held.by_name.get(known.lower(), _NOTHING)
+
+    def holds_anywhere(self, officer: str, actions: Iterable[str]) -> bool:
+        """Whether ``officer`` may do any of ``actions``, on whatever key."""
+        held = self._held.get(officer, _NONE)
+        if held.until and held.until <= clock.now() * 1e6:
+            return False
+        return any(not actions_of.isdisjoint(actions) for actions_of in (held.everywhere, *held.by_name.values()))
+
+    def why_not(self, officer: str) -> str:
+        """Why this officer may do nothing at all now; nothing where it may."""
+        record = self.officers.get(officer)
+        if record is None:
+            return f"there is no officer {officer}"
+        if record.pending:
+            return f"officer {officer} waits for approval by an officer whose PIN opens the partition"
+        if not record.enabled:
+            return f"officer {officer} is disabled"
+        if record.expires and record.expires <= clock.now() * 1e6:
+            return f"the credential of officer {officer} has expired"
+        return ""
+
+    def definition(self, role: str) -> RoleDefinition | None:
+        """The built-in or custom role with this GUID."""
+        custom = self.custom.get(role)
+        if custom is None:
+            return BUILT_IN.get(role)
+        return RoleDefinition(
+            custom.name, custom.role_name, custom.description, custom.data_actions, custom.not_data_actions
+        )
+
+    def definitions(self) -> list[RoleDefinition]:
+        return [*BUILT_IN.values(), *filter(None, map(self.definition, self.custom))]
+
+    def assignments_of(self, officer: Officer) -> list[RoleAssignment]:
+        return [assignment for assignment in self.assignments.values() if assignment.principal == officer.object_id]
+
+    def principal(self, object_id: str) -> Officer | None:
+        return next((officer for officer in self.officers.values() if officer.object_id == object_id), None)
+
+    def bound(self, uid: int) -> Officer | None:
+        """The officer that this user of the machine is."""
+        return next((officer for officer in self.officers.values() if officer.uid == uid), None)
+
+    # -- changing
+
+    @contextmanager
+    def change(self) -> Iterator[Change]:
+        """One commit of records; what is in memory follows it."""
+        with self.lock:
+            with self._store.transaction() as tx:
+                change = Change(tx, self._slot)
+                yield change
+            for record in change.dropped:
+                self._table(record).pop(record.name, None)
+            for record in change.put:
+                self._table(record)[record.name] = record
+            self._weigh()
+            self._changed()
+
+    def _table(self, record: Record) -> dict[str, Record]:
+        tables: dict[type, dict[str, Record]] = {
+            Officer: self.officers, RoleAssignment: self.assignments, CustomRole: self.custom,  # type: ignore[dict-item]
+        }
+        return tables[type(record)]
+
+    def _weigh(self) -> None:
+        self._held = {name: self._weighed(officer) for name, officer in self.officers.items()}
+
+    def _weighed(self, officer: Officer) -> Held:
+        if officer.damaged or officer.pending or not officer.enabled:
+            return _NONE
+        everywhere: set[str] = set()
+        by_name: dict[str, set[str]] = {}
+        for assignment in self.assignments_of(officer):
+            definition = self.definition(assignment.role)
+            if assignment.pending or definition is None:  # a deleted role's assignments are without effect
+                continue
+            if assignment.scope in WHOLE:
+                everywhere |= definition.permits
+            else:
+                by_name.setdefault(assignment.scope.removeprefix("/keys/").lower(), set()).update(definition.permits)
+        return Held(frozenset(everywhere), {name: frozenset(acts) for name, acts in by_name.items()}, officer.expires)
+
+
+class Change:
+    """The records of one commit; ``tx`` takes what else belongs to it, its audit record above all."""
+
+    def __init__(self, tx: Transaction, slot: int) -> None:
+        self.tx = tx
+        self._slot = slot
+        self.put: list[Record] = []
+        self.dropped: list[Record] = []
+
+    def write(self, record: Record) -> None:
+        self.tx.put_record(self._slot, record)
+        self.put.append(record)
+
+    def drop(self, record: Record) -> None:
+        self.tx.drop_record(self._slot, record)
+        self.dropped.append(record)

@@ -1,0 +1,80 @@
+"""An act on a pool or a partition that PKCS#11 has no function for: who may, and what does it.
+
+A door (the command line's, later REST's) finds out who asks and hands over a request; it has no policy of its own. An
+act's fields and its answer are what JSON can say, in Azure's words where Azure has them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from hsm.errors import TokenError
+from pkcs11_shim import constants as ck
+
+if TYPE_CHECKING:
+    from hsm.application import Application
+    from hsm.partitions import Partition
+    from hsm.pool import Pool
+
+Request = dict[str, Any]
+# Who may, where no data action says it: whoever may connect; the user of the machine who owns the pool, and root; any
+# officer of the partition.
+ANYBODY, OWNER, OFFICER = "", "the pool's owner", "an officer"
+
+
+class Caller(NamedTuple):
+    """Who asks: an application's process, and, where the act is one on a partition, the officer that it has proved to
+    be; ``officer`` is nobody where the act needs none."""
+
+    pool: Pool
+    app: Application
+    partition: Partition
+    officer: str = ""
+
+    def holds(self, action: str, name: str = "") -> bool:
+        return self.partition.directory.holds(self.officer, action, name)
+
+    def must_hold(self, action: str, name: str = "") -> None:
+        if not self.holds(action, name):
+            where = f"/keys/{name}" if name else "/"
+            words = f"officer {self.officer} has no role assignment with {action} at scope {where}"
+            raise TokenError(ck.CKR_ACTION_PROHIBITED, words, action)
+
+    @property
+    def gives_keys(self) -> bool:
+        """Whether what this caller makes may open the partition at once: by a copy of the partition key of its own, or
+        as what an Administrator may, where that keeps one. The partition must be open."""
+        officer = self.partition.directory.officers.get(self.officer)
+        return self.partition.is_open and officer is not None and (officer.holds_key or self.partition.recovery)
+
+    def record(self, what: str, **more: str) -> dict[str, str]:
+        """The act's record in the audit log, which says what was changed and never a PIN."""
+        return {**self.partition.act(self.app, what, self.officer), **more}
+
+
+class Act(NamedTuple):
+    """``asks``: a data action, or one of the words above. ``owners``: the pool's owner must ask, officer or not."""
+
+    name: str
+    asks: str
+    run: Callable[[Caller, Request], dict[str, Any]]
+    scope: Callable[[Request], str] = lambda request: ""
+    owners: bool = False
+
+
+def given(request: Request, name: str, kind: type[Any]) -> Any:
+    """A field of the request, of just this type: a PIN is text, never what JSON's null would be written as."""
+    value = request[name]
+    if type(value) is not kind:
+        raise TypeError(name)
+    return value
+
+
+def given_or(request: Request, name: str, kind: type[Any], otherwise: Any) -> Any:
+    return given(request, name, kind) if request.get(name) is not None else otherwise
+
+
+def wrong(words: str, subject: str = "") -> TokenError:
+    """A request that can't be granted as it stands: what is the matter, and what would do."""
+    return TokenError(ck.CKR_ARGUMENTS_BAD, words, subject)

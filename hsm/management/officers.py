@@ -1,0 +1,182 @@
+"""Acts on officers: make, show, change, approve, delete, PINs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hsm.access.credentials import TRIES
+from hsm.access.officers import now
+from hsm.access.roles import ADMINISTRATOR, OFFICERS_DELETE, OFFICERS_READ, OFFICERS_WRITE
+from hsm.errors import TokenError
+from hsm.management.acts import OFFICER, Act, Caller, Request, given, given_or, wrong
+from hsm.partitions import Partition
+from hsm.store.records import Officer, RoleAssignment
+from pkcs11_shim import constants as ck
+
+
+def describe(partition: Partition, officer: Officer) -> dict[str, Any]:
+    """Times are seconds since the epoch."""
+    directory, credentials = partition.directory, partition.officers.credentials
+    roles = [
+        {"roleName": definition.role_name, "scope": assignment.scope, "pending": assignment.pending}
+        for assignment in directory.assignments_of(officer)
+        if (definition := directory.definition(assignment.role))
+    ]
+    return {
+        "name": officer.name, "objectId": officer.object_id, "enabled": officer.enabled, "pending": officer.pending,
+        "credential": "damaged" if officer.damaged else "uid" if officer.uid >= 0 else "pin",
+        "uid": officer.uid if officer.uid >= 0 else None,
+        "opens": officer.holds_key, "failures": credentials.failures(officer.name),
+        "locked": credentials.failures(officer.name) >= TRIES, "mustChange": officer.must_change,
+        "expires": officer.expires / 1e6 if officer.expires else None,
+        "created": officer.created / 1e6 if officer.created else None, "roles": roles,
+    }
+
+
+def _told(caller: Caller, name: str) -> dict[str, Any]:
+    return {"officer": describe(caller.partition, caller.partition.officers.get(name))}
+
+
+def _create(caller: Caller, request: Request) -> dict[str, Any]:
+    name, uid = given(request, "name", str), given_or(request, "uid", int, -1)
+    pin = given_or(request, "new_pin", str, None)
+    if (pin is None) == (uid < 0):
+        raise wrong("an officer has a PIN, or is a user of the machine: give one of the two")
+    partition = caller.partition
+    if pin is not None and not partition.is_open:
+        raise wrong("the partition is sealed: a new PIN could open nothing. Let an officer log in first")
+    partition.officers.create(
+        name, None if pin is None else pin.encode(), partition.key, caller.gives_keys,
+        caller.record("officer-create", subject=name), uid=uid, expires=_expiry(request),
+        must_change=given_or(request, "must_change", bool, False),
+    )
+    return _told(caller, name)
+
+
+def _expiry(request: Request) -> int:
+    """Microseconds since the epoch; 0 is never."""
+    seconds = request.get("expires")
+    if seconds is None:
+        return 0
+    if type(seconds) not in (int, float) or not 0 <= seconds < 1e11:
+        raise wrong("a time of expiry is seconds since the epoch, or null")
+    if seconds and seconds * 1e6 <= now():
+        raise wrong("that time has passed already")
+    return int(seconds * 1e6)
+
+
+def _list(caller: Caller, request: Request) -> dict[str, Any]:
+    partition = caller.partition
+    officers = sorted(partition.directory.officers.values(), key=lambda officer: (officer.created, officer.name))
+    return {"officers": [describe(partition, officer) for officer in officers]}
+
+
+def _show(caller: Caller, request: Request) -> dict[str, Any]:
+    return _told(caller, given(request, "name", str))
+
+
+def _update(caller: Caller, request: Request) -> dict[str, Any]:
+    partition, name = caller.partition, given(request, "name", str)
+    with partition.directory.change() as change:
+        officer = partition.officers.get(name)
+        enabled = given_or(request, "enabled", bool, officer.enabled)
+        expires = _expiry(request) if "expires" in request else officer.expires
+        if not enabled or expires:
+            administrator_must_stay(partition, without=officer)
+        change.write(officer._replace(enabled=enabled, expires=expires))
+        told = "enabled" if enabled else "disabled"
+        change.tx.audit(caller.record("officer-update", subject=name, state=told, expires=str(expires // 1_000_000)))
+    if not enabled:
+        partition.end_logins(name)
+    return _told(caller, name)
+
+
+def administrator_must_stay(
+    partition: Partition, *, without: Officer | None = None, without_assignment: RoleAssignment | None = None
+) -> None:
+    """Azure has a directory's administrators to come back by; a partition without an Administrator has nobody."""
+    directory = partition.directory
+    for officer in directory.officers.values():
+        if without is not None and officer.name == without.name:
+            continue
+        if officer.expires or directory.why_not(officer.name) or officer.damaged:
+            continue
+        for assignment in directory.assignments_of(officer):
+            counts = assignment.role == ADMINISTRATOR and assignment.scope in ("/", "/keys") and not assignment.pending
+            if counts and (without_assignment is None or assignment.name != without_assignment.name):
+                return
+    words = "that would leave the partition without an Administrator who stays one: assign that role to another first"
+    raise TokenError(ck.CKR_ACTION_PROHIBITED, words, "Managed HSM Administrator")
+
+
+def _approve(caller: Caller, request: Request) -> dict[str, Any]:
+    """By an officer with a copy of the partition key, for an officer and its assignments that wait."""
+    partition, name = caller.partition, given(request, "name", str)
+    approver = partition.officers.get(caller.officer)
+    if not approver.holds_key:
+        words = f"officer {approver.name} has no copy of the partition key to give; see adyton officer list: opens"
+        raise TokenError(ck.CKR_ACTION_PROHIBITED, words, approver.name)
+    if approver.name == name:
+        raise TokenError(ck.CKR_ACTION_PROHIBITED, "nobody approves what is given to oneself", name)
+    with partition.directory.change() as change:
+        officer = partition.officers.get(name)
+        waiting = [a for a in partition.directory.assignments_of(officer) if a.pending]
+        if not officer.pending and not waiting:
+            raise wrong(f"nothing of officer {name} waits for approval", name)
+        change.write(partition.officers.give_copy(officer, partition.opened()))
+        for assignment in waiting:
+            change.write(assignment._replace(pending=False))
+        change.tx.audit(caller.record("officer-approve", subject=name, assignments=str(len(waiting))))
+    return _told(caller, name)
+
+
+def _delete(caller: Caller, request: Request) -> dict[str, Any]:
+    partition, name = caller.partition, given(request, "name", str)
+    if name == "so":
+        raise wrong("so is the token's own security officer: disable it, once another is Administrator", name)
+    with partition.directory.change() as change:
+        officer = partition.officers.get(name)
+        administrator_must_stay(partition, without=officer)
+        for assignment in partition.directory.assignments_of(officer):
+            change.drop(assignment)
+        change.drop(officer)
+        change.tx.audit(caller.record("officer-delete", subject=name))
+    partition.end_logins(name)
+    return {"deleted": name}
+
+
+def _set_pin(caller: Caller, request: Request) -> dict[str, Any]:
+    """One's own by the PIN that proved who asks; anybody else's as an Administrator."""
+    partition, name = caller.partition, given(request, "name", str)
+    pin = given(request, "new_pin", str).encode()
+    if name == caller.officer and request.get("pin") is not None:
+        partition.officers.set_pin(name, request["pin"].encode(), pin, caller.record("officer-set-pin", subject=name))
+        caller.app.pin_changed(partition, name)
+        return _told(caller, name)
+    caller.must_hold(OFFICERS_WRITE)
+    partition.officers.reset_pin(
+        name, pin, partition.key, caller.gives_keys, caller.record("officer-set-pin", subject=name),
+        must_change=given_or(request, "must_change", bool, False),
+    )
+    return _told(caller, name)
+
+
+def _unlock(caller: Caller, request: Request) -> dict[str, Any]:
+    partition, name = caller.partition, given(request, "name", str)
+    officer = partition.officers.get(name)
+    with partition.directory.change() as change:
+        change.tx.audit(caller.record("officer-unlock", subject=name))
+    partition.officers.credentials.forgive(officer)
+    return _told(caller, name)
+
+
+ACTS = (
+    Act("officer-create", OFFICERS_WRITE, _create),
+    Act("officer-list", OFFICERS_READ, _list),
+    Act("officer-show", OFFICERS_READ, _show),
+    Act("officer-update", OFFICERS_WRITE, _update),
+    Act("officer-approve", OFFICER, _approve),
+    Act("officer-delete", OFFICERS_DELETE, _delete),
+    Act("officer-set-pin", OFFICER, _set_pin),
+    Act("officer-unlock", OFFICERS_WRITE, _unlock),
+)

@@ -1,0 +1,34 @@
+"""All acts by name, and the one way to do one."""
+
+from __future__ import annotations
+
+import os
+
+from hsm.errors import TokenError
+from hsm.management import officers, partitions, roles
+from hsm.management.acts import ANYBODY, OFFICER, OWNER, Act, Caller, Request
+from pkcs11_shim import constants as ck
+
+ACTS: dict[str, Act] = {act.name: act for room in (partitions, officers, roles) for act in room.ACTS}
+
+
+def perform(act: Act, caller: Caller, request: Request) -> dict[str, object]:
+    """Whether this caller may, and then what the act answers."""
+    if act.owners and caller.app.uid not in (0, os.geteuid()):
+        raise TokenError(ck.CKR_FUNCTION_REJECTED, "only the user who owns the pool, or root, may do this")
+    if act.asks not in (ANYBODY, OWNER):
+        if not caller.officer:
+            raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "this needs an officer: give --as NAME and the PIN", act.asks)
+        if act.asks != OFFICER:
+            caller.must_hold(act.asks, act.scope(request))
+    return act.run(caller, request)
+
+
+def prove(act: Act, caller: Caller, name: str, pin: str | None) -> Caller:
+    """The caller, who has proved to be this officer."""
+    partition = caller.partition
+    who = partition.came(partition.officers.prove(name, None if pin is None else pin.encode(), caller.app.uid))
+    if who.must_change and act.name != "officer-set-pin":
+        words = f"officer {name} must set a new PIN first: adyton officer set-pin {name} --as {name}"
+        raise TokenError(ck.CKR_PIN_EXPIRED, words, name)
+    return caller._replace(officer=who.officer)

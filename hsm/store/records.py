@@ -1,0 +1,115 @@
+"""Who an officer is and what a role assignment says, as the store keeps it: one row a field, by number.
+
+A record that an older version wrote lacks the fields that came later, which then have their defaults.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeVar
+
+from hsm.store import sealing
+
+
+class Officer(NamedTuple):
+    """A person or a program of one partition, with one credential: a PIN, or ``uid``, a user of the machine (-1: none).
+
+    ``wrapped`` lies under the PIN: the partition key, or, where ``public`` is there, the private half of a key pair
+    of the officer's own, to which ``copy`` is sealed; without it the officer opens nothing. ``counter`` is the number
+    of the PIN's failure counter. Times are microseconds since the epoch, 0 for never. ``damaged``: the record does not
+    open; only the name is known.
+    """
+
+    name: str
+    object_id: str = ""
+    enabled: bool = True
+    pending: bool = False
+    created: int = 0
+    expires: int = 0
+    must_change: bool = False
+    counter: int = 0
+    wrapped: bytes = b""
+    public: bytes = b""
+    copy: bytes = b""
+    uid: int = -1
+    damaged: bool = False
+
+    @property
+    def holds_key(self) -> bool:
+        """Whether its PIN opens the partition."""
+        return bool(self.wrapped) and (not self.public or bool(self.copy))
+
+
+class RoleAssignment(NamedTuple):
+    """``name`` is its GUID; ``principal`` the officer's object id, so that a later officer of the same name inherits
+    nothing; ``role`` the GUID of the definition."""
+
+    name: str
+    principal: str = ""
+    role: str = ""
+    scope: str = "/"
+    created: int = 0
+    created_by: str = ""
+    pending: bool = False
+
+
+class CustomRole(NamedTuple):
+    """A role definition of the partition's own; ``name`` is its GUID."""
+
+    name: str
+    role_name: str = ""
+    description: str = ""
+    data_actions: tuple[str, ...] = ()
+    not_data_actions: tuple[str, ...] = ()
+    created: int = 0
+
+
+class Form(NamedTuple):
+    pack: Callable[[Any], bytes]
+    unpack: Callable[[bytes], Any]
+
+
+def _texts(values: tuple[str, ...]) -> bytes:
+    return sealing.pack({at: value.encode() for at, value in enumerate(values)})
+
+
+def _number(value: int) -> bytes:
+    return value.to_bytes(8, "little", signed=True)
+
+
+TEXT = Form(str.encode, bytes.decode)
+BYTES = Form(bytes, bytes)
+FLAG = Form(lambda value: bytes([value]), lambda raw: raw == b"\x01")
+NUMBER = Form(_number, lambda raw: int.from_bytes(raw, "little", signed=True))
+TEXTS = Form(_texts, lambda raw: tuple(value.decode() for value in sealing.unpack(raw).values()))
+_FIELDS: dict[type, tuple[str, tuple[tuple[int, str, Form], ...]]] = {
+    Officer: ("officer", (
+        (1, "object_id", TEXT), (2, "enabled", FLAG), (3, "pending", FLAG), (4, "created", NUMBER),
+        (5, "expires", NUMBER), (6, "must_change", FLAG), (7, "counter", NUMBER), (8, "wrapped", BYTES),
+        (9, "public", BYTES), (10, "copy", BYTES), (11, "uid", NUMBER),
+    )),
+    RoleAssignment: ("assignment", (
+        (1, "principal", TEXT), (2, "role", TEXT), (3, "scope", TEXT), (4, "created", NUMBER),
+        (5, "created_by", TEXT), (6, "pending", FLAG),
+    )),
+    CustomRole: ("definition", (
+        (1, "role_name", TEXT), (2, "description", TEXT), (3, "data_actions", TEXTS),
+        (4, "not_data_actions", TEXTS), (5, "created", NUMBER),
+    )),
+}
+R = TypeVar("R", Officer, RoleAssignment, CustomRole)
+Record = Officer | RoleAssignment | CustomRole
+
+
+def kind_of(form: type) -> str:
+    """The word for these records in the store's table."""
+    return _FIELDS[form][0]
+
+
+def pack(record: Record) -> bytes:
+    return sealing.pack({number: form.pack(getattr(record, name)) for number, name, form in _FIELDS[type(record)][1]})
+
+
+def unpack(form: type[R], name: str, raw: bytes) -> R:
+    found = sealing.unpack(raw)
+    return form(name, **{field: f.unpack(found[number]) for number, field, f in _FIELDS[form][1] if number in found})
