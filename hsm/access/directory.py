@@ -103,11 +103,7 @@ class Directory:
     def definition(self, role: str) -> RoleDefinition | None:
         """The built-in or custom role with this GUID."""
         custom = self.custom.get(role)
-        if custom is None:
-            return BUILT_IN.get(role)
-        return RoleDefinition(
-            custom.name, custom.role_name, custom.description, custom.data_actions, custom.not_data_actions
-        )
+        return BUILT_IN.get(role) if custom is None else as_definition(custom)
 
     def definitions(self) -> list[RoleDefinition]:
         return [*BUILT_IN.values(), *filter(None, map(self.definition, self.custom))]
@@ -161,6 +157,10 @@ class Directory:
             else:
                 by_name.setdefault(assignment.scope.removeprefix("/keys/").lower(), set()).update(definition.permits)
         return Held(frozenset(everywhere), {name: frozenset(acts) for name, acts in by_name.items()}, officer.expires)
+
+
+def as_definition(role: CustomRole) -> RoleDefinition:
+    return RoleDefinition(role.name, role.role_name, role.description, role.data_actions, role.not_data_actions)
 
 
 class Change:

@@ -88,6 +88,14 @@ def check_use(session: Session, key: TokenObject, use: str) -> None:
     raise denied(session, action, name, rv)
 
 
+def check_wrapped(session: Session, target: TokenObject) -> None:
+    """A token key that leaves the token, wrapped, is backed up by that: who may wrap with one key and only read another
+    does not carry that one out."""
+    names = ([target.name()] if target.private else []) if target.is_token else list(target.names)
+    if names and not any(permitted(session, roles.KEY_BACKUP, name) for name in names):
+        raise denied(session, roles.KEY_BACKUP, names[0], ck.CKR_USER_NOT_LOGGED_IN)
+
+
 def denied(session: Session, action: str, name: str, rv: int) -> TokenError:
     """In Azure's words: the officer, the data action, the scope."""
     login = session.login

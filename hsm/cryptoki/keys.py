@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hsm.access import key_policy, key_use
+from hsm.access import key_policy, key_use, policy
 from hsm.access.values import CHOSEN, HOLDS
 from hsm.application import Application, Session
 from hsm.cryptoki.operation import Sized, too_small
@@ -62,6 +62,7 @@ def C_WrapKey(app: Application, handle: int, mech: Any, wrapping: int, target: i
     key = session.key(wrapping, ck.CKR_WRAPPING_KEY_HANDLE_INVALID)
     wrapped_key = session.key(target)
     key_use.check(session, key, "wrap", entry)
+    policy.check_wrapped(session, wrapped_key)
     key_policy.may_wrap(key, wrapped_key, entry, known=session.partition.values.is_known(key))
     blob = bytes(entry.wrap(key, parameter, wrapped_key))
     short = too_small(len(blob), capacity)

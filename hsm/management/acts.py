@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hsm.access.roles import OF_KEYS
 from hsm.errors import TokenError
 from pkcs11_shim import constants as ck
 
@@ -47,6 +48,11 @@ class Caller(NamedTuple):
         as what an Administrator may, where that keeps one. The partition must be open."""
         officer = self.partition.directory.officers.get(self.officer)
         return self.partition.is_open and officer is not None and (officer.holds_key or self.partition.recovery)
+
+    def waits(self, actions: frozenset[str]) -> bool:
+        """Whether an assignment of these, made by this caller, waits for an officer with a copy of the partition key:
+        where the Administrator keeps none, and keys could be used by them."""
+        return not self.partition.recovery and not self.gives_keys and not actions.isdisjoint(OF_KEYS)
 
     def record(self, what: str, **more: str) -> dict[str, str]:
         """The act's record in the audit log, which says what was changed and never a PIN."""

@@ -6,7 +6,7 @@ import re
 import uuid
 from typing import Any
 
-from hsm.access.directory import WHOLE
+from hsm.access.directory import WHOLE, Change, as_definition
 from hsm.access.officers import now
 from hsm.access.roles import (
     ASSIGNMENTS_DELETE,
@@ -16,7 +16,6 @@ from hsm.access.roles import (
     DEFINITIONS_DELETE,
     DEFINITIONS_READ,
     DEFINITIONS_WRITE,
-    OF_KEYS,
     RoleDefinition,
 )
 from hsm.errors import TokenError
@@ -170,10 +169,22 @@ def _put_definition(caller: Caller, request: Request, *, new: bool) -> dict[str,
         if new and most and len(custom) >= most:
             raise wrong(f"there are {most} custom role definitions, as many as there may be: delete one first", "limit")
         change.write(role)
+        _wait_anew(caller, change, role)
         what = "role-definition-create" if new else "role-definition-update"
         told = {"subject": role.name, "role": role.role_name, "actions": " ".join(role.data_actions)}
         change.tx.audit(caller.record(what, **told))
     return {"definition": describe_definition(_definition(caller, role.name))}
+
+
+def _wait_anew(caller: Caller, change: Change, role: CustomRole) -> None:
+    """Where key actions wait for approval, a role that gets some makes its assignments wait too."""
+    directory = caller.partition.directory
+    before, after = directory.definition(role.name), as_definition(role)
+    added = after.permits - (before.permits if before else frozenset())
+    if caller.waits(added):
+        for assignment in directory.assignments.values():
+            if assignment.role == role.name:
+                change.write(assignment._replace(pending=True))
 
 
 def _create_definition(caller: Caller, request: Request) -> dict[str, Any]:
@@ -227,7 +238,7 @@ def _create_assignment(caller: Caller, request: Request) -> dict[str, Any]:
         if guid in partition.directory.assignments:
             raise wrong(f"there is a role assignment {guid} already", "name")
         _may_be_one_more(caller, officer, role, scope)
-        pending = not partition.recovery and not caller.gives_keys and not role.permits.isdisjoint(OF_KEYS)
+        pending = caller.waits(role.permits)
         made = RoleAssignment(guid, officer.object_id, role.name, scope, now(), caller.officer, pending)
         change.write(made)
         told = {"subject": officer.name, "role": role.role_name, "scope": scope, "name": guid}
