@@ -20,6 +20,7 @@ from pkcs11_shim import constants as ck
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from hsm.access.directory import Held
     from hsm.objects.token_object import TokenObject
     from hsm.partitions import Partition
     from hsm.pool import Pool
@@ -32,12 +33,17 @@ class Login:
     even of the same officer: what was started under this one does not go on under that. While the PIN must be changed,
     it counts as none."""
 
-    __slots__ = ("must_change", "officer", "user_type")
+    __slots__ = ("held", "must_change", "officer", "user_type")
 
-    def __init__(self, officer: str, user_type: int, must_change: bool = False) -> None:
+    def __init__(self, officer: str, user_type: int, held: Held, must_change: bool = False) -> None:
         self.officer = officer
         self.user_type = user_type
+        self.held = held
         self.must_change = must_change
+
+    @property
+    def is_user(self) -> bool:
+        return self.user_type == ck.CKU_USER and not self.must_change
 
 
 class Session:
@@ -61,7 +67,7 @@ class Session:
     @property
     def is_user(self) -> bool:
         login = self.login
-        return login is not None and login.user_type == ck.CKU_USER and not login.must_change
+        return login is not None and login.is_user
 
     @property
     def is_so(self) -> bool:
@@ -247,7 +253,8 @@ class Application:
         with self.lock:
             session.still_open()
             self.may_log_in(session.partition, user_type)
-            self.logins[session.partition.slot] = Login(officer, user_type, must_change)
+            held = session.partition.directory.held(officer)
+            self.logins[session.partition.slot] = Login(officer, user_type, held, must_change)
             self.must_change = self.must_change or must_change
             self.pool.epoch.bump()
 

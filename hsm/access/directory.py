@@ -10,11 +10,11 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from hsm import clock
 from hsm.access.roles import BUILT_IN, RoleDefinition
-from hsm.store.records import CustomRole, Officer, Record, RoleAssignment
+from hsm.store.records import CustomRole, Officer, R, Record, RoleAssignment
 
 if TYPE_CHECKING:
     from hsm.store.sqlite import Store
@@ -24,19 +24,37 @@ WHOLE = ("/", "/keys")
 _NOTHING: frozenset[str] = frozenset()
 
 
-class Held(NamedTuple):
-    """What an officer may do: everywhere, under a key's name (in small letters), and until when (0: for ever)."""
+class Held:
+    """What one officer may do: everywhere, under a key's name (in small letters), and until when (0: for ever). A login
+    keeps it, and so knows at once what has changed; once the officer is gone it stays empty."""
 
-    everywhere: frozenset[str]
-    by_name: dict[str, frozenset[str]]
-    until: int
+    __slots__ = ("by_name", "everywhere", "until")
 
+    def __init__(self) -> None:
+        self.everywhere: frozenset[str] = _NOTHING
+        self.by_name: dict[str, frozenset[str]] = {}
+        self.until = 0
 
-_NONE = Held(_NOTHING, {}, 0)
+    def empty(self) -> None:
+        self.everywhere, self.by_name = _NOTHING, {}
 
+    def allows(self, action: str, name: Callable[[], str] | str = "") -> bool:
+        """On the key of that name, or, without one, on the partition. The name may be a function, which is asked only
+        where the answer hangs on it."""
+        if self.until and self.until <= clock.now() * 1e6:
+            return False
+        if action in self.everywhere:
+            return True
+        if not self.by_name:
+            return False
+        known = name if isinstance(name, str) else name()
+        return action in self.by_name.get(known.lower(), _NOTHING)
 
-def scope_of(name: str) -> str:
-    return f"/keys/{name}"
+    def any_of(self, actions: Iterable[str]) -> bool:
+        """Whether any of ``actions`` is allowed, on whatever key."""
+        if self.until and self.until <= clock.now() * 1e6:
+            return False
+        return any(not held.isdisjoint(actions) for held in (self.everywhere, *self.by_name.values()))
 
 
 class Directory:
@@ -67,25 +85,12 @@ class Directory:
 
     # -- asking
 
-    def holds(self, officer: str, action: str, name: Callable[[], str] | str = "") -> bool:
-        """Whether ``officer`` may do ``action`` now: on the key of that name, or, without one, on the partition. The
-        name may be a function, which is asked only where the answer hangs on it."""
-        held = self._held.get(officer, _NONE)
-        if held.until and held.until <= clock.now() * 1e6:
-            return False
-        if action in held.everywhere:
-            return True
-        if not held.by_name:
-            return False
-        known = name if isinstance(name, str) else name()
-        return action in held.by_name.get(known.lower(), _NOTHING)
+    def held(self, officer: str) -> Held:
+        return self._held.get(officer) or Held()
 
-    def holds_anywhere(self, officer: str, actions: Iterable[str]) -> bool:
-        """Whether ``officer`` may do any of ``actions``, on whatever key."""
-        held = self._held.get(officer, _NONE)
-        if held.until and held.until <= clock.now() * 1e6:
-            return False
-        return any(not actions_of.isdisjoint(actions) for actions_of in (held.everywhere, *held.by_name.values()))
+    def holds(self, officer: str, action: str, name: str = "") -> bool:
+        """Whether ``officer`` may do ``action`` now: on the key of that name, or, without one, on the partition."""
+        return self.held(officer).allows(action, name)
 
     def why_not(self, officer: str) -> str:
         """Why this officer may do nothing at all now; nothing where it may."""
@@ -127,28 +132,24 @@ class Directory:
             with self._store.transaction() as tx:
                 change = Change(tx, self._slot)
                 yield change
-            for record in change.dropped:
-                self._table(record).pop(record.name, None)
-            for record in change.put:
-                self._table(record)[record.name] = record
+            # New tables, so that nobody who goes through one meanwhile trips.
+            self.officers = _after(self.officers, change, Officer)
+            self.assignments = _after(self.assignments, change, RoleAssignment)
+            self.custom = _after(self.custom, change, CustomRole)
             self._weigh()
             self._changed()
 
-    def _table(self, record: Record) -> dict[str, Record]:
-        tables: dict[type, dict[str, Record]] = {
-            Officer: self.officers, RoleAssignment: self.assignments, CustomRole: self.custom,  # type: ignore[dict-item]
-        }
-        return tables[type(record)]
-
     def _weigh(self) -> None:
-        self._held = {name: self._weighed(officer) for name, officer in self.officers.items()}
+        for gone in self._held.keys() - self.officers.keys():
+            self._held.pop(gone).empty()
+        for name, officer in self.officers.items():
+            self._weigh_one(self._held.setdefault(name, Held()), officer)
 
-    def _weighed(self, officer: Officer) -> Held:
-        if officer.damaged or officer.pending or not officer.enabled:
-            return _NONE
+    def _weigh_one(self, held: Held, officer: Officer) -> None:
         everywhere: set[str] = set()
         by_name: dict[str, set[str]] = {}
-        for assignment in self.assignments_of(officer):
+        comes = not (officer.damaged or officer.pending) and officer.enabled
+        for assignment in self.assignments_of(officer) if comes else ():
             definition = self.definition(assignment.role)
             if assignment.pending or definition is None:  # a deleted role's assignments are without effect
                 continue
@@ -156,7 +157,9 @@ class Directory:
                 everywhere |= definition.permits
             else:
                 by_name.setdefault(assignment.scope.removeprefix("/keys/").lower(), set()).update(definition.permits)
-        return Held(frozenset(everywhere), {name: frozenset(acts) for name, acts in by_name.items()}, officer.expires)
+        held.until = officer.expires
+        held.by_name = {name: frozenset(actions) for name, actions in by_name.items()}
+        held.everywhere = frozenset(everywhere)
 
 
 def as_definition(role: CustomRole) -> RoleDefinition:
@@ -179,3 +182,15 @@ class Change:
     def drop(self, record: Record) -> None:
         self.tx.drop_record(self._slot, record)
         self.dropped.append(record)
+
+
+def _after(before: dict[str, R], change: Change, form: type[R]) -> dict[str, R]:
+    """The table of one form of records after a change."""
+    after = dict(before)
+    for record in change.dropped:
+        if isinstance(record, form):
+            after.pop(record.name, None)
+    for record in change.put:
+        if isinstance(record, form):
+            after[record.name] = record
+    return after

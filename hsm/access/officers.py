@@ -176,7 +176,7 @@ class Officers:
         manages = self.directory.holds(name, ASSIGNMENTS_WRITE)
         if user_type == ck.CKU_SO:
             return manages or self.directory.officers[name].damaged
-        return not manages or self.directory.holds_anywhere(name, OF_KEYS)
+        return not manages or self.directory.held(name).any_of(OF_KEYS)
 
     def any_user(self) -> bool:
         """Whether anybody may log in as CKU_USER."""

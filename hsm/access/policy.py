@@ -61,15 +61,20 @@ def permitted(session: Session, action: str, key: TokenObject | str = "") -> boo
     login = session.login
     if login is None or login.must_change or (action in roles.OF_KEYS) != (login.user_type == ck.CKU_USER):
         return False
-    name = key if isinstance(key, str) else key.name
-    return session.partition.directory.holds(login.officer, action, name)
+    return login.held.allows(action, key if isinstance(key, str) else key.name)
+
+
+def _on_key(session: Session, action: str, key: TokenObject) -> bool:
+    """The same for a data action on a key that is there, which every use asks for."""
+    login = session.login
+    return login is not None and login.is_user and login.held.allows(action, key.name)
 
 
 def sees(session: Session, item: TokenObject) -> bool:
     """What may not be read is not there: not found, and its handle is invalid."""
     if item.owner is not None:
         return item.owner.application is session.application and (not item.private or session.is_user)
-    return not item.private or permitted(session, roles.KEY_READ, item)
+    return not item.private or _on_key(session, roles.KEY_READ, item)
 
 
 def check_use(session: Session, key: TokenObject, use: str) -> None:
@@ -77,7 +82,7 @@ def check_use(session: Session, key: TokenObject, use: str) -> None:
     under that key's name."""
     action = ACTION_OF_USE[use]
     if key.is_token:
-        if not key.private or permitted(session, action, key):
+        if not key.private or _on_key(session, action, key):
             return
         name = key.name()
     else:
