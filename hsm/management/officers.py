@@ -137,6 +137,9 @@ def _delete(caller: Caller, request: Request) -> dict[str, Any]:
     with partition.directory.change() as change:
         officer = partition.officers.get(name)
         administrator_must_stay(partition, without=officer)
+        if not any(other.holds_key for other in partition.directory.officers.values() if other.name != name):
+            words = f"no other PIN than that of {name} opens the partition: its keys would be lost. Delete the partition"
+            raise TokenError(ck.CKR_ACTION_PROHIBITED, words, name)
         for assignment in partition.directory.assignments_of(officer):
             change.drop(assignment)
         change.drop(officer)
