@@ -48,6 +48,12 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _audit(text: str) -> bool:
+    if text not in ("normal", "strict"):
+        raise ValueError("give normal or strict")
+    return text == "strict"
+
+
 def _listed(text: str, number_of: Callable[[str], int], kind: str) -> frozenset[int]:
     names = [word.strip() for word in text.split(",") if word.strip()]
     if text and not names:  # else who meant to let in few would let in everybody
@@ -83,6 +89,12 @@ SETTINGS = (
     Setting("uids", "", _uids, "users who may connect to the system pool, besides its owner and root: names or "
             "numbers, by comma; with neither uids nor gids, whoever its socket's group lets in"),
     Setting("gids", "", _gids, "groups whose members may connect to the system pool: names or numbers, by comma"),
+    Setting("audit", "normal", _audit, "normal: records of use are written within a second, and use goes on where they "
+            "can't be; strict: each answer waits for its record, and there is none without it"),
+    Setting("audit-retention", "0", _count, "days after which records are dropped; 0: never"),
+    Setting("audit-cap", "512", _count, "MiB that the audit log may take; beyond it the oldest records are dropped, "
+            "or with audit = strict use is refused until they are exported; 0: no cap"),
+    Setting("audit-checkpoint", "60", _seconds, "seconds until new records are covered by a signed checkpoint"),
     Setting("python", "", _program, "the interpreter that runs the engine, where it is not found beside the library"),
 )
 _NAMES = {row.name for row in SETTINGS}
@@ -137,9 +149,12 @@ class EngineSettings(NamedTuple):
     gids: frozenset[int]
     max_sessions: int
     max_rw_sessions: int
+    audit: bool
+    audit_retention: int
+    audit_cap: int
+    audit_checkpoint: float
 
 
 def engine_settings(home: str) -> EngineSettings:
     values = {value.setting.name: value.parsed() for value in read(home)}
-    names = ("idle-timeout", "uids", "gids", "max-sessions", "max-rw-sessions")
-    return EngineSettings(*(values[name] for name in names))
+    return EngineSettings(*(values[name.replace("_", "-")] for name in EngineSettings._fields))

@@ -17,6 +17,7 @@ from hsm.access.kinds import KINDS
 from hsm.access.officers import Came, Officers
 from hsm.access.roles import KEY_DELETE, KEY_READ, KEY_WRITE, PARTITION_DELETE
 from hsm.access.values import Values
+from hsm.audit import calls
 from hsm.errors import TokenError
 from hsm.objects import attributes as table
 from hsm.objects.index import ObjectIndex
@@ -273,7 +274,7 @@ class Partition:
             rows = [self.values.admit(attributes) for attributes in rows]
             stored = [attributes.get(ck.CKA_TOKEN) == table.TRUE for attributes in rows]
             ids = [0] * len(rows)
-            if any(stored):
+            if any(stored) or self.pool.audit.strict:  # which gives out no handle that has no record
                 with self.pool.store.transaction() as tx:
                     for position, attributes in enumerate(rows):
                         if stored[position]:
@@ -290,6 +291,7 @@ class Partition:
                 self.index.add(item)
                 self.values.enter(item)
                 made.append(item)
+        calls.about(made)
         return [session.application.handle_of(item) for item in made]
 
     def _names(
@@ -327,10 +329,11 @@ class Partition:
             self.values.may_change(item, changes)
             before = dict(item.attributes)
             after = {**before, **changes}
-            if item.is_token:
+            if item.is_token or self.pool.audit.strict:
                 with self.pool.store.transaction() as tx:
-                    tx.put_object(self.slot, item.object_id, after, self.key)
-                    self.put_value(tx, after, self.values.bits_of(after))
+                    if item.is_token:
+                        tx.put_object(self.slot, item.object_id, after, self.key)
+                        self.put_value(tx, after, self.values.bits_of(after))
                     names = " ".join(map(table.name_of, changes))
                     tx.audit({**self.record(session, "change", [before]), "attributes": names})
             item.attributes.update(changes)
@@ -342,10 +345,12 @@ class Partition:
         with self.lock:
             self.is_there(item)
             policy.may_change(session, item, KEY_DELETE, self.kind)
-            if item.is_token:
+            if item.is_token or self.pool.audit.strict:
                 with self.pool.store.transaction() as tx:
-                    tx.delete_object(self.slot, item.object_id)
+                    if item.is_token:
+                        tx.delete_object(self.slot, item.object_id)
                     tx.audit(self.record(session, "destroy", [item.attributes]))
+            if item.is_token:
                 del self.objects[item.object_id]
             self._drop(item)
             if item.is_token:  # a session object is known to one process only, whose library saw this call

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hsm.access.credentials import Cost
 from hsm.access.officers import put_first
+from hsm.audit.log import Settings
 from hsm.epoch import Epoch
 from hsm.errors import TokenError
 from hsm.partitions import Partition
@@ -36,7 +37,7 @@ class Pool:
 
     def __init__(
         self, home: str, *, in_memory: bool = False, cheap_pin: bool = False, max_sessions: int = 0,
-        max_rw_sessions: int = 0,
+        max_rw_sessions: int = 0, audit: Settings | None = None,
     ) -> None:
         self.home = home
         # Of one application with one token; 0, which is CK_EFFECTIVELY_INFINITE, is no limit.
@@ -52,6 +53,8 @@ class Pool:
         self.catalog: Callable[[Pool], bytes] = lambda _: b""  # the listener gives it
         try:
             self.store = Store(None if in_memory else home)
+            self.audit = self.store.audit
+            self.audit.configure(audit or Settings())
             self.by_slot = {slot: Partition(self, slot) for slot in self.store.heads}
             self.slot_events = SlotEvents(self.by_slot)
         except BaseException:

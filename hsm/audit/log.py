@@ -1,25 +1,474 @@
-"""The audit log's chain: each record's hash covers the one before it, so none can be altered or left out unseen.
+"""The pool's audit log: what is queued, who writes it, how it is kept and read.
 
-The record of a change is written in the change's own transaction. A record is JSON with sorted keys; it names who,
-what, where and when, never a value of a key nor a PIN.
+A record of use is one ``append`` to a queue; a thread of the log's own writes what is queued within a second, as one
+block (hsm/audit/chain.py), and is not there before there is something to write. A change's record goes into the
+change's own transaction, together with all that was queued before it, so that there is one order.
+
+``audit = normal``: where nothing can be written (a full or a read-only disk), use goes on, and records are kept in
+memory up to a bound; what is lost beyond it is counted, and told in a record as soon as one can be written again. An
+engine that was killed has lost up to a second of records of use: the next one's first record says so, and since when.
+
+``audit = strict``: each answer waits until its record is on the disk, and nothing is given out where it can't be. Many
+at a time share one commit.
+
+What is older than ``audit-retention``, or more than ``audit-cap`` holds, is dropped from the beginning, after a
+checkpoint has been signed for what goes, and with a record that names it. ``strict`` drops only what has been exported:
+at the cap it refuses use instead, until somebody has exported the log or raised the cap.
 """
 
 from __future__ import annotations
 
-import hashlib
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hsm import clock
+from hsm import __version__, clock
+from hsm.audit import chain
+from hsm.audit.chain import Entry, Said
+from hsm.audit.record import Record
+from hsm.errors import TokenError
+from hsm.log import report, say
+from pkcs11_shim import constants as ck
 
-BEGIN = bytes(32)
+if TYPE_CHECKING:
+    from hsm.store.sqlite import Store
+    from hsm.store.transaction import Transaction
+
+GATHER = 0.5  # seconds between the first queued record and the commit
+RETRY = 2.0  # after one that failed
+MOST_KEPT = 50_000  # records in memory while none can be written
+SIGN_AFTER = 1000  # records
+ROW = 64  # bytes that a block takes beside its body
+IN_MEMORY = 16 << 20  # bytes of log that a pool in memory keeps at most
+WARN_AT = 0.8
+_DAY = 86400.0
+_ENDED, _BROKEN_OFF = "ended", "broken off"
 
 
-def entry(sequence: int, previous: bytes, record: dict[str, str]) -> tuple[bytes, bytes]:
-    """(record, hash) as they are stored: SHA-256 of the sequence number, the previous hash and the record."""
-    import json  # an engine that only signs never needs it
+class Settings(NamedTuple):
+    """``retention`` in days, ``cap`` in MiB, 0 is none; ``checkpoint`` in seconds."""
 
-    body = json.dumps({"time": f"{clock.now():.6f}", **record}, sort_keys=True, separators=(",", ":")).encode()
-    return body, chained(sequence, previous, body)
+    strict: bool = False
+    retention: int = 0
+    cap: int = 512
+    checkpoint: float = 60.0
 
 
-def chained(sequence: int, previous: bytes, body: bytes) -> bytes:
-    return hashlib.sha256(sequence.to_bytes(8, "little") + previous + body).digest()
+class Written(NamedTuple):
+    """What one transaction takes from the queue, to be put back where it fails."""
+
+    queued: tuple[Entry, ...] = ()
+    lost: int = 0
+    opened: bool = False
+
+
+class Log:
+    """One for each store. Reading it is ``hsm.audit.record.Reading``."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.settings = Settings()
+        self.strict = False
+        self._queue: deque[Entry] = deque()
+        self._asleep = True
+        self._opened = False  # this engine's first record is there
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._bell = threading.Event()
+        self._closing = threading.Event()
+        self._news = threading.Condition()
+        self._lost: list[float] = [0, 0.0, 0.0]  # how many, since when, until when
+        self._failing = ""
+        self._warned = False
+        self._looked = 0.0
+
+    def configure(self, settings: Settings) -> None:
+        self.settings = settings
+        self.strict = settings.strict
+
+    # -- telling
+
+    def tell(self, entry: Entry) -> None:
+        """On the way of each answer. Raises TokenError where the log is strict and can't be written."""
+        if self.strict:
+            self._commit(entry)
+            return
+        self._queue.append(entry)
+        held = len(self._queue)
+        if self._asleep or held == chain.LARGEST or held > MOST_KEPT:
+            self._stir()
+
+    def tell_refusal(self, entry: Entry) -> None:
+        """A refusal is answered whether it can be written or not: nothing is given out by it."""
+        try:
+            self.tell(entry)
+        except TokenError:
+            self._keep(entry)
+
+    def act(
+        self, operation: str, uid: int, pid: int, *, rv: int = 0, officer: str = "", slot: int = -1,
+        keys: Said = (), **detail: str,
+    ) -> None:
+        """What came through another door than PKCS#11's, and changes nothing or was refused."""
+        entry = (clock.now(), 0, operation, rv, officer, uid, pid, slot, keys, None, tuple(detail.items()))
+        self.tell_refusal(entry) if rv else self.tell(entry)
+
+    def _keep(self, entry: Entry) -> None:
+        self._queue.append(entry)
+        self._stir()
+
+    def _stir(self) -> None:
+        """Something is there to be written or signed and nobody sees to it, or much is."""
+        if len(self._queue) > MOST_KEPT:
+            self._lose()
+        if self._thread is None:
+            with self._lock:
+                if self._thread is None and not self._closing.is_set():
+                    self._store.mark_use()
+                    try:
+                        self._thread = threading.Thread(target=self._write_on, daemon=True)
+                        self._thread.start()
+                    except RuntimeError as fault:  # no thread left: the next change, or the end, writes it
+                        self._thread = None
+                        report(fault)
+        self._bell.set()
+
+    def _lose(self) -> None:
+        with self._lock:
+            try:
+                gone = self._queue.pop()
+            except IndexError:
+                return
+            count, since, _ = self._lost
+            self._lost = [count + 1, since or gone[0], gone[0]]
+
+    def _commit(self, entry: Entry) -> None:
+        """Whoever gets the store first writes for all that wait for it."""
+        self._queue.append(entry)
+        self._store.mark_use()
+        with self._store.lock:
+            if entry not in self._queue:
+                return
+            try:
+                self.flush()
+            except TokenError:
+                self._queue.remove(entry)
+                raise
+
+    # -- writing
+
+    def flush(self) -> None:
+        """What is queued is on the disk when this returns. Raises TokenError where it can't be."""
+        if self._queue or self._lost[0]:
+            with self._store.transaction():
+                pass
+
+    def _write_on(self) -> None:
+        self._store.keep_mark()
+        while not self._closing.is_set():
+            self._asleep = True
+            if not self._queue and not self._bell.wait(self._until_checkpoint()):
+                self._sign_alone()
+                continue
+            self._asleep = False
+            self._bell.clear()
+            if not self._queue:
+                continue
+            if len(self._queue) < chain.LARGEST:
+                self._bell.wait(GATHER)
+                self._bell.clear()
+            try:
+                self.flush()
+            except TokenError as refusal:
+                self._failed(refusal)
+                self._closing.wait(RETRY)
+            except Exception as fault:  # a fault of ours must not end the log
+                report(fault)
+                self._failed(TokenError(ck.CKR_DEVICE_ERROR, "a fault of the engine"))
+                self._closing.wait(RETRY)
+
+    def _failed(self, refusal: TokenError) -> None:
+        if not self._failing:
+            say(f"the audit log can't be written ({refusal.reason}); its records are kept in memory")
+        self._failing = refusal.reason
+
+    def write(self, tx: Transaction, changes: list[Entry]) -> Written:
+        """Before a commit: what is queued, then the transaction's own records, as blocks behind the last."""
+        queued = tuple(self._queue.popleft() for _ in range(len(self._queue)))
+        lost = int(self._lost[0])
+        taken = Written(queued, lost, bool(queued or changes or lost))
+        try:
+            self._write(tx, taken, changes)
+        except BaseException:
+            self.put_back(taken)
+            raise
+        return taken
+
+    def _write(self, tx: Transaction, taken: Written, changes: list[Entry]) -> None:
+        entries = [*taken.queued, *changes]
+        if taken.lost:
+            _, since, until = self._lost
+            detail = (("count", str(taken.lost)), ("since", _when(since)), ("until", _when(until)))
+            entries.insert(0, self._own("audit-lost", detail))
+        if entries and not self._opened:
+            self._store.mark_use()
+            entries.insert(0, self._own("engine-start", self._before(tx)))
+        dropped = self._drop(tx) if entries else None
+        if dropped:
+            entries.append(self._own("audit-drop", dropped))
+        for at in range(0, len(entries), chain.LARGEST):
+            self._put(tx, entries[at : at + chain.LARGEST])
+        told = tx.pool_head.chain
+        unsigned = told.sequence - told.signed
+        passed = clock.now() - told.signed_us / 1e6
+        if unsigned >= SIGN_AFTER or (unsigned and (passed >= self.settings.checkpoint or self._closing.is_set())):
+            self._sign(tx)
+
+    def _put(self, tx: Transaction, entries: list[Entry]) -> None:
+        import zlib
+
+        told = tx.pool_head.chain
+        body, count = chain.pack(told.sequence + 1, entries)
+        last = told.sequence + count
+        block, chained = zlib.compress(body, 1), chain.chained(last, told.hash, body)
+        tx.put_block(last, block, chained)
+        tx.pool_head.chain = told._replace(sequence=last, hash=chained, size=told.size + len(block) + ROW)
+
+    def put_back(self, taken: Written) -> None:
+        """The transaction has failed: what it took is queued again, in its order."""
+        self._queue.extendleft(reversed(taken.queued))
+
+    def written(self, taken: Written) -> None:
+        """The transaction is committed."""
+        if not taken.opened:
+            return
+        self._opened = True
+        if taken.lost:
+            with self._lock:
+                self._lost[0] -= taken.lost
+                if not self._lost[0]:
+                    self._lost = [0, 0.0, 0.0]
+        if self._failing:
+            self._failing = ""
+            say("the audit log is written again")
+        self._warn()
+        if self._asleep and not self._closing.is_set():
+            self._stir()
+        with self._news:
+            self._news.notify_all()
+
+    def _own(self, operation: str, detail: Said) -> Entry:
+        import os
+
+        return clock.now(), 0, operation, 0, "", os.geteuid(), os.getpid(), -1, (), None, detail
+
+    def _before(self, tx: Transaction) -> Said:
+        """How the engine before this one ended, and since when records of use may be missing."""
+        version = ("version", __version__)
+        row = tx.last_block()
+        if row is None:
+            return (version,)
+        try:
+            last = chain.unpack(row[0], chain.body_of(row[1]))[-1]
+        except chain.Broken:
+            return version, ("previous", _BROKEN_OFF)
+        if last.operation == "engine-stop" and not self._store.was_marked:
+            return version, ("previous", _ENDED)
+        return version, ("previous", _BROKEN_OFF), ("missing_since", _when(last.time_us / 1e6))
+
+    # -- checkpoints
+
+    def _until_checkpoint(self) -> float | None:
+        """Seconds until the next one is due; None where all is signed."""
+        told = self._store.pool_head.chain
+        if told.signed >= told.sequence or self._failing:
+            return None
+        return max(0.05, told.signed_us / 1e6 + self.settings.checkpoint - clock.now())
+
+    def _sign_alone(self) -> None:
+        try:
+            with self._store.transaction() as tx:
+                self._sign(tx)
+        except TokenError as refusal:
+            self._failed(refusal)
+            self._closing.wait(RETRY)
+
+    def _sign(self, tx: Transaction) -> None:
+        told = tx.pool_head.chain
+        if told.sequence > told.signed:
+            self._sign_at(tx, told.sequence, told.hash)
+            tx.pool_head.chain = told._replace(signed=told.sequence, signed_us=int(clock.now() * 1e6))
+
+    def _sign_at(self, tx: Transaction, sequence: int, chained: bytes) -> None:
+        tx.put_checkpoint(sequence, self._line(sequence, chained))
+
+    def _line(self, sequence: int, chained: bytes) -> str:
+        from hsm.audit import checkpoint
+
+        private, public = self._store.audit_key()
+        return checkpoint.sign(private, public, sequence, chained, clock.now())
+
+    # -- what is dropped
+
+    @property
+    def cap(self) -> int:
+        """Bytes; 0 is no cap."""
+        given = self.settings.cap << 20
+        return min(given or IN_MEMORY, IN_MEMORY) if self._store.home is None else given
+
+    def _drop(self, tx: Transaction) -> Said:
+        """Drops what is too old or too much; says what, or nothing where there was none."""
+        told = tx.pool_head.chain
+        too_much = self.cap and told.size > self.cap
+        aim = int(self.cap * 0.9) if too_much else told.size
+        oldest = clock.now() - self.settings.retention * _DAY if self.settings.retention else 0.0
+        if not too_much and not (oldest and time.monotonic() - self._looked > 60):
+            return ()
+        self._looked = time.monotonic()
+        size, through, chained = told.size, told.dropped, told.dropped_hash
+        for sequence, block, block_hash in tx.blocks(told.dropped):
+            if size <= aim and not (oldest and self._ended(sequence, block) < oldest):
+                break
+            if sequence == told.sequence or (self.strict and sequence > told.exported):
+                break
+            size, through, chained = size - len(block) - ROW, sequence, block_hash
+        if self.strict and self.cap and size > self.cap:
+            words = "the audit log is at its cap, and strict drops nothing that was not exported: export it, or raise"
+            raise TokenError(ck.CKR_DEVICE_MEMORY, f"{words} the setting audit-cap", "audit-cap")
+        if through == told.dropped:
+            return ()
+        self._sign_at(tx, through, chained)
+        tx.drop_blocks(through)
+        tx.pool_head.chain = told._replace(size=size, dropped=through, dropped_hash=chained)
+        return (
+            ("first", str(told.dropped + 1)), ("through", str(through)), ("hash", chained.hex()),
+            ("reason", "audit-cap" if too_much else "audit-retention"),
+        )
+
+    @staticmethod
+    def _ended(sequence: int, block: bytes) -> float:
+        """When a block's last record was made; of one that is damaged, long ago."""
+        try:
+            return chain.unpack(sequence, chain.body_of(block))[-1].time_us / 1e6
+        except chain.Broken:
+            return 0.0
+
+    def _warn(self) -> None:
+        near = bool(self.cap) and self._store.pool_head.chain.size >= WARN_AT * self.cap
+        if near and not self._warned:
+            say(self._nearly_full())
+        self._warned = near
+
+    def _nearly_full(self) -> str:
+        held, cap = self._store.pool_head.chain.size, self.cap
+        then = "use is refused" if self.strict else "the oldest records are dropped"
+        return (
+            f"the audit log holds {held / (1 << 20):.1f} of the {cap >> 20} MiB that audit-cap allows; at the cap "
+            f"{then}: export it, or raise audit-cap"
+        )
+
+    # -- what it says of itself
+
+    def problems(self) -> list[str]:
+        """Sentences for ``adyton status``."""
+        found = []
+        if self._failing:
+            found.append(
+                f"the audit log can't be written ({self._failing}): {len(self._queue)} records are in memory only"
+                + (f", {int(self._lost[0])} more are lost" if self._lost[0] else "")
+            )
+        if self._warned:
+            found.append(self._nearly_full())
+        return found
+
+    def status(self) -> dict[str, Any]:
+        from hsm.audit import checkpoint
+
+        told = self._store.pool_head.chain
+        row = self._store.last_block()
+        return {
+            "mode": "strict" if self.strict else "normal", "first": told.dropped + 1, "last": told.sequence,
+            "written": self._ended(*row) if row else None, "pending": len(self._queue), "lost": int(self._lost[0]),
+            "size": told.size, "cap": self.cap, "signed": told.signed,
+            "key": checkpoint.log_id(self._store.audit_key()[1]),
+        }
+
+    # -- reading
+
+    @property
+    def last(self) -> int:
+        return self._store.pool_head.chain.sequence
+
+    def records(self, after: int = 0) -> Iterator[Record]:
+        self._up_to_date()
+        for sequence, block, _ in self._store.blocks(after):
+            for record in chain.unpack(sequence, chain.body_of(block)):
+                if record.sequence > after:
+                    yield record
+
+    def wait(self, after: int, seconds: float) -> bool:
+        with self._news:
+            return self._news.wait_for(lambda: self.last > after, seconds)
+
+    def _up_to_date(self) -> None:
+        """As far as it can be: a log that can't be written can still be read."""
+        try:
+            self.flush()
+        except TokenError as refusal:
+            self._failed(refusal)
+
+    def public_key(self) -> bytes:
+        return self._store.audit_key()[1]
+
+    def checkpoint(self) -> str:
+        self._up_to_date()
+        told = self._store.pool_head.chain
+        line = self._line(told.sequence, told.hash)
+        try:
+            with self._store.transaction() as tx:
+                tx.put_checkpoint(told.sequence, line)
+                signed = max(told.sequence, tx.pool_head.chain.signed)
+                tx.pool_head.chain = tx.pool_head.chain._replace(signed=signed, signed_us=int(clock.now() * 1e6))
+        except TokenError as refusal:  # what is signed is signed, on a read-only disk too
+            self._failed(refusal)
+        return line
+
+    def export(self, write: Callable[[bytes], object]) -> None:
+        """What was there when it began; ``strict`` may drop that from then on."""
+        from hsm.audit import export
+
+        with self._store.lock:
+            end = self.checkpoint()
+            told = self._store.pool_head.chain
+        export.write(self._store, told, self.public_key(), end, write)
+        try:
+            with self._store.transaction() as tx:
+                exported = max(told.sequence, tx.pool_head.chain.exported)
+                tx.pool_head.chain = tx.pool_head.chain._replace(exported=exported)
+        except TokenError as refusal:
+            self._failed(refusal)
+
+    # -- the end
+
+    def close(self) -> None:
+        """A clean end: all is written and signed, and the last record says so."""
+        self._closing.set()
+        self._bell.set()
+        if self._thread is not None:
+            self._thread.join(5.0)
+        if not (self._opened or self._queue):
+            return
+        try:
+            with self._store.transaction() as tx:
+                tx.tell(self._own("engine-stop", ()))
+            self._store.unmark_use()
+        except TokenError as refusal:
+            say(f"the audit log can't be ended ({refusal.reason}): {len(self._queue)} records are lost")
+
+
+def _when(seconds: float) -> str:
+    from datetime import UTC, datetime
+
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -30,7 +30,7 @@ class Record(NamedTuple):
     keys: tuple[str, ...]
     mechanism: int | None
     duration_us: int
-    count: int
+    count: int  # type: ignore[assignment]  # of a tuple nobody counts here
     detail: dict[str, str]
 
 

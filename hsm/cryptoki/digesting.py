@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from hsm.application import Application
+from hsm.audit import calls
 from hsm.cryptoki import operation
 from hsm.cryptoki.operation import Sized
 from hsm.errors import TokenError
@@ -42,9 +43,12 @@ def C_DigestKey(app: Application, session: int, key: int) -> tuple[int]:
     with operation.going_on(opened, "digest") as active:
         operation.in_parts(active)
         item = opened.key(key)
+        calls.about((item,))
         if item.key_class != ck.CKO_SECRET_KEY or item.flag(ck.CKA_SENSITIVE) or not item.flag(ck.CKA_EXTRACTABLE):
             raise TokenError(ck.CKR_KEY_INDIGESTIBLE, "only secret keys that may be read can be digested")
         active.state.update(item.get(ck.CKA_VALUE) or b"")
+        calls.finished(opened, item, active.entry.number)
+        calls.CURRENT.call.undo = lambda: opened.active.pop("digest", None)
     return (ck.CKR_OK,)
 
 

@@ -10,6 +10,7 @@ from hsm.access import policy
 from hsm.access.credentials import LONGEST_PIN, SHORTEST_PIN
 from hsm.access.roles import OFFICERS_WRITE
 from hsm.application import Application, Session
+from hsm.audit import calls
 from hsm.errors import TokenError
 from hsm.mechanisms import registry
 from pkcs11_shim import constants as ck
@@ -25,6 +26,7 @@ _CANCELLED = (
     (ck.CKF_SIGN_RECOVER, "sign_recover"), (ck.CKF_VERIFY_RECOVER, "verify_recover"), (ck.CKF_ENCRYPT, "encrypt"),
     (ck.CKF_DECRYPT, "decrypt"),
 )
+_USER_TYPES = {ck.CKU_SO: "CKU_SO", ck.CKU_USER: "CKU_USER", ck.CKU_CONTEXT_SPECIFIC: "CKU_CONTEXT_SPECIFIC"}
 _VERSION = bytes(int(part) for part in __version__.split(".")[:2])
 
 
@@ -179,6 +181,7 @@ def C_GetSessionInfo(app: Application, handle: int) -> tuple[int, bytes]:
 
 def _login(app: Application, handle: int, user_type: int, name: bytes, pin: bytes | None) -> tuple[int]:
     session = app.session(handle)
+    calls.detail(user_type=_USER_TYPES.get(user_type, str(user_type)))
     if user_type == ck.CKU_CONTEXT_SPECIFIC:
         return _login_again(app, session, name, pin)
     if user_type not in (ck.CKU_SO, ck.CKU_USER):
@@ -186,6 +189,8 @@ def _login(app: Application, handle: int, user_type: int, name: bytes, pin: byte
     app.may_log_in(session.partition, user_type)
     came = session.partition.authenticate(app, user_type, name, pin)
     app.start_login(session, came.officer, user_type, came.must_change)
+    calls.done(session)
+    calls.CURRENT.call.undo = lambda: app.end_login(session.partition)
     return (ck.CKR_OK,)
 
 
@@ -210,6 +215,7 @@ def _login_again(app: Application, session: Session, name: bytes, pin: bytes | N
                 raise TokenError(ck.CKR_PIN_LOCKED, "the PIN is locked, and its officer logged out") from None
             raise
         waiting[-1].unauthenticated = False
+        calls.done(session)
     return (ck.CKR_OK,)
 
 
@@ -225,6 +231,7 @@ def C_Logout(app: Application, handle: int) -> tuple[int]:
     session = app.session(handle)
     if session.login is None:
         raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "nobody is logged in")
+    calls.done(session)
     app.end_login(session.partition)
     return (ck.CKR_OK,)
 

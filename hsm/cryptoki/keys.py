@@ -8,6 +8,7 @@ from typing import Any
 from hsm.access import key_policy, key_use, policy
 from hsm.access.values import CHOSEN, HOLDS
 from hsm.application import Application, Session
+from hsm.audit import calls
 from hsm.cryptoki.operation import Sized, too_small
 from hsm.errors import TokenError
 from hsm.mechanisms import formats, registry
@@ -22,6 +23,7 @@ from pkcs11_shim import constants as ck
 def _mechanism(session: Session, mech: Any, use: str) -> tuple[Any, Any]:
     if mech is None:
         raise TokenError(ck.CKR_ARGUMENTS_BAD, "the mechanism is missing")
+    calls.about((), mech.number)
     entry = registry.find(mech.number, use, session.partition.legacy)
     return entry, entry.parameter(mech.parameter)
 
@@ -34,7 +36,9 @@ def C_GenerateKey(app: Application, handle: int, mech: Any, template: Template) 
     made = entry.generate(parameter, attributes)
     outside = key_policy.known_outside("generate", entry, None, chosen=False)
     complete = templates.finish(attributes, made, "generate", known_outside=outside, mechanism=entry.number)
-    return ck.CKR_OK, session.partition.add(session, complete, "generate")
+    made_key = session.partition.add(session, complete, "generate")
+    calls.done(session)
+    return ck.CKR_OK, made_key
 
 
 def C_GenerateKeyPair(
@@ -53,6 +57,7 @@ def C_GenerateKeyPair(
         templates.finish(wanted_private, made_private, "generate", known_outside=False, mechanism=entry.number),
     ]
     one, two = session.partition.add_all(session, pair, "generate")
+    calls.done(session)
     return ck.CKR_OK, one, two
 
 
@@ -60,7 +65,9 @@ def C_WrapKey(app: Application, handle: int, mech: Any, wrapping: int, target: i
     session = app.session(handle)
     entry, parameter = _mechanism(session, mech, "wrap")
     key = session.key(wrapping, ck.CKR_WRAPPING_KEY_HANDLE_INVALID)
+    calls.about((key,))
     wrapped_key = session.key(target)
+    calls.about((wrapped_key,))
     key_use.check(session, key, "wrap", entry)
     policy.check_wrapped(session, wrapped_key)
     key_policy.may_wrap(key, wrapped_key, entry, known=session.partition.values.is_known(key))
@@ -71,6 +78,7 @@ def C_WrapKey(app: Application, handle: int, mech: Any, wrapping: int, target: i
     key_use.used(session, key, "wrap", entry, wrapped_key)
     if entry.nonce is not None:
         key_use.spend_nonce(key, entry.nonce(parameter))
+    calls.done(session)
     return ck.CKR_OK, len(blob), blob
 
 
@@ -91,6 +99,7 @@ def C_UnwrapKey(
     session = app.session(handle)
     entry, parameter = _mechanism(session, mech, "unwrap")
     key = session.key(unwrapping, ck.CKR_UNWRAPPING_KEY_HANDLE_INVALID)
+    calls.about((key,))
     key_use.check(session, key, "unwrap", entry)
     attributes = templates.for_unwrap(templates.parse(template), session.trusts, key)
     session.partition.may_add(session, attributes, "unwrap")
@@ -101,7 +110,9 @@ def C_UnwrapKey(
     complete = _complete(attributes, made, "unwrap", key, entry)
     key_use.may_open(key, complete)
     key_use.used(session, key, "unwrap", entry, Key(complete))
-    return ck.CKR_OK, session.partition.add(session, complete, "unwrap")
+    opened = session.partition.add(session, complete, "unwrap")
+    calls.done(session)
+    return ck.CKR_OK, opened
 
 
 def _other_keys(session: Session, entry: Mechanism, parameter: Any) -> list[TokenObject]:
@@ -118,8 +129,10 @@ def C_DeriveKey(app: Application, handle: int, mech: Any, base: int, template: T
     session = app.session(handle)
     entry, parameter = _mechanism(session, mech, "derive")
     key = session.key(base)
+    calls.about((key,))
     key_use.check(session, key, "derive", entry)
     others = _other_keys(session, entry, parameter)
+    calls.about(others)
     attributes = templates.for_derive(templates.parse(template), session.trusts, (key, *others), entry)
     session.partition.may_add(session, attributes, "derive")
     key_policy.may_derive_from((key, *others), attributes, entry)
@@ -129,4 +142,6 @@ def C_DeriveKey(app: Application, handle: int, mech: Any, base: int, template: T
     complete.update(key_policy.strength_of((key, *others), complete, entry))
     for source in (key, *others):
         key_use.used(session, source, "derive", entry)
-    return ck.CKR_OK, session.partition.add(session, complete, "derive")
+    derived = session.partition.add(session, complete, "derive")
+    calls.done(session)
+    return ck.CKR_OK, derived

@@ -6,6 +6,7 @@ from typing import Any
 
 from hsm.access import policy
 from hsm.application import Application, Session
+from hsm.audit import calls
 from hsm.errors import TokenError
 from hsm.mechanisms import formats
 from hsm.objects import attributes as table
@@ -20,14 +21,19 @@ def C_CreateObject(app: Application, handle: int, template: Template) -> tuple[i
     attributes = templates.for_create(templates.parse(template), session.trusts)
     session.partition.may_add(session, attributes, "create")
     attributes = templates.finish(attributes, formats.check_and_complete(attributes), "create", known_outside=True)
-    return ck.CKR_OK, session.partition.add(session, attributes, "create")
+    made = session.partition.add(session, attributes, "create")
+    calls.done(session)
+    return ck.CKR_OK, made
 
 
 def C_CopyObject(app: Application, handle: int, source: int, template: Template) -> tuple[int, int]:
     session = app.session(handle)
     item = session.object(source)
+    calls.about((item,))
     attributes = templates.for_copy(item, templates.parse(template), session.trusts)
-    return ck.CKR_OK, session.partition.add(session, attributes, "copy", item)
+    made = session.partition.add(session, attributes, "copy", item)
+    calls.done(session)
+    return ck.CKR_OK, made
 
 
 def _writable(session: Session, item: TokenObject) -> None:
@@ -38,10 +44,12 @@ def _writable(session: Session, item: TokenObject) -> None:
 def C_DestroyObject(app: Application, handle: int, target: int) -> tuple[int]:
     session = app.session(handle)
     item = session.object(target)
+    calls.about((item,))
     _writable(session, item)
     if item.get(ck.CKA_DESTROYABLE) == table.FALSE:
         raise TokenError(ck.CKR_ACTION_PROHIBITED, "CKA_DESTROYABLE is FALSE", "CKA_DESTROYABLE")
     session.partition.destroy(session, item)
+    calls.done(session)
     return (ck.CKR_OK,)
 
 
@@ -104,12 +112,14 @@ def C_SetAttributeValue(app: Application, handle: int, target: int, template: Te
     session = app.session(handle)
     trustee = session.trustee(target)
     item = trustee or session.object(target)
+    calls.about((item,))
     _writable(session, item)
     changes = templates.for_set(item, templates.parse(template), session.trusts)
     if trustee and set(changes) - {ck.CKA_TRUSTED}:
         raise TokenError(ck.CKR_ACTION_PROHIBITED, "of private keys the SO changes CKA_TRUSTED only", "CKA_TRUSTED")
     trusting = session.trusts and changes.keys() <= {ck.CKA_TRUSTED}
     session.partition.change(session, item, changes, trusting=trusting)
+    calls.done(session, attributes=" ".join(map(table.name_of, changes)))
     return (ck.CKR_OK,)
 
 
@@ -129,6 +139,8 @@ def C_FindObjectsInit(app: Application, handle: int, template: Template) -> tupl
             raise TokenError(ck.CKR_OPERATION_ACTIVE, "a search is active already")
         found = session.partition.find(session, template)
         session.active["find"] = Search(found[::-1])
+    calls.done(session, attributes=" ".join([table.name_of(number) for number, _ in template]), found=str(len(found)))
+    calls.CURRENT.call.undo = lambda: session.active.pop("find", None)
     return (ck.CKR_OK,)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from hsm.access import key_use
 from hsm.application import Application, Login, Session
+from hsm.audit import calls
 from hsm.errors import TokenError
 from hsm.mechanisms import registry
 from hsm.mechanisms.entry import Mechanism
@@ -27,7 +28,7 @@ _KEPT = {"decrypt": ck.CKR_ENCRYPTED_DATA_INVALID, "verify_recover": ck.CKR_SIGN
 class Operation:
     """One active operation: the mechanism's state, the key it uses, and a result not yet fetched with its input."""
 
-    __slots__ = ("entry", "given", "in_parts", "key", "login", "nonce", "result", "state", "unauthenticated")
+    __slots__ = ("entry", "given", "in_parts", "key", "login", "nonce", "result", "state", "told", "unauthenticated")
 
     def __init__(
         self, entry: Mechanism, state: Any, key: TokenObject | None, login: Login | None, nonce: bytes | None = None
@@ -41,6 +42,7 @@ class Operation:
         self.given: bytes | None = None
         self.result: bytes | None = None
         self.in_parts = False
+        self.told = False  # its first output is in the audit log
 
     def copy(self) -> Operation:
         """Another one that goes on from here by itself. A login that its key asks for at each use was for this one."""
@@ -79,6 +81,7 @@ def start(app: Application, handle: int, kind: str, mech: Any, key_handle: int |
             return (ck.CKR_OK,)
         if active is not None:
             raise TokenError(ck.CKR_OPERATION_ACTIVE, f"a {kind} operation is active already")
+        calls.about((), mech.number)
         login = session.login
         entry = registry.find(mech.number, kind, session.partition.legacy)
         key: TokenObject | None = None
@@ -87,6 +90,7 @@ def start(app: Application, handle: int, kind: str, mech: Any, key_handle: int |
             state = getattr(entry, kind)(entry.parameter(mech.parameter))
         else:
             key = session.key(key_handle)
+            calls.about((key,))
             key_use.check(session, key, kind, entry)
             parameter = entry.parameter(mech.parameter)
             state = getattr(entry, kind)(key, parameter)
@@ -115,6 +119,8 @@ def going_on(session: Session, kind: str) -> Iterator[Operation]:
             yield active
         except BaseException:
             session.active.pop(kind, None)
+            if active.key is not None:
+                calls.about((active.key,), active.entry.number)
             raise
 
 
@@ -196,6 +202,7 @@ def finish(
             if active.nonce is not None:
                 _spend(active.key, active.nonce)
         session.active.pop(kind, None)
+        calls.finished(session, active.key, active.entry.number)
         return ck.CKR_OK, len(active.result), active.result
 
 
@@ -231,6 +238,10 @@ def _part(session: Session, kind: str, active: Operation, given: bytes) -> Sized
     part = bytes(active.state.update(given))
     if part and active.key is not None:
         key_use.used(session, active.key, kind, active.entry)
+        if not active.told:  # who never ends the operation has had this all the same
+            active.told = True
+            calls.finished(session, active.key, active.entry.number)
+            calls.CURRENT.call.undo = lambda: session.active.pop(kind, None)
     return ck.CKR_OK, len(part), part
 
 
@@ -275,4 +286,5 @@ def verify(app: Application, handle: int, one_shot: bool, work: Callable[[Any], 
             key_use.used(session, active.key, "verify", active.entry)  # yes or no, the answer tells of the MAC
         work(active.state)
         session.active.pop("verify", None)
+        calls.finished(session, active.key, active.entry.number)
         return (ck.CKR_OK,)

@@ -33,7 +33,8 @@ def _status(listener: Listener, app: Application, request: Request) -> dict[str,
     return {
         "home": pool.home, "pid": os.getpid(), "version": __version__, "in_memory": pool.in_memory,
         "applications": listener.clients - 1, "write_protected": pool.store.write_protected,
-        "partitions": partitions.describe_all(pool), "damage": damage,
+        "partitions": partitions.describe_all(pool), "damage": damage + pool.audit.problems(),
+        "audit": pool.audit.status(),
     }
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from hsm import clock
 from hsm.application import Application
+from hsm.audit import calls
 from hsm.cryptoki import ciphering, digesting, dual, general, keys, objects, return_codes, saved_state, signing
 from hsm.errors import TokenError
 from hsm.log import report
@@ -44,22 +45,31 @@ def answer(app: Application, function: int, payload: memoryview) -> bytes:
     arguments = codec.DECODE[function](payload)
     handler = HANDLERS[function]
     if handler is None:
-        return _refused(app, function, ck.CKR_FUNCTION_NOT_SUPPORTED, "this function is not served by this version")
+        words = "this function is not served by this version"
+        return _refused(app, function, ck.CKR_FUNCTION_NOT_SUPPORTED, words, "", None)
+    call = calls.CURRENT.call
+    call.begin(codec.NAMES[function])
+    where = arguments[0] if arguments else None
     try:
         if app.must_change and function in _EXPIRES:
             app.session(arguments[0]).pin_must_not_have_expired()
         rv, *outs = handler(app, *arguments)
         whole = _RV.pack(rv) + bytes(codec.ENCODE[function](*outs))
-        if len(whole) <= LONGEST_ANSWER:
-            return whole
-        return _refused(app, function, ck.CKR_DEVICE_MEMORY, "the answer is longer than one message can be")
+        if len(whole) > LONGEST_ANSWER:
+            raise TokenError(ck.CKR_DEVICE_MEMORY, "the answer is longer than one message can be")
+        if call.done and not call.written:
+            app.pool.audit.tell(call.entry(app, rv))
+        return whole
     except TokenError as refusal:
-        return _refused(app, function, refusal.rv, refusal.reason, refusal.subject)
+        return _refused(app, function, refusal.rv, refusal.reason, refusal.subject, where)
     except MemoryError:
-        return _refused(app, function, ck.CKR_DEVICE_MEMORY, "the engine is out of memory")
+        return _refused(app, function, ck.CKR_DEVICE_MEMORY, "the engine is out of memory", "", where)
     except Exception as fault:  # a fault of ours must not take the engine down, nor print a value
         report(fault)
-        return _refused(app, function, ck.CKR_DEVICE_ERROR, "a fault of the engine: its log says where")
+        words = "a fault of the engine: its log says where"
+        return _refused(app, function, ck.CKR_DEVICE_ERROR, words, "", where)
+    finally:
+        call.function = ""
 
 
 def go_ahead(app: Application, size: int, payload: memoryview) -> memoryview:
@@ -82,8 +92,14 @@ def go_ahead(app: Application, size: int, payload: memoryview) -> memoryview:
     return payload[size:]
 
 
-def _refused(app: Application, function: int, rv: int, reason: str, subject: str = "") -> bytes:
+def _refused(app: Application, function: int, rv: int, reason: str, subject: str, where: object) -> bytes:
+    """``where``: the call's first argument. A refused call leaves nothing behind that it would have done."""
     name = codec.NAMES[function]
     rv = return_codes.answerable(name, rv)
+    if name in calls.RECORDED:
+        call = calls.CURRENT.call
+        if call.undo is not None:
+            call.undo()
+        app.pool.audit.tell_refusal(call.refused(app, where, rv, reason, subject))
     app.refusals.append({"time": clock.now(), "function": name, "rv": rv, "reason": reason, "subject": subject})
     return _RV.pack(rv)

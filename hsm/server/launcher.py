@@ -99,6 +99,7 @@ def _open(options: dict[str, str]) -> Listener:
     import socket
 
     from hsm import config
+    from hsm.audit.log import Settings
     from hsm.pool import Pool
     from hsm.server.listener import Listener, Peers
 
@@ -111,6 +112,7 @@ def _open(options: dict[str, str]) -> Listener:
     pool = Pool(
         home, in_memory="memory" in options, cheap_pin="cheap-pin" in options, max_sessions=settings.max_sessions,
         max_rw_sessions=settings.max_rw_sessions,
+        audit=Settings(settings.audit, settings.audit_retention, settings.audit_cap, settings.audit_checkpoint),
     )
     idle = float(options.get("idle", settings.idle_timeout))
     if "any-user" in options and not (settings.uids or settings.gids):

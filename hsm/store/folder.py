@@ -61,6 +61,29 @@ def sync(home: str) -> None:
         os.close(handle)
 
 
+# -- what an engine may lose when it is killed
+
+_MARK = "audit.open"
+
+
+def mark(home: str) -> bool:
+    """Says that an engine's records of use may not be written yet. True where one before it has left its mark."""
+    try:
+        os.close(os.open(os.path.join(home, _MARK), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        return True
+    except OSError:  # no room for it, or a read-only folder: the log can't be written either, and says so
+        pass
+    return False
+
+
+def unmark(home: str) -> None:
+    try:
+        os.unlink(os.path.join(home, _MARK))
+    except OSError:
+        pass
+
+
 # -- the device key
 
 

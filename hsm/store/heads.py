@@ -10,11 +10,13 @@ from __future__ import annotations
 import hashlib
 import struct
 
+from hsm.audit.chain import Chain
 from hsm.store import sealing
 
 _NUMBERS = struct.Struct("<QQQ32s")  # generation, next object id, rows, accumulator
 _SERIAL, _KIND, _LABEL, _INITIALISED, _COUNTS, _FIRST_TRIES, _LEGACY, _TRIES, _RECOVERY = 1, 2, 3, 4, 5, 6, 7, 8, 9
-_WRITTEN, _NEXT_SLOT, _SLOTS, _SEQUENCE, _HASH = 1, 2, 3, 4, 5
+_WRITTEN, _NEXT_SLOT, _SLOTS, _SEQUENCE, _HASH, _CHAIN = 1, 2, 3, 4, 5, 6
+_LOG = struct.Struct("<2Q32s3Q")  # hsm.audit.chain.Chain, but for its first two fields
 _MODULUS = 1 << 256
 
 
@@ -90,38 +92,38 @@ class PartitionHead:
 
 
 class PoolHead:
-    """``slots``: each partition and the generation its head has reached."""
+    """``slots``: each partition and the generation its head has reached. ``chain``: how far the audit log has come."""
 
-    __slots__ = ("generation", "hash", "next_slot", "sequence", "slots")
+    __slots__ = ("chain", "generation", "next_slot", "slots")
 
-    def __init__(self, begin: bytes) -> None:
+    def __init__(self, chain: Chain) -> None:
         self.generation = 0
         self.next_slot = 0
         self.slots: dict[int, int] = {}
-        self.sequence = 0
-        self.hash = begin
+        self.chain = chain
 
     def copy(self) -> PoolHead:
-        made = PoolHead(self.hash)
-        made.generation, made.next_slot, made.sequence = self.generation, self.next_slot, self.sequence
+        made = PoolHead(self.chain)
+        made.generation, made.next_slot = self.generation, self.next_slot
         made.slots = dict(self.slots)
         return made
 
     def seal(self, device_key: bytes) -> bytes:
         fields = {
             _WRITTEN: struct.pack("<Q", self.generation), _NEXT_SLOT: struct.pack("<Q", self.next_slot),
-            _SLOTS: _packed(self.slots), _SEQUENCE: struct.pack("<Q", self.sequence),
-            _HASH: self.hash,
+            _SLOTS: _packed(self.slots), _SEQUENCE: struct.pack("<Q", self.chain.sequence),
+            _HASH: self.chain.hash, _CHAIN: _LOG.pack(*self.chain[2:]),
         }
         return sealing.seal(sealing.derive(device_key, b"pool"), sealing.pack(fields), b"")
 
     @classmethod
     def unseal(cls, device_key: bytes, sealed: bytes) -> PoolHead:
         fields = sealing.unpack(sealing.unseal(sealing.derive(device_key, b"pool"), sealed, b""))
-        made = cls(fields[_HASH])
+        reached = int.from_bytes(fields[_SEQUENCE], "little"), fields[_HASH]
+        # Heads of the first two releases say no more.
+        made = cls(Chain(*reached, *_LOG.unpack(fields[_CHAIN])) if _CHAIN in fields else Chain(*reached))
         made.generation = int.from_bytes(fields[_WRITTEN], "little")
         made.next_slot = int.from_bytes(fields[_NEXT_SLOT], "little")
-        made.sequence = int.from_bytes(fields[_SEQUENCE], "little")
         made.slots = _pairs(fields[_SLOTS])
         return made
 

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from hsm.audit import checkpoint
 from hsm.store import records, sealing
 from hsm.store.folder import Unusable
 
@@ -41,6 +42,11 @@ CREATE TABLE records (
     slot INTEGER NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL, sealed BLOB NOT NULL,
     PRIMARY KEY (slot, kind, name)) WITHOUT ROWID
 """
+# The key that signs the audit log, its private half sealed under the device key, and what it has signed.
+_AUDIT = """
+CREATE TABLE audit_key (public BLOB NOT NULL, private BLOB NOT NULL);
+CREATE TABLE audit_checkpoints (sequence INTEGER PRIMARY KEY, line TEXT NOT NULL)
+"""
 # The columns, besides slot, that name a row of each table whose rows belong to a partition and count in its head.
 COLUMNS = {
     "objects": ("object_id",), "key_values": ("fingerprint",), "partition_keys": (),
@@ -63,6 +69,7 @@ def _first(tx: Transaction) -> None:
 def _second(tx: Transaction) -> None:
     tx.database.execute(_RECORDS)
     _move_officers(tx)
+    _audit(tx)
 
 
 def _move_officers(tx: Transaction) -> None:
@@ -89,6 +96,15 @@ def _move_officers(tx: Transaction) -> None:
         head.tries = {number: least for number, least in head.tries.items() if number % _OF_A_SLOT < 2}
     tx.database.execute("DROP TABLE officers")
     tx.database.execute("DROP TABLE role_assignments")
+
+
+def _audit(tx: Transaction) -> None:
+    """The log's own key, and its checkpoints. Records of before stay as they are: the chain goes on from them."""
+    for statement in _AUDIT.split(";"):
+        tx.database.execute(statement)
+    private, public = checkpoint.new_key()
+    sealed = sealing.seal(sealing.derive(tx.device_key, b"audit"), private, public)
+    tx.database.execute("INSERT INTO audit_key VALUES (?, ?)", (public, sealed))
 
 
 # UPGRADES[n] brings version n to n + 1; a step may unseal and seal again. Never edit one that was released: add one.

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from hsm.audit import log
+from hsm.audit.chain import Chain
+from hsm.audit.log import Log
 from hsm.errors import TokenError
 from hsm.log import say
 from hsm.objects import about
@@ -45,6 +46,8 @@ class Store:
         self.home = home
         self.damage: dict[int | None, list[str]] = {}
         self._read_only = home is not None and folder.is_read_only(home)
+        self.audit = Log(self)
+        self.was_marked = self._marked = False
         try:
             self._database = folder.open_database(home, read_only=self._read_only)
             try:
@@ -70,7 +73,7 @@ class Store:
         path = None if home is None else os.path.join(home, "counters")
         self.counters = Counters(path, self.device_key, read_only=self._read_only)
         self.weigher = Weigher(self.device_key)
-        self.pool_head = PoolHead(log.BEGIN)
+        self.pool_head = PoolHead(Chain())
         self.heads: dict[int, PartitionHead] = {}
         if version > 0:
             self._read_heads(version)
@@ -94,6 +97,7 @@ class Store:
 
     def close(self) -> None:
         """The log is folded into the database by SQLite at the last close."""
+        self.audit.close()
         with self.lock:
             self._database.close()
             self.counters.close()
@@ -145,7 +149,7 @@ class Store:
     def _verify(self, tables: tuple[str, ...]) -> None:
         """What the heads say against what is there."""
         last = self._database.execute("SELECT sequence, hash FROM audit ORDER BY sequence DESC LIMIT 1").fetchone()
-        if last != (self.pool_head.sequence, self.pool_head.hash):
+        if last != self.pool_head.chain[:2]:
             self.note(None, "the audit log does not end where it was left")
         for slot, head in self.heads.items():
             if self.pool_head.slots.get(slot) != head.generation:
@@ -227,6 +231,47 @@ class Store:
             self.note(slot, f"the record of object {object_id}'s name and version is damaged")
             return "", ""
         return said[about.NAME].decode(), said[about.VERSION].decode()
+    # -- the audit log
+
+    def blocks(self, after: int) -> Iterator[tuple[int, bytes, bytes]]:
+        """(last sequence number, block, hash) of what has records after ``after``, some at a time."""
+        select = f"SELECT sequence, record, hash FROM audit WHERE sequence > ? ORDER BY sequence LIMIT {_AT_A_TIME}"
+        while rows := self._rows(select, after):
+            yield from rows
+            after = rows[-1][0]
+
+    def last_block(self) -> tuple[int, bytes] | None:
+        rows = self._rows("SELECT sequence, record FROM audit ORDER BY sequence DESC LIMIT 1")
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    def checkpoints(self) -> list[tuple[int, str]]:
+        return [(at, line) for at, line in self._rows("SELECT sequence, line FROM audit_checkpoints ORDER BY sequence")]
+
+    def audit_key(self) -> tuple[bytes, bytes]:
+        """(private, public) of the log's signatures."""
+        for public, private in self._rows("SELECT public, private FROM audit_key"):
+            try:
+                return sealing.unseal(sealing.derive(self.device_key, b"audit"), private, public), public
+            except (sealing.Damaged, TypeError):
+                break
+        raise TokenError(ck.CKR_DEVICE_ERROR, "the audit log's key is damaged: put the backup of pool.db back")
+
+    def mark_use(self) -> None:
+        """From here on this engine has something to lose until its first record is written."""
+        if self.home is not None and not self._marked:
+            self._marked = True
+            self.was_marked = folder.mark(self.home)
+
+    def keep_mark(self) -> None:
+        if self.home is not None:
+            try:
+                folder.sync(self.home)
+            except OSError:
+                pass
+
+    def unmark_use(self) -> None:
+        if self.home is not None:
+            folder.unmark(self.home)
 
     # -- writing
 
@@ -244,12 +289,14 @@ class Store:
                     tx.write_heads()
                     self._database.execute("COMMIT")
                 except BaseException:
+                    self.audit.put_back(tx.taken)
                     if self._database.in_transaction:
                         self._database.execute("ROLLBACK")
                     raise
             except sqlite3.Error as fault:
                 raise TokenError(*self._failure(fault)) from None
             self.heads, self.pool_head = tx.heads, tx.pool_head
+            self.audit.written(tx.taken)
             if tx.destroyed:
                 self._forget()
 

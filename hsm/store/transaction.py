@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from hsm.audit import log
+from hsm.audit import calls
+from hsm.audit.log import Written
 from hsm.errors import TokenError
 from hsm.objects import about
 from hsm.objects import attributes as table
@@ -15,6 +17,7 @@ from hsm.store.heads import PartitionHead
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
+    from hsm.audit.chain import Entry
     from hsm.store.sqlite import Store
 
 _SECRET = frozenset(
@@ -38,6 +41,8 @@ class Transaction:
         self.heads = dict(store.heads)
         self.pool_head = store.pool_head.copy()
         self.destroyed = False
+        self.taken = Written()
+        self._said: list[Entry] = []
 
     # -- rows and heads
 
@@ -70,7 +75,8 @@ class Transaction:
         head.count(self._store.weigher.weigh(head.serial, name, row))
 
     def write_heads(self) -> None:
-        """The last writes before the commit."""
+        """The last writes before the commit: what the audit log has to write comes with it."""
+        self.taken = self._store.audit.write(self, self._said)
         device = self.device_key
         for slot in self._touched & self.heads.keys():
             head = self.heads[slot]
@@ -217,7 +223,28 @@ class Transaction:
     # -- the audit log
 
     def audit(self, record: dict[str, str]) -> None:
-        head = self.pool_head
-        head.sequence += 1
-        body, head.hash = log.entry(head.sequence, head.hash, record)
-        self.database.execute("INSERT INTO audit VALUES (?, ?, ?)", (head.sequence, body, head.hash))
+        """A change's record, committed with it."""
+        self._said.append(calls.change(record))
+
+    def tell(self, entry: Entry) -> None:
+        self._said.append(entry)
+
+    def put_block(self, last: int, block: bytes, chained: bytes) -> None:
+        self.database.execute("INSERT INTO audit VALUES (?, ?, ?)", (last, block, chained))
+
+    def last_block(self) -> tuple[int, bytes] | None:
+        found: tuple[int, bytes] | None = self.database.execute(
+            "SELECT sequence, record FROM audit ORDER BY sequence DESC LIMIT 1").fetchone()
+        return found
+
+    def blocks(self, after: int) -> Iterator[tuple[int, bytes, bytes]]:
+        yield from self.database.execute(
+            "SELECT sequence, record, hash FROM audit WHERE sequence > ? ORDER BY sequence", (after,))
+
+    def drop_blocks(self, through: int) -> None:
+        """The checkpoint of where the log now begins stays."""
+        self.database.execute("DELETE FROM audit WHERE sequence <= ?", (through,))
+        self.database.execute("DELETE FROM audit_checkpoints WHERE sequence < ?", (through,))
+
+    def put_checkpoint(self, sequence: int, line: str) -> None:
+        self.database.execute("INSERT OR REPLACE INTO audit_checkpoints VALUES (?, ?)", (sequence, line))

@@ -1,0 +1,139 @@
+"""What the call that a thread is answering has done so far, for its record: each handler notes it as it goes.
+
+Dispatch begins and ends a call. A change's own transaction writes the record of the call (hsm/store/transaction.py);
+for anything else dispatch has it queued once the answer is ready, so that what was refused at the very end is not told
+as done.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from time import perf_counter_ns
+from typing import TYPE_CHECKING
+
+from hsm import clock
+from pkcs11_shim import constants as ck
+
+if TYPE_CHECKING:
+    from hsm.application import Application, Session
+    from hsm.audit.chain import Entry, Said
+    from hsm.objects.key import Key
+
+# Whose refusals are recorded, each with the first argument that says where: those that use, make, change or look for
+# keys, and those of officers. What only reads attributes, or tells of slots and sessions, is in no record.
+_OPERATIONS = """
+    C_SignInit C_Sign C_SignUpdate C_SignFinal C_SignRecoverInit C_SignRecover C_VerifyInit C_Verify C_VerifyUpdate
+    C_VerifyFinal C_VerifyRecoverInit C_VerifyRecover C_EncryptInit C_Encrypt C_EncryptUpdate C_EncryptFinal
+    C_DecryptInit C_Decrypt C_DecryptUpdate C_DecryptFinal C_DigestKey C_DigestEncryptUpdate C_DecryptDigestUpdate
+    C_SignEncryptUpdate C_DecryptVerifyUpdate C_WrapKey C_UnwrapKey C_DeriveKey C_GenerateKey C_GenerateKeyPair"""
+_OBJECTS = "C_CreateObject C_CopyObject C_SetAttributeValue C_DestroyObject C_FindObjectsInit"
+_OFFICERS = "C_Login C_LoginUser C_Logout C_InitPIN C_SetPIN"
+OF_A_SESSION = frozenset(f"{_OPERATIONS} {_OBJECTS} {_OFFICERS}".split())
+OF_A_SLOT = frozenset({"C_InitToken"})
+RECORDED = OF_A_SESSION | OF_A_SLOT
+# Acts that are one with the call they are made by; others, as a key's first use, have a record beside it.
+_BY_A_CALL = frozenset("generate create copy change destroy unwrap derive C_InitToken C_InitPIN C_SetPIN".split())
+
+
+class Call:
+    """One for each thread. ``done``: it has done what is recorded; ``written``: a transaction has recorded it.
+    ``undo``: what takes back an effect that would outlive a refusal at the end."""
+
+    __slots__ = ("began", "detail", "done", "function", "keys", "mechanism", "officer", "slot", "undo", "written")
+
+    def __init__(self) -> None:
+        self.begin("")
+
+    def begin(self, function: str) -> None:
+        self.function = function
+        self.began = perf_counter_ns()
+        self.done = self.written = False
+        self.officer = ""
+        self.slot = -1
+        self.keys: Said = ()
+        self.mechanism: int | None = None
+        self.detail: Said = ()
+        self.undo: Callable[[], object] | None = None
+
+    def at(self, session: Session) -> None:
+        self.slot = session.partition.slot
+        login = session.login
+        if login is not None:
+            self.officer = login.officer
+
+    def entry(self, app: Application, rv: int, detail: Said = ()) -> Entry:
+        return (
+            clock.now(), perf_counter_ns() - self.began, self.function, rv, self.officer, app.uid, app.pid, self.slot,
+            self.keys, self.mechanism, self.detail + detail,
+        )
+
+    def refused(self, app: Application, where: object, rv: int, reason: str, subject: str) -> Entry:
+        """``where``: the call's first argument, for a call that was refused before it said where it is."""
+        if self.slot < 0 and isinstance(where, int):
+            session = app.sessions.get(where) if self.function in OF_A_SESSION else None
+            if session is not None:
+                self.at(session)
+            elif self.function in OF_A_SLOT and where in app.pool.by_slot:
+                self.slot = where
+        told = (("reason", reason), ("subject", subject)) if subject else (("reason", reason),)
+        return self.entry(app, rv, told)
+
+
+class _OfAThread(threading.local):
+    def __init__(self) -> None:
+        self.call = Call()
+
+
+CURRENT = _OfAThread()
+
+
+def named(item: Key) -> tuple[str, str]:
+    """How a record names an object."""
+    return "", item.attributes.get(ck.CKA_UNIQUE_ID, b"").decode()
+
+
+def about(items: Iterable[Key], mechanism: int | None = None) -> None:
+    """What the call is about, as soon as that is known: a refusal's record tells it too."""
+    call = CURRENT.call
+    call.keys += tuple([named(item) for item in items])
+    if mechanism is not None:
+        call.mechanism = mechanism
+
+
+def finished(session: Session, key: Key | None, mechanism: int) -> None:
+    """A step of an operation has given something out, or ended it."""
+    call = CURRENT.call
+    call.at(session)
+    call.mechanism = mechanism
+    if key is not None:
+        call.keys = (named(key),)
+        call.done = True
+
+
+def detail(**told: str) -> None:
+    CURRENT.call.detail += tuple(told.items())
+
+
+def done(session: Session, **detail: str) -> None:
+    """The call has done what it does; what it is about has been noted."""
+    call = CURRENT.call
+    call.at(session)
+    call.detail += tuple(detail.items())
+    call.done = True
+
+
+def change(record: dict[str, str]) -> Entry:
+    """What a change's transaction writes: the record of the call that makes it, or one beside that."""
+    rest = dict(record)
+    act, officer = rest.pop("act"), rest.pop("officer", "")
+    uid, pid, slot = (int(rest.pop(name, "-1")) for name in ("uid", "pid", "slot"))
+    keys: Said = tuple(("", unique) for unique in rest.pop("objects", "").split())
+    operation, mechanism, duration = act, None, 0
+    call = CURRENT.call
+    if call.function and act in _BY_A_CALL:
+        operation, mechanism, duration = call.function, call.mechanism, perf_counter_ns() - call.began
+        keys = tuple(dict.fromkeys(call.keys + keys))
+        rest.update(call.detail)
+        call.written = True
+    return clock.now(), duration, operation, 0, officer, uid, pid, slot, keys, mechanism, tuple(rest.items())
