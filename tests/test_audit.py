@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import sqlite3
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,19 +32,34 @@ def records(home: Path) -> list[dict[str, Any]]:
     database = sqlite3.connect(home / "pool.db")
     rows = database.execute("SELECT sequence, record, hash FROM audit ORDER BY sequence").fetchall()
     database.close()
+    found: list[dict[str, Any]] = []
     previous = bytes(32)
-    for expected, (sequence, record, chained) in enumerate(rows, 1):
-        assert sequence == expected
-        assert hashlib.sha256(sequence.to_bytes(8, "little") + previous + record).digest() == chained
+    for last, block, chained in rows:
+        body = zlib.decompress(block)
+        assert hashlib.sha256(last.to_bytes(8, "little") + previous + body).digest() == chained
         previous = chained
-    return [json.loads(record) for _, record, _ in rows]
+        _, first, contexts, which, times, _, _ = json.loads(body)
+        assert first == len(found) + 1 and last == first + len(which) - 1
+        now = 0
+        for number, passed in zip(which, times, strict=True):
+            now += passed
+            act, rv, officer, uid, pid, slot, keys, _, detail = contexts[number]
+            assert rv == 0
+            found.append({"act": act, "officer": officer, "uid": uid, "pid": pid, "slot": slot, "keys": keys,
+                          "time": now / 1e6, **detail})
+    return found
+
+
+def acts(home: Path) -> list[str]:
+    """Without what engines say of themselves."""
+    return [row["act"] for row in records(home) if not row["act"].startswith("engine-")]
 
 
 def test_every_change_has_its_record(home: Path) -> None:
-    acts = ["pool-create"]
+    expected = ["pool-create"]
 
     def did(*names: str) -> None:
-        acts.extend(names)
+        expected.extend(names)
 
     with Room(home) as room:
         room.with_user()
@@ -79,16 +96,17 @@ def test_every_change_has_its_record(home: Path) -> None:
         did("partition-create", "partition-delete")
         room.init_token()
         did("C_InitToken")
-    found = records(home)
-    assert [row["act"] for row in found] == acts
-    for row in found[1:]:
-        assert row["pid"].isdigit() and row["uid"].isdigit() and float(row["time"]) > 1.7e9
+    assert acts(home) == expected
+    found = [row for row in records(home) if row["act"] in expected[1:]]
+    for row in found:
+        assert row["pid"] == os.getpid() and row["uid"] == os.geteuid() and row["time"] > 1.7e9
         assert row["officer"] == {"C_InitToken": "so", "C_InitPIN": "so", "partition-create": "",
                                   "partition-delete": ""}.get(row["act"], "user")
-    assert [row["act"] for row in found if unique in row.get("objects", "")] == [
+        assert row["slot"] == (made.slot if row["act"].startswith("partition") else 0)
+    assert [row["act"] for row in found if f"object:{unique}" in row["keys"]] == [
         "generate", "change", "first-decrypt", "destroy"]
     assert next(row for row in found if row["act"] == "change")["attributes"] == "CKA_LABEL"
-    assert len(found[4]["objects"].split()) == 2, "both halves of the pair"
+    assert len(found[3]["keys"]) == 2, "both halves of the pair"
 
 
 def test_no_value_and_no_pin_is_in_it(home: Path) -> None:
@@ -128,7 +146,7 @@ def test_what_was_rolled_back_has_no_record(home: Path, monkeypatch: pytest.Monk
             room.aes(b"never")
         monkeypatch.setattr(store, "_database", database)
         room.aes(b"there")
-    assert [row["act"] for row in records(home)] == ["pool-create", "C_InitToken", "C_InitPIN", "generate"]
+    assert acts(home) == ["pool-create", "C_InitToken", "C_InitPIN", "generate"]
 
 
 def test_an_altered_record_breaks_the_chain_and_a_shortened_log_is_said(home: Path) -> None:
@@ -139,7 +157,9 @@ def test_an_altered_record_breaks_the_chain_and_a_shortened_log_is_said(home: Pa
     whole = records(home)
     shutil.copytree(home, copy := home.parent / "copy")
     database = sqlite3.connect(copy / "pool.db", isolation_level=None)
-    database.execute("UPDATE audit SET record = CAST(replace(record, 'create', 'creatE') AS BLOB) WHERE sequence = 5")
+    block = database.execute("SELECT record FROM audit WHERE sequence = 6").fetchone()[0]
+    altered = zlib.compress(zlib.decompress(block).replace(b"create", b"creatE"))
+    database.execute("UPDATE audit SET record = ? WHERE sequence = 6", (altered,))
     with pytest.raises(AssertionError):
         records(copy)
     database.close()

@@ -72,6 +72,7 @@ class Log:
         self.settings = Settings()
         self.strict = False
         self._queue: deque[Entry] = deque()
+        self._since = clock.now()
         self._asleep = True
         self._opened = False  # this engine's first record is there
         self._thread: threading.Thread | None = None
@@ -207,14 +208,16 @@ class Log:
         return taken
 
     def _write(self, tx: Transaction, taken: Written, changes: list[Entry]) -> None:
-        entries = [*taken.queued, *changes]
+        entries = [*taken.queued]
         if taken.lost:
             _, since, until = self._lost
             detail = (("count", str(taken.lost)), ("since", _when(since)), ("until", _when(until)))
-            entries.insert(0, self._own("audit-lost", detail))
+            entries.append(self._own("audit-lost", detail))
+        entries += changes
         if entries and not self._opened:
             self._store.mark_use()
-            entries.insert(0, self._own("engine-start", self._before(tx)))
+            start = self._own("engine-start", self._before(tx))
+            entries.insert(0, (self._since, *start[1:]))
         dropped = self._drop(tx) if entries else None
         if dropped:
             entries.append(self._own("audit-drop", dropped))

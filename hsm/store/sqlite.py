@@ -81,7 +81,7 @@ class Store:
             with self.transaction() as tx:
                 schema.upgrade(tx)
                 if not version:
-                    tx.create_partition({"act": "pool-create"})
+                    tx.create_partition({"act": "pool-create", "pid": str(os.getpid()), "uid": str(os.geteuid())})
         if home is not None and not folder.is_whole(home):
             folder.finish(home)
 
