@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import random
 from pathlib import Path
@@ -102,7 +103,7 @@ def test_each_dropped_block_is_found_where_it_was(exported: tuple[Lines, bytes])
 def test_each_pair_that_changed_places_is_found(exported: tuple[Lines, bytes]) -> None:
     lines, key = exported
     blocks = list(ranges(lines))
-    for one, two in zip(blocks, blocks[1:], strict=False):
+    for one, two in itertools.pairwise(blocks):
         moved = list(lines)
         moved[one], moved[two] = moved[two], moved[one]
         assert located(verify(moved, key), ranges(lines)[one][0], ranges(lines)[two][1])
@@ -218,8 +219,11 @@ def test_no_line_makes_it_stumble(exported: tuple[Lines, bytes], data: st.DataOb
     lines, key = exported
     some = lines[:12]
     at = data.draw(st.integers(0, len(some) - 1))
-    junk = st.recursive(st.none() | st.integers() | st.floats() | st.text(max_size=9),
-                        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=9), inner, max_size=4))
+    text = st.text(max_size=9)
+    junk = st.recursive(
+        st.none() | st.integers() | st.floats() | text,
+        lambda inner: st.lists(inner, max_size=4) | st.dictionaries(text, inner, max_size=4),
+    )
     read = json.loads(some[at])
     field = data.draw(st.sampled_from(sorted(read)))
     value = data.draw(junk)
