@@ -280,7 +280,7 @@ class Partition:
                         if stored[position]:
                             ids[position] = tx.put_object(self.slot, 0, attributes, self.key)
                             self.put_value(tx, attributes, self.values.bits_of(attributes))
-                    tx.audit(self.record(session, how, rows))
+                    tx.audit(self.record(session, how), tuple(map(tx.named, rows)))
             for position, attributes in enumerate(rows):
                 item = TokenObject(self, attributes, None if stored[position] else session, ids[position])
                 if stored[position]:
@@ -335,7 +335,7 @@ class Partition:
                         tx.put_object(self.slot, item.object_id, after, self.key)
                         self.put_value(tx, after, self.values.bits_of(after))
                     names = " ".join(map(table.name_of, changes))
-                    tx.audit({**self.record(session, "change", [before]), "attributes": names})
+                    tx.audit({**self.record(session, "change"), "attributes": names}, (calls.named(item),))
             item.attributes.update(changes)
             self.pool.epoch.bump()
             self.index.changed(item, before)
@@ -349,7 +349,7 @@ class Partition:
                 with self.pool.store.transaction() as tx:
                     if item.is_token:
                         tx.delete_object(self.slot, item.object_id)
-                    tx.audit(self.record(session, "destroy", [item.attributes]))
+                    tx.audit(self.record(session, "destroy"), (calls.named(item),))
             if item.is_token:
                 del self.objects[item.object_id]
             self._drop(item)
@@ -384,11 +384,10 @@ class Partition:
             found = self.index.find(template)
             return [i for i in found if policy.sees(session, i) or (trusting and policy.may_trust(session, i))]
 
-    def record(self, session: Session, what: str, objects: list[dict[int, bytes]]) -> dict[str, str]:
-        """Who did what to which objects: the audit log names them by CKA_UNIQUE_ID and never by a value of theirs."""
+    def record(self, session: Session, what: str) -> dict[str, str]:
+        """Who did what."""
         login = session.login
-        named = b" ".join(attributes.get(ck.CKA_UNIQUE_ID, b"") for attributes in objects).decode()
-        return {**self.act(session.application, what, login.officer if login else ""), "objects": named}
+        return self.act(session.application, what, login.officer if login else "")
 
     def act(self, app: Application, what: str, officer: str) -> dict[str, str]:
         return {"act": what, "officer": officer, "slot": str(self.slot), "pid": str(app.pid), "uid": str(app.uid)}

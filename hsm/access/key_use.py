@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from hsm.access import key_policy, policy
 from hsm.access.values import GUARDED, HALVES, HOLDS, KNOWN
+from hsm.audit import calls
 from hsm.errors import TokenError
 from hsm.objects import attributes as table
 from hsm.objects.key import Key
@@ -160,5 +161,5 @@ def _write(
             partition.put_value(tx, key.attributes, bits)
         if carried_out is not None:
             partition.put_value(tx, carried_out.attributes, values.bits_of(carried_out.attributes))
-        objects = [key.attributes, *(item.attributes for item, _ in changes if item is not key)]
-        tx.audit(partition.record(session, f"first-{use}", objects))
+        about = (key, *(item for item, _ in changes if item is not key))
+        tx.audit(partition.record(session, f"first-{use}"), tuple(map(calls.named, about)))

@@ -152,7 +152,7 @@ class Officers:
         if pin is not None and not name:
             name, pin = self.spelling(officer, pin)
         if name and name != officer:
-            raise TokenError(ck.CKR_PIN_INCORRECT, f"officer {officer} is logged in, and not {name}", name)
+            raise TokenError(ck.CKR_PIN_INCORRECT, f"officer {officer} is logged in, and nobody else", officer)
         self.prove(officer, pin, uid)
 
     def _bound(self, name: str, uid: int) -> str:
@@ -164,8 +164,10 @@ class Officers:
 
     def _may_come(self, name: str, user_type: int, standard: str) -> None:
         if not self.exists(name):
-            rv = ck.CKR_USER_PIN_NOT_INITIALIZED if name == standard else ck.CKR_PIN_INCORRECT
-            raise TokenError(rv, f"there is no officer {name}, or it has no PIN yet", name)
+            if name == standard:
+                raise TokenError(ck.CKR_USER_PIN_NOT_INITIALIZED, f"officer {name} has no PIN yet", name)
+            # Not that name: it may be a PIN that was typed in the wrong place, and reasons go into the audit log.
+            raise TokenError(ck.CKR_PIN_INCORRECT, "there is no officer of that name")
         if not self.directory.why_not(name) and not self.comes_as(name, user_type):
             role = "role management" if user_type == ck.CKU_SO else "data actions on keys"
             words = f"officer {name} does not log in as this user type: its roles have no {role}"

@@ -18,7 +18,7 @@ from pkcs11_shim import constants as ck
 if TYPE_CHECKING:
     from hsm.application import Application, Session
     from hsm.audit.chain import Entry, Said
-    from hsm.objects.key import Key
+    from hsm.objects.token_object import TokenObject
 
 # Whose refusals are recorded, each with the first argument that says where: those that use, make, change or look for
 # keys, and those of officers. What only reads attributes, or tells of slots and sessions, is in no record.
@@ -76,8 +76,14 @@ class Call:
                 self.at(session)
             elif self.function in OF_A_SLOT and where in app.pool.by_slot:
                 self.slot = where
-        told = (("reason", reason), ("subject", subject)) if subject else (("reason", reason),)
-        return self.entry(app, rv, told)
+        return self.entry(app, rv, why(reason, subject))
+
+
+def why(reason: str, subject: str) -> Said:
+    """A refusal in a record: the data action that was not held, or whatever else it is about, stands by itself too."""
+    if not subject:
+        return (("reason", reason),)
+    return ("reason", reason), ("action" if "/" in subject else "subject", subject)
 
 
 class _OfAThread(threading.local):
@@ -88,12 +94,17 @@ class _OfAThread(threading.local):
 CURRENT = _OfAThread()
 
 
-def named(item: Key) -> tuple[str, str]:
-    """How a record names an object."""
-    return "", item.attributes.get(ck.CKA_UNIQUE_ID, b"").decode()
+def named(item: TokenObject) -> tuple[str, str]:
+    """How a record names an object: by its name and version for life, else by its CKA_UNIQUE_ID; by both if it is a
+    session object with a token key's value."""
+    known = item.key_name()
+    if known[1]:
+        return known
+    unique = item.attributes.get(ck.CKA_UNIQUE_ID, b"").decode()
+    return known[0], f"object:{unique}" if known[0] else unique
 
 
-def about(items: Iterable[Key], mechanism: int | None = None) -> None:
+def about(items: Iterable[TokenObject], mechanism: int | None = None) -> None:
     """What the call is about, as soon as that is known: a refusal's record tells it too."""
     call = CURRENT.call
     call.keys += tuple([named(item) for item in items])
@@ -101,7 +112,7 @@ def about(items: Iterable[Key], mechanism: int | None = None) -> None:
         call.mechanism = mechanism
 
 
-def finished(session: Session, key: Key | None, mechanism: int) -> None:
+def finished(session: Session, key: TokenObject | None, mechanism: int) -> None:
     """A step of an operation has given something out, or ended it."""
     call = CURRENT.call
     call.at(session)
@@ -123,17 +134,17 @@ def done(session: Session, **detail: str) -> None:
     call.done = True
 
 
-def change(record: dict[str, str]) -> Entry:
-    """What a change's transaction writes: the record of the call that makes it, or one beside that."""
+def change(record: dict[str, str], keys: Said) -> Entry:
+    """What a change's transaction writes: the record of the call or act that makes it, or one beside that."""
     rest = dict(record)
     act, officer = rest.pop("act"), rest.pop("officer", "")
     uid, pid, slot = (int(rest.pop(name, "-1")) for name in ("uid", "pid", "slot"))
-    keys: Said = tuple(("", unique) for unique in rest.pop("objects", "").split())
     operation, mechanism, duration = act, None, 0
     call = CURRENT.call
-    if call.function and act in _BY_A_CALL:
+    if act == call.function or (act in _BY_A_CALL and call.function.startswith("C_")):
         operation, mechanism, duration = call.function, call.mechanism, perf_counter_ns() - call.began
-        keys = tuple(dict.fromkeys(call.keys + keys))
+        keys = call.keys + keys
         rest.update(call.detail)
         call.written = True
+    keys = tuple(dict.fromkeys(keys))  # the halves of a pair are one version of one key
     return clock.now(), duration, operation, 0, officer, uid, pid, slot, keys, mechanism, tuple(rest.items())

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from hsm import __version__
 from hsm.application import Application
+from hsm.audit import calls
 from hsm.errors import TokenError, code_name
 from hsm.log import report
 from hsm.management import partitions, registry
-from hsm.management.acts import Caller, Request, given, given_or
+from hsm.management.acts import ANYBODY, Caller, Request, given, given_or
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
@@ -70,9 +71,25 @@ def _on_a_partition(listener: Listener, app: Application, request: Request) -> d
     partition = pool.partition(given(request, "slot", int)) if "slot" in request else pool.partition(pool.slots()[0])
     caller = Caller(pool, app, partition)
     name = given_or(request, "as", str, "")
-    if name and partition.initialised:
-        caller = registry.prove(act, caller, name, given_or(request, "pin", str, None))
-    return registry.perform(act, caller, request)
+    call = calls.CURRENT.call
+    call.begin(act.name)
+    call.slot = partition.slot
+    try:
+        if name and partition.initialised:
+            caller = registry.prove(act, caller, name, given_or(request, "pin", str, None))
+            call.officer = caller.officer
+        answered = registry.perform(act, caller, request)
+        if act.asks != ANYBODY and not call.written:  # a change's own transaction has recorded that
+            pool.audit.tell(call.entry(app, ck.CKR_OK))
+        return answered
+    except TokenError as refusal:
+        why = refusal.reason, refusal.subject
+        if name and not partition.officers.exists(name):  # it may be a PIN that was typed in the wrong place
+            why = "there is no officer of that name", ""
+        pool.audit.tell_refusal(call.refused(app, None, refusal.rv, *why))
+        raise
+    finally:
+        call.function = ""
 
 
 def answer(listener: Listener, app: Application, payload: bytes) -> bytes:

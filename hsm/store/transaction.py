@@ -17,7 +17,7 @@ from hsm.store.heads import PartitionHead
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
-    from hsm.audit.chain import Entry
+    from hsm.audit.chain import Entry, Said
     from hsm.store.sqlite import Store
 
 _SECRET = frozenset(
@@ -38,6 +38,7 @@ class Transaction:
         self.device_key = store.device_key
         self._touched: set[int] = set()
         self._names: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}
+        self._made: dict[str, tuple[str, str]] = {}  # new keys' names and versions, by CKA_UNIQUE_ID
         self.heads = dict(store.heads)
         self.pool_head = store.pool_head.copy()
         self.destroyed = False
@@ -194,6 +195,9 @@ class Transaction:
         except sealing.Damaged:
             raise TokenError(ck.CKR_DEVICE_ERROR, "the record of the key's name and version is damaged") from None
         name, version = (b"", b"") if before else self._named(attributes)
+        if name:
+            unique = attributes.get(ck.CKA_UNIQUE_ID, b"").decode()
+            self._made[unique] = name.decode(), version.decode()
         return sealing.seal(key, sealing.pack(about.of(attributes, before, name, version)), b"")
 
     def _named(self, attributes: dict[int, bytes]) -> tuple[bytes, bytes]:
@@ -222,9 +226,14 @@ class Transaction:
 
     # -- the audit log
 
-    def audit(self, record: dict[str, str]) -> None:
-        """A change's record, committed with it."""
-        self._said.append(calls.change(record))
+    def audit(self, record: dict[str, str], objects: Said = ()) -> None:
+        """A change's record, committed with it. ``objects``: those it is about, by name and version."""
+        self._said.append(calls.change(record, objects))
+
+    def named(self, attributes: dict[int, bytes]) -> tuple[str, str]:
+        """What a record calls an object that this commit makes."""
+        unique = attributes.get(ck.CKA_UNIQUE_ID, b"").decode()
+        return self._made.get(unique, ("", unique))
 
     def tell(self, entry: Entry) -> None:
         self._said.append(entry)
