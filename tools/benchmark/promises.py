@@ -10,6 +10,8 @@ import statistics
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
+import records
+
 if TYPE_CHECKING:
     from modules import Modules, Rate
 
@@ -91,6 +93,16 @@ def _full_memory(modules: Modules) -> Figure:
     return Figure(megabytes, None, megabytes)
 
 
+def _later(modules: Modules) -> Figure:
+    later, _ = records.cost(modules.folder)
+    return Figure(later, None, later)
+
+
+def _processor(modules: Modules) -> Figure:
+    _, processor = records.cost(modules.folder)
+    return Figure(processor, None, processor)
+
+
 PROMISES = (
     Promise("round trip of an empty call, p50", "us", 30, True, 5, _empty),
     Promise("RSA-2048 sign, of EVP's rate", "/s", 0.85, False, 5, _rsa),
@@ -99,6 +111,8 @@ PROMISES = (
     Promise(f"find by label among {OBJECTS:,}", "ms", 1, True, 1, _find),
     Promise("new process to first signature", "ms", 8, True, 5, _first_signature),
     Promise("first answer with no engine running", "ms", 200, True, 5, _cold),
+    Promise("an audit record, on its operation's answer", "us", 3, True, 5, _later),
+    Promise("an audit record, processor time in all", "us", 8, True, 5, _processor),
     Promise("resident memory, a few keys", "MB", 45, True, 1, _idle_memory),
     Promise(f"resident memory, {OBJECTS:,} objects open", "MB", 100, True, 1, _full_memory),
 )
