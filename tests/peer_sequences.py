@@ -144,7 +144,7 @@ def side_by_side(kind: type[Sequence], folder: Path) -> Iterator[type[Sequence]]
         Peer(SOFTHSM, {"SOFTHSM2_CONF": f"{folder}/softhsm2.conf"}) as theirs,
     ):
         with Client(token.home) as client:
-            client.ask("partition-set", slot=0, legacy=True, so_pin=token.so_pin)
+            client.ask("partition-set", slot=0, legacy=True, **{"as": "so", "pin": token.so_pin})
         yield type(kind.__name__, (kind,), {"ours": ours, "theirs": theirs, "values": count(1)})
 
 

@@ -15,9 +15,9 @@ from pkcs11_shim import constants as ck
 ADMIN = 0xFFFD
 NOT_WELL_FORMED = [
     b"", b"null", b"[]", b"{}", b"\xff", b'{"act": []}', b'{"act": {}}', b'{"act": null}',
-    b'{"act": "partition-delete"}', b'{"act": "partition-delete", "slot": 1e400, "so_pin": ""}',
-    b'{"act": "partition-delete", "slot": true, "so_pin": ""}', b'{"act": "partition-delete", "slot": "0"}',
-    b'{"act": "partition-delete", "slot": 0, "so_pin": null}', b"[" * 200_000,
+    b'{"act": "partition-delete"}', b'{"act": "partition-delete", "slot": 1e400, "as": "so", "pin": ""}',
+    b'{"act": "partition-delete", "slot": true, "as": "so", "pin": ""}', b'{"act": "partition-delete", "slot": "0"}',
+    b'{"act": "partition-delete", "slot": 0, "as": "so", "pin": null}', b"[" * 200_000,
 ]
 
 
@@ -31,7 +31,7 @@ def test_a_request_that_is_not_well_formed_is_refused_and_harms_nothing(adyton_t
 def test_pins_guessed_here_are_counted_as_everywhere(adyton_token: Any) -> None:
     for wanted in [ck.CKR_PIN_INCORRECT] * 10 + [ck.CKR_PIN_LOCKED]:
         with Client(os.environ["ADYTON_HOME"]) as client, pytest.raises(Refused) as refused:
-            client.ask("partition-delete", slot=0, so_pin="not the SO PIN")
+            client.ask("partition-delete", slot=0, **{"as": "so", "pin": "not the SO PIN"})
         assert refused.value.rv == wanted
     with initialised(adyton_token.module) as m:
         assert m.login(m.session(), adyton_token.so_pin, ck.CKU_SO) == ck.CKR_PIN_LOCKED

@@ -158,7 +158,7 @@ def test_a_partition_whose_legacy_switch_is_turned_lists_other_mechanisms_at_onc
         assert ck.CKM_MD5 not in usual
         info = ffi.new("CK_MECHANISM_INFO*")
         for on in (True, False, True):
-            client.ask("partition-set", slot=0, legacy=on, so_pin=adyton_token.so_pin)
+            client.ask("partition-set", slot=0, legacy=on, **{"as": "so", "pin": adyton_token.so_pin})
             with stopped(engine_of(adyton_token)):
                 assert (ck.CKM_MD5 in mechanisms(m)) == on
                 assert mechanisms(m, other) == usual

@@ -34,7 +34,7 @@ class Token:
 
     def switch(self, on: bool) -> None:
         with Client(self.token.home) as client:
-            made = client.ask("partition-set", slot=0, legacy=on, so_pin=self.token.so_pin)["partition"]
+            made = client.ask("partition-set", slot=0, legacy=on, **{"as": "so", "pin": self.token.so_pin})["partition"]
         assert made["legacy"] is on
 
     def listed(self) -> list[int]:
@@ -155,12 +155,13 @@ def test_a_triple_des_key_has_24_bytes(opened: Token, number: int, wanted: str) 
 
 def test_only_the_so_sets_it(opened: Token) -> None:
     with Client(opened.token.home) as client:
-        for fields in ({"so_pin": "not the SO's"}, {"so_pin": opened.token.pin + "x"}):
+        for fields in ({"pin": "not the SO's"}, {"pin": opened.token.pin + "x"}, {"pin": opened.token.pin, "as": "user"}, {}):
+            fields = {"as": "so", **fields}
             with pytest.raises(Refused, match="PIN"):
                 client.ask("partition-set", slot=0, legacy=True, **fields)
         for wrong in ({"legacy": "on"}, {"legacy": 1}, {}):
             with pytest.raises(Refused, match="not well formed"):
-                client.ask("partition-set", slot=0, so_pin=opened.token.so_pin, **wrong)
+                client.ask("partition-set", slot=0, **{"as": "so", "pin": opened.token.so_pin}, **wrong)
     assert not set(LEGACY) & set(opened.listed())
 
 

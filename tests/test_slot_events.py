@@ -149,7 +149,7 @@ def test_a_refused_change_is_no_event(m: Module) -> None:
     assert event(m) == slot
     assert m.C_InitToken(slot, m.bytes(b"87654321"), 8, m.bytes(b" " * 32)) == ck.CKR_PIN_INCORRECT
     with pytest.raises(Exception, match="PIN"):
-        connect(start=False).ask("partition-delete", slot=slot, so_pin="87654321")
+        connect(start=False).ask("partition-delete", slot=slot, **{"as": "so", "pin": "87654321"})
     assert event(m) == "CKR_NO_EVENT"
 
 

@@ -246,6 +246,6 @@ def bench_of_its_own(*, legacy: bool = False) -> Iterator[Bench]:
             patch.setenv(variable, value)
         if legacy:
             with Client(token.home) as client:
-                client.ask("partition-set", slot=0, legacy=True, so_pin=token.so_pin)
+                client.ask("partition-set", slot=0, legacy=True, **{"as": "so", "pin": token.so_pin})
         with logged_in(token) as (module, session):
             yield Bench(module, session, token.pin)

@@ -30,8 +30,14 @@ class Caller(NamedTuple):
 
     pool: Pool
     app: Application
-    partition: Partition
+    on: Partition | None
     officer: str = ""
+
+    @property
+    def partition(self) -> Partition:
+        if self.on is None:
+            raise KeyError("slot")
+        return self.on
 
     def holds(self, action: str, name: str = "") -> bool:
         return self.partition.directory.holds(self.officer, action, name)

@@ -68,14 +68,14 @@ def _on_a_partition(listener: Listener, app: Application, request: Request) -> d
     if act is None:
         raise TokenError(ck.CKR_ARGUMENTS_BAD, "this engine does not know that act; is it an older version?")
     pool = listener.pool
-    partition = pool.partition(given(request, "slot", int)) if "slot" in request else pool.partition(pool.slots()[0])
+    partition = pool.partition(given(request, "slot", int)) if "slot" in request else None
     caller = Caller(pool, app, partition)
     name = given_or(request, "as", str, "")
     call = calls.CURRENT.call
     call.begin(act.name)
-    call.slot = partition.slot
+    call.slot = partition.slot if partition is not None else -1
     try:
-        if name and partition.initialised:
+        if name and caller.partition.initialised:
             caller = registry.prove(act, caller, name, given_or(request, "pin", str, None))
             call.officer = caller.officer
         answered = registry.perform(act, caller, request)
@@ -84,7 +84,7 @@ def _on_a_partition(listener: Listener, app: Application, request: Request) -> d
         return answered
     except TokenError as refusal:
         why = refusal.reason, refusal.subject
-        if name and not partition.officers.exists(name):  # it may be a PIN that was typed in the wrong place
+        if name and partition is not None and not partition.officers.exists(name):  # it may be a PIN that was typed in the wrong place
             why = "there is no officer of that name", ""
         pool.audit.tell_refusal(call.refused(app, None, refusal.rv, *why))
         raise

@@ -141,7 +141,7 @@ def expected(outcomes: dict[str, str], left: tuple[Left, ...]) -> dict[str, str]
 def _offer_legacy(token: ThrowAway) -> None:
     """Triple DES and MD5 are offered where the partition's switch is on."""
     with Client(token.home) as client:
-        client.ask("partition-set", slot=0, legacy=True, so_pin=token.so_pin)
+        client.ask("partition-set", slot=0, legacy=True, **{"as": "so", "pin": token.so_pin})
 
 
 def test_under_its_own_name(tmp_path: Path) -> None:
