@@ -196,11 +196,11 @@ def test_a_crash_at_every_step_of_a_wrong_pin_never_gives_a_try_nor_takes_two(ma
         shutil.copytree(made, home)
         acknowledged, ended = crashes_at(step, guess)
         with Room(home) as room:
-            failures = room.partition.credentials._failures("user")
+            failures = room.partition.officers.credentials.failures("user")
             assert failures == 1 if acknowledged else failures in (0, 1)
             seen.add(failures)
             room.login()
-            assert room.partition.credentials._failures("user") == 0
+            assert room.partition.officers.credentials.failures("user") == 0
         if ended:
             break
     assert seen == {0, 1}
@@ -226,7 +226,7 @@ def test_a_locked_pin_stays_locked_through_every_crash_but_for_a_new_one(made: P
         shutil.copytree(made, home)
         acknowledged, ended = crashes_at(step, reset)
         with Room(home) as room:
-            locked = bool(room.partition.token_flags() & ck.CKF_USER_PIN_LOCKED)
+            locked = bool(room.partition.token_flags(-1) & ck.CKF_USER_PIN_LOCKED)
             assert not (locked and acknowledged)
             if locked:
                 with refused(ck.CKR_PIN_LOCKED):
@@ -405,7 +405,7 @@ def test_a_change_that_does_not_commit_leaves_memory_as_it_was(made: Path, monke
             items = sorted(room.partition.objects.items())
             return [(number, dict(item.attributes)) for number, item in items], store.heads[0].total, \
                 store.pool_head.chain, room.partition.label, room.find(b"kept"), room.find(b"changed"), \
-                room.partition.values.is_stored(items[0][1]), room.partition.credentials.exists("user"), \
+                room.partition.values.is_stored(items[0][1]), room.partition.officers.credentials.exists("user"), \
                 room.app.handles
 
         before = whole()

@@ -72,7 +72,7 @@ def test_a_fault_is_answered_and_said_without_its_text(
     listener: Listener, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(dispatch, "HANDLERS", [_breaks for _ in dispatch.HANDLERS])
-    monkeypatch.setitem(admin.ACTS, "status", _breaks)
+    monkeypatch.setitem(admin.ON_THE_ENGINE, "status", _breaks)
     with Client(listener.pool.home) as client:
         app = next(iter(listener.pool.applications))
         with monkeypatch.context() as patched:

@@ -138,7 +138,7 @@ def _delete(caller: Caller, request: Request) -> dict[str, Any]:
         officer = partition.officers.get(name)
         administrator_must_stay(partition, without=officer)
         if not any(other.holds_key for other in partition.directory.officers.values() if other.name != name):
-            words = f"no other PIN than that of {name} opens the partition: its keys would be lost. Delete the partition"
+            words = f"no other PIN than that of {name} opens the partition: its keys would be lost"
             raise TokenError(ck.CKR_ACTION_PROHIBITED, words, name)
         for assignment in partition.directory.assignments_of(officer):
             change.drop(assignment)

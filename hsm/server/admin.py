@@ -84,8 +84,8 @@ def _on_a_partition(listener: Listener, app: Application, request: Request) -> d
         return answered
     except TokenError as refusal:
         why = refusal.reason, refusal.subject
-        if name and partition is not None and not partition.officers.exists(name):  # it may be a PIN that was typed in the wrong place
-            why = "there is no officer of that name", ""
+        if name and partition is not None and not partition.officers.exists(name):
+            why = "there is no officer of that name", ""  # it may be a PIN that was typed in the wrong place
         pool.audit.tell_refusal(call.refused(app, None, refusal.rv, *why))
         raise
     finally:

@@ -53,7 +53,7 @@ COLUMNS = {
     "records": ("kind", "name"),
     "officers": ("officer",), "role_assignments": ("officer", "role_definition", "scope"),
 }
-# The tables that each version has.
+# The tables that a version has, from the one on that brought a change.
 _TABLES = {
     1: ("objects", "key_values", "partition_keys", "officers", "role_assignments"),
     2: ("objects", "key_values", "partition_keys", "records"),
@@ -114,7 +114,7 @@ OF_A_PARTITION = _TABLES[len(UPGRADES)]
 
 def tables_of(version: int) -> tuple[str, ...]:
     """The tables whose rows count in the heads that this version wrote."""
-    return _TABLES.get(version, ())
+    return _TABLES[max(known for known in _TABLES if known <= version)]
 
 
 def version(database: sqlite3.Connection) -> int:
