@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -176,6 +177,7 @@ class Application:
         self.pool = pool
         self.pid = pid
         self.uid = uid
+        self.since = time.clock_gettime(time.CLOCK_BOOTTIME)
         self.lock = threading.RLock()
         self.sessions: dict[int, Session] = {}
         self.handles: dict[int, TokenObject] = {}

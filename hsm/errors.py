@@ -10,13 +10,16 @@ from pkcs11_shim import constants as ck
 
 
 class TokenError(Exception):
-    """A refusal: ``rv`` is the CKR code, ``reason`` a sentence for people, ``subject`` the attribute or rule."""
+    """A refusal: ``rv`` is the CKR code, ``reason`` a sentence for people, ``subject`` the attribute or rule. Where an
+    officer has no role for it, the subject is the data action, and ``scope`` and ``officer`` say where and who."""
 
-    def __init__(self, rv: int, reason: str, subject: str = "") -> None:
+    def __init__(self, rv: int, reason: str, subject: str = "", *, scope: str = "", officer: str = "") -> None:
         super().__init__(reason)
         self.rv = rv
         self.reason = reason
         self.subject = subject
+        self.scope = scope
+        self.officer = officer
 
 
 def code_name(rv: int) -> str:

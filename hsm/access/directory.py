@@ -98,11 +98,14 @@ class Directory:
         if record is None:
             return f"there is no officer {officer}"
         if record.pending:
-            return f"officer {officer} waits for approval by an officer whose PIN opens the partition"
+            words = f"officer {officer} waits for approval by an officer whose PIN opens the partition"
+            return f"{words}: adyton officer approve {officer}"
         if not record.enabled:
-            return f"officer {officer} is disabled"
+            words = f"officer {officer} is disabled. An Administrator enables it: adyton officer"
+            return f"{words} update {officer} --enable"
         if record.expires and record.expires <= clock.now() * 1e6:
-            return f"the credential of officer {officer} has expired"
+            words = f"the credential of officer {officer} has expired. An Administrator gives it more time"
+            return f"{words}: adyton officer update {officer} --expires 90d"
         return ""
 
     def definition(self, role: str) -> RoleDefinition | None:

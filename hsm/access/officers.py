@@ -158,7 +158,9 @@ class Officers:
     def _bound(self, name: str, uid: int) -> str:
         officer = self.directory.bound(uid)
         if officer is None or (name and officer.name != name):
-            words = "no PIN was given, and the caller's user of this machine is bound to no officer here"
+            words = f"no PIN was given, and user {uid} of this machine is bound to no officer here"
+            if officer is not None:
+                words = f"no PIN was given for officer {name}: user {uid} of this machine is officer {officer.name}"
             raise TokenError(ck.CKR_ARGUMENTS_BAD, words)
         return officer.name
 

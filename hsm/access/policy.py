@@ -104,9 +104,14 @@ def check_wrapped(session: Session, target: TokenObject) -> None:
 def denied(session: Session, action: str, name: str, rv: int) -> TokenError:
     """In Azure's words: the officer, the data action, the scope."""
     login = session.login
-    who = f"officer {login.officer}" if login is not None else "nobody logged in"
     where = f"/keys/{name}" if name else "/"
-    return TokenError(rv, f"{who} has no role assignment with {action} at scope {where}", action)
+    if login is not None and login.user_type == ck.CKU_SO and action in roles.OF_KEYS:
+        words = f"an Administrator's session (CKU_SO) never has {action} (scope {where}): log in as CKU_USER for it"
+        return TokenError(rv, words, action, scope=where)
+    officer = login.officer if login is not None else ""
+    who = f"officer {officer}" if officer else "nobody logged in"
+    words = f"{who} has no role assignment with {action} at scope {where}"
+    return TokenError(rv, words, action, scope=where, officer=officer)
 
 
 def is_guarded(attributes: Mapping[int, bytes]) -> bool:

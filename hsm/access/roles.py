@@ -134,6 +134,12 @@ def _permits(data_actions: tuple[str, ...], not_data_actions: tuple[str, ...]) -
     )
 
 
+def least(action: str) -> RoleDefinition | None:
+    """The built-in role that has this data action and the fewest others."""
+    having = [role for role in BUILT_IN.values() if action in role.data_actions]
+    return min(having, key=lambda role: len(role.data_actions), default=None)
+
+
 def _any(action: str, patterns: Iterable[str]) -> bool:
     """Azure compares actions without regard to case."""
     return any(_matches(action.lower().encode(), pattern.lower().encode()) for pattern in patterns)

@@ -18,6 +18,7 @@ from pkcs11_shim import constants as ck
 if TYPE_CHECKING:
     from hsm.application import Application, Session
     from hsm.audit.chain import Entry, Said
+    from hsm.errors import TokenError
     from hsm.objects.token_object import TokenObject
 
 # Whose refusals are recorded, each with the first argument that says where: those that use, make, change or look for
@@ -68,7 +69,7 @@ class Call:
             self.keys, self.mechanism, self.detail + detail,
         )
 
-    def refused(self, app: Application, where: object, rv: int, reason: str, subject: str) -> Entry:
+    def refused(self, app: Application, where: object, rv: int, refusal: TokenError) -> Entry:
         """``where``: the call's first argument, for a call that was refused before it said where it is."""
         if self.slot < 0 and isinstance(where, int):
             session = app.sessions.get(where) if self.function in OF_A_SESSION else None
@@ -76,14 +77,16 @@ class Call:
                 self.at(session)
             elif self.function in OF_A_SLOT and where in app.pool.by_slot:
                 self.slot = where
-        return self.entry(app, rv, why(reason, subject))
+        return self.entry(app, rv, why(refusal))
 
 
-def why(reason: str, subject: str) -> Said:
-    """A refusal in a record: the data action that was not held, or whatever else it is about, stands by itself too."""
-    if not subject:
-        return (("reason", reason),)
-    return ("reason", reason), ("action" if "/" in subject else "subject", subject)
+def why(refusal: TokenError) -> Said:
+    """A refusal in a record: the data action that was not held and its scope, or whatever else it is about, stand by
+    themselves too."""
+    reason = ("reason", refusal.reason)
+    if refusal.scope:
+        return reason, ("action", refusal.subject), ("scope", refusal.scope)
+    return (reason, ("subject", refusal.subject)) if refusal.subject else (reason,)
 
 
 class _OfAThread(threading.local):

@@ -46,7 +46,7 @@ class Caller(NamedTuple):
         if not self.holds(action, name):
             where = f"/keys/{name}" if name else "/"
             words = f"officer {self.officer} has no role assignment with {action} at scope {where}"
-            raise TokenError(ck.CKR_ACTION_PROHIBITED, words, action)
+            raise TokenError(ck.CKR_ACTION_PROHIBITED, words, action, scope=where, officer=self.officer)
 
     @property
     def gives_keys(self) -> bool:

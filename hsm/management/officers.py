@@ -9,6 +9,7 @@ from hsm.access.officers import now
 from hsm.access.roles import ADMINISTRATOR, OFFICERS_DELETE, OFFICERS_READ, OFFICERS_WRITE
 from hsm.errors import TokenError
 from hsm.management.acts import OFFICER, Act, Caller, Request, given, given_or, wrong
+from hsm.management.terminal import TERMINALS
 from hsm.partitions import Partition
 from hsm.store.records import Officer, RoleAssignment
 from pkcs11_shim import constants as ck
@@ -87,7 +88,7 @@ def _update(caller: Caller, request: Request) -> dict[str, Any]:
         told = "enabled" if enabled else "disabled"
         change.tx.audit(caller.record("officer-update", subject=name, state=told, expires=str(expires // 1_000_000)))
     if not enabled:
-        partition.end_logins(name)
+        _log_out(partition, name)
     return _told(caller, name)
 
 
@@ -144,16 +145,24 @@ def _delete(caller: Caller, request: Request) -> dict[str, Any]:
             change.drop(assignment)
         change.drop(officer)
         change.tx.audit(caller.record("officer-delete", subject=name))
-    partition.end_logins(name)
+    _log_out(partition, name)
     return {"deleted": name}
+
+
+def _log_out(partition: Partition, name: str) -> None:
+    partition.end_logins(name)
+    TERMINALS.end(partition, name)
 
 
 def _set_pin(caller: Caller, request: Request) -> dict[str, Any]:
     """One's own by the PIN that proved who asks; anybody else's as an Administrator."""
     partition, name = caller.partition, given(request, "name", str)
     pin = given(request, "new_pin", str).encode()
-    if name == caller.officer and request.get("pin") is not None:
-        partition.officers.set_pin(name, request["pin"].encode(), pin, caller.record("officer-set-pin", subject=name))
+    if name == caller.officer and partition.officers.get(name).wrapped:
+        if request.get("pin") is None:
+            raise wrong("a PIN of one's own is changed by the one it was: give that too", name)
+        old = given(request, "pin", str).encode()
+        partition.officers.set_pin(name, old, pin, caller.record("officer-set-pin", subject=name))
         caller.app.pin_changed(partition, name)
         return _told(caller, name)
     caller.must_hold(OFFICERS_WRITE)

@@ -90,7 +90,7 @@ def _by_administrator(caller: Caller, action: str) -> None:
     ]
     if left:
         words = f"this needs an officer with {action}: give --as and the PIN of {' or '.join(sorted(left))}"
-        raise TokenError(ck.CKR_ACTION_PROHIBITED, words, action)
+        raise TokenError(ck.CKR_ACTION_PROHIBITED, words, action, scope="/", officer=caller.officer)
 
 
 def _init(caller: Caller, request: Request) -> dict[str, Any]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 
 from hsm.errors import TokenError
-from hsm.management import officers, partitions, roles
+from hsm.management import officers, partitions, roles, terminal
 from hsm.management.acts import ANYBODY, OFFICER, OWNER, Act, Caller, Request
 from pkcs11_shim import constants as ck
 
-ACTS: dict[str, Act] = {act.name: act for room in (partitions, officers, roles) for act in room.ACTS}
+ACTS: dict[str, Act] = {act.name: act for room in (partitions, officers, roles, terminal) for act in room.ACTS}
 
 
 def perform(act: Act, caller: Caller, request: Request) -> dict[str, object]:
@@ -18,7 +18,9 @@ def perform(act: Act, caller: Caller, request: Request) -> dict[str, object]:
         raise TokenError(ck.CKR_FUNCTION_REJECTED, "only the user who owns the pool, or root, may do this")
     if act.asks not in (ANYBODY, OWNER):
         if not caller.officer:
-            raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "this needs an officer: give --as NAME and the PIN", act.asks)
+            words = "this needs an officer: give --as NAME and the PIN, or log in first: adyton login --as NAME"
+            scope = "" if act.asks == OFFICER else f"/keys/{name}" if (name := act.scope(request)) else "/"
+            raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, words, act.asks, scope=scope)
         if act.asks != OFFICER:
             caller.must_hold(act.asks, act.scope(request))
     return act.run(caller, request)
@@ -27,8 +29,23 @@ def perform(act: Act, caller: Caller, request: Request) -> dict[str, object]:
 def prove(act: Act, caller: Caller, name: str, pin: str | None) -> Caller:
     """The caller, who has proved to be this officer."""
     partition = caller.partition
+    if not partition.officers.exists(name):
+        words = f"there is no officer {name!r} in partition {partition.slot}. Their names: adyton officer list --as so"
+        raise TokenError(ck.CKR_PIN_INCORRECT, words)
     who = partition.came(partition.officers.prove(name, None if pin is None else pin.encode(), caller.app.uid))
-    if who.must_change and act.name != "officer-set-pin":
+    return _come(act, caller, name, who.must_change)
+
+
+def prove_known(act: Act, caller: Caller, name: str) -> Caller:
+    """The caller, who has proved before to be this officer, which may have been forbidden everything since."""
+    why = caller.partition.directory.why_not(name)
+    if why:
+        raise TokenError(ck.CKR_PIN_LOCKED, why, name)
+    return _come(act, caller, name, caller.partition.officers.get(name).must_change)
+
+
+def _come(act: Act, caller: Caller, name: str, must_change: bool) -> Caller:
+    if must_change and act.name != "officer-set-pin":
         words = f"officer {name} must set a new PIN first: adyton officer set-pin {name} --as {name}"
         raise TokenError(ck.CKR_PIN_EXPIRED, words, name)
-    return caller._replace(officer=who.officer)
+    return caller._replace(officer=name)

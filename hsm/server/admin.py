@@ -13,12 +13,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hsm import __version__
+from hsm.access import roles
 from hsm.application import Application
 from hsm.audit import calls
 from hsm.errors import TokenError, code_name
 from hsm.log import report
-from hsm.management import partitions, registry
-from hsm.management.acts import ANYBODY, Caller, Request, given, given_or
+from hsm.management import partitions, registry, terminal
+from hsm.management.acts import ANYBODY, Act, Caller, Request, given, given_or
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
@@ -47,7 +48,20 @@ def _explain(listener: Listener, app: Application, request: Request) -> dict[str
     rows = [{**row, "pid": a.pid} for a in own if a.uid == app.uid for row in list(a.refusals)]
     for row in rows:
         row["code"] = code_name(row["rv"])
+        row.update(_denial(row["subject"], row.pop("scope"), row.pop("officer")))
     return {"refusals": sorted(rows, key=lambda row: float(row["time"]))[-32:]}
+
+
+def _denial(action: str, scope: str, officer: str) -> dict[str, Any]:
+    """What an officer has no role for, where, and the command that would give it one."""
+    if not scope:
+        return {}
+    role = roles.least(action)
+    told: dict[str, Any] = {"action": action, "scope": scope, "officer": officer or None, "remedy": None}
+    if officer and role:
+        command = "adyton role assignment create"
+        told["remedy"] = f'{command} --role "{role.role_name}" --assignee {officer} --scope {scope}'
+    return told
 
 
 def _stop(listener: Listener, app: Application, request: Request) -> dict[str, Any]:
@@ -75,26 +89,40 @@ def _on_a_partition(listener: Listener, app: Application, request: Request) -> d
     call.begin(act.name)
     call.slot = partition.slot if partition is not None else -1
     try:
-        if name and caller.partition.initialised:
-            caller = registry.prove(act, caller, name, given_or(request, "pin", str, None))
+        if partition is not None and partition.initialised:
+            caller = _authenticated(act, caller, name, request)
             call.officer = caller.officer
         answered = registry.perform(act, caller, request)
         if act.asks != ANYBODY and not call.written:  # a change's own transaction has recorded that
             pool.audit.tell(call.entry(app, ck.CKR_OK))
         return answered
     except TokenError as refusal:
-        why = refusal.reason, refusal.subject
+        told = refusal
         if name and partition is not None and not partition.officers.exists(name):
-            why = "there is no officer of that name", ""  # it may be a PIN that was typed in the wrong place
-        pool.audit.tell_refusal(call.refused(app, None, refusal.rv, *why))
+            # Not that name: it may be a PIN that was typed in the wrong place.
+            told = TokenError(refusal.rv, "there is no officer of that name")
+        pool.audit.tell_refusal(call.refused(app, None, refusal.rv, told))
         raise
     finally:
         call.function = ""
 
 
+def _authenticated(act: Act, caller: Caller, name: str, request: Request) -> Caller:
+    """The caller with its officer: by a PIN; without one, by a login in its terminal session or as the user of the
+    machine that it is. ``name`` overrides both of these; where nothing says who it is, nobody."""
+    pin = given_or(request, "pin", str, None) if name else None
+    if pin is None:
+        known = terminal.logged_in(caller.app, caller.partition)
+        if known and name in ("", known):
+            return registry.prove_known(act, caller, known)
+        bound = caller.partition.directory.bound(caller.app.uid)
+        name = name or (bound.name if bound is not None else "")
+    return registry.prove(act, caller, name, pin) if name else caller
+
+
 def answer(listener: Listener, app: Application, payload: bytes) -> bytes:
     """The response body to one admin request: rv, then JSON."""
-    rv, result = int(ck.CKR_OK), {}
+    rv, result = int(ck.CKR_OK), dict[str, Any]()
     try:
         request = json.loads(payload)
         if not isinstance(request, dict):
@@ -102,6 +130,7 @@ def answer(listener: Listener, app: Application, payload: bytes) -> bytes:
         result = ON_THE_ENGINE.get(request.get("act", ""), _on_a_partition)(listener, app, request)
     except TokenError as refusal:
         rv, result = refusal.rv, {"error": refusal.reason, "rv": refusal.rv}
+        result.update(_denial(refusal.subject, refusal.scope, refusal.officer))
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as fault:
         words = f"the request is not well formed: {type(fault).__name__}"
         rv, result = ck.CKR_ARGUMENTS_BAD, {"error": words, "rv": ck.CKR_ARGUMENTS_BAD}

@@ -46,7 +46,7 @@ def answer(app: Application, function: int, payload: memoryview) -> bytes:
     handler = HANDLERS[function]
     if handler is None:
         words = "this function is not served by this version"
-        return _refused(app, function, ck.CKR_FUNCTION_NOT_SUPPORTED, words, "", None)
+        return _refused(app, function, TokenError(ck.CKR_FUNCTION_NOT_SUPPORTED, words), None)
     call = calls.CURRENT.call
     call.begin(codec.NAMES[function])
     where = arguments[0] if arguments else None
@@ -61,13 +61,13 @@ def answer(app: Application, function: int, payload: memoryview) -> bytes:
             app.pool.audit.tell(call.entry(app, rv))
         return whole
     except TokenError as refusal:
-        return _refused(app, function, refusal.rv, refusal.reason, refusal.subject, where)
+        return _refused(app, function, refusal, where)
     except MemoryError:
-        return _refused(app, function, ck.CKR_DEVICE_MEMORY, "the engine is out of memory", "", where)
+        return _refused(app, function, TokenError(ck.CKR_DEVICE_MEMORY, "the engine is out of memory"), where)
     except Exception as fault:  # a fault of ours must not take the engine down, nor print a value
         report(fault)
         words = "a fault of the engine: its log says where"
-        return _refused(app, function, ck.CKR_DEVICE_ERROR, words, "", where)
+        return _refused(app, function, TokenError(ck.CKR_DEVICE_ERROR, words), where)
     finally:
         call.function = ""
 
@@ -92,14 +92,17 @@ def go_ahead(app: Application, size: int, payload: memoryview) -> memoryview:
     return payload[size:]
 
 
-def _refused(app: Application, function: int, rv: int, reason: str, subject: str, where: object) -> bytes:
+def _refused(app: Application, function: int, refusal: TokenError, where: object) -> bytes:
     """``where``: the call's first argument. A refused call leaves nothing behind that it would have done."""
     name = codec.NAMES[function]
-    rv = return_codes.answerable(name, rv)
+    rv = return_codes.answerable(name, refusal.rv)
     if name in calls.RECORDED:
         call = calls.CURRENT.call
         if call.undo is not None:
             call.undo()
-        app.pool.audit.tell_refusal(call.refused(app, where, rv, reason, subject))
-    app.refusals.append({"time": clock.now(), "function": name, "rv": rv, "reason": reason, "subject": subject})
+        app.pool.audit.tell_refusal(call.refused(app, where, rv, refusal))
+    app.refusals.append({
+        "time": clock.now(), "function": name, "rv": rv, "reason": refusal.reason, "subject": refusal.subject,
+        "scope": refusal.scope, "officer": refusal.officer,
+    })
     return _RV.pack(rv)
