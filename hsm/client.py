@@ -28,11 +28,12 @@ class Absent(Exception):
 
 
 class Refused(Exception):
-    """The engine said no: its words, and the CKR code."""
+    """The engine said no: its words, the CKR code, and what else it told."""
 
-    def __init__(self, words: str, rv: int) -> None:
+    def __init__(self, words: str, rv: int, told: dict[str, Any]) -> None:
         super().__init__(words)
         self.rv = rv
+        self.told = told
 
 
 class Unusable(Exception):
@@ -216,7 +217,7 @@ class Client:
             raise Unusable("the engine went away before it answered. See: adyton status") from None
         answer: dict[str, Any] = json.loads(body or b"{}")
         if rv:
-            raise Refused(str(answer.get("error", f"the engine answered {rv:#x}")), rv)
+            raise Refused(str(answer.get("error", f"the engine answered {rv:#x}")), rv, answer)
         return answer
 
 

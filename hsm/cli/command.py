@@ -8,7 +8,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 # What is told of a partition, in tables.
-COLUMNS = ("slot", "label", "serial", "kind", "legacy", "initialised", "open", "sessions", "objects", "damaged")
+COLUMNS = (
+    "slot", "label", "serial", "kind", "legacy", "admin_recovery", "initialised", "officers", "open", "sessions",
+    "objects", "damaged",
+)
 Arguments = argparse.Namespace
 
 

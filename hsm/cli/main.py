@@ -8,13 +8,32 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from typing import Any
 
 from hsm import __version__
-from hsm.cli.command import JSON, Command, Failure, option
+from hsm.cli.acting import AS, ON_A_PARTITION, PARTITION
+from hsm.cli.command import JSON, Command, Failure, cell, option
 
-_SO_PIN = option("--so-pin-file", metavar="FILE", help="the SO PIN's file; else $ADYTON_SO_PIN, else asked for")
-_PIN = option("--pin-file", metavar="FILE", help="the user PIN's file; else $ADYTON_PIN, else asked for")
-_SLOT = option("slot", type=int, help="the partition's slot number, see adyton partition list")
+_SLOT = option("slot", metavar="SLOT|LABEL", help="the partition, see adyton partition list")
+_NAME = option("name", help="the officer's name")
+_NEW_PIN = (
+    option("--new-pin-file", metavar="FILE", help="the new PIN's file; else $ADYTON_NEW_PIN, else asked for, twice"),
+    option("--new-pin-fd", type=int, metavar="N", help="an open descriptor to read the new PIN from"),
+    option("--must-change", action="store_true", help="the officer must choose another PIN before anything else"),
+)
+_EXPIRES = option("--expires", metavar="WHEN", help="until when its credential is good: 2026-12-31 (its beginning, "
+                  "UTC), 2026-12-31T18:00, 90d, 12h or never")
+_ROLE_NAME = option("--name", "-n", help="the role's GUID, or what it is called")
+_IDS = option("--ids", nargs="+", metavar="ID", help="the same by id")
+_DEFINITION = option("--role-definition", required=True, metavar="JSON|@FILE", help="the definition, or its file: "
+                     "roleName, description, dataActions, notDataActions; in Azure's form too")
+_SCOPE = "/ or /keys (all of the partition), or /keys/NAME (all versions of one key)"
+_ASSIGNEE = (
+    option("--assignee", metavar="OFFICER", help="the officer, by name or object id"),
+    option("--assignee-object-id", metavar="GUID", help="the same by object id"),
+)
+_ROLE = option("--role", help='the role: its name ("Crypto User" will do), GUID or id')
+_AT = option("--scope", help=_SCOPE)
 COMMANDS = (
     Command("module-path", "print the path of the PKCS#11 library",
             'pkcs11-tool --module "$(adyton module-path)" -L', (), "install:module_path"),
@@ -27,8 +46,17 @@ COMMANDS = (
     Command("partition create", "make a partition: a slot with a token", "adyton partition create --label payments",
             (option("--label", help="the token's label, 32 bytes at most; two may share one"),
              option("--blank", action="store_true", help="leave it uninitialised, for C_InitToken"),
+             option("--kind", choices=("token", "managed-hsm"), default="token",
+                    help="token: as PKCS#11 programs expect it (default). managed-hsm: as Azure's, keys stay inside, "
+                    "and officers are made by name"),
+             option("--no-admin-recovery", action="store_true",
+                    help="the Administrator's PIN opens no keys once another officer's does: who loses all others' "
+                    "PINs loses the keys"),
              option("--legacy", action="store_true", help="offer DES3 and MD5 there, which are no longer safe"),
-             _SO_PIN, _PIN, JSON),
+             option("--so-pin-file", metavar="FILE", help="the SO PIN's file; else $ADYTON_SO_PIN, else asked for"),
+             option("--pin-file", metavar="FILE", help="the user PIN's file; else $ADYTON_PIN, else asked for (kind "
+                    "managed-hsm: no user is made without this)"),
+             JSON),
             "partition:create"),
     Command("partition list", "all partitions of the pool", "adyton partition list --json", (JSON,),
             "partition:list_all"),
@@ -38,11 +66,74 @@ COMMANDS = (
              option("--legacy", choices=("on", "off"), required=True,
                     help="offer DES3 and MD5, which are no longer safe; new partitions have it off. Keys that were "
                     "made under it stay, and are of no use while it is off"),
-             _SO_PIN, JSON),
+             *AS, JSON),
             "partition:change"),
     Command("partition delete", "destroy a partition and all its keys", "adyton partition delete 2 --yes",
-            (_SLOT, option("--yes", action="store_true", help="needed: the keys are lost for ever"), _SO_PIN, JSON),
+            (_SLOT, option("--yes", action="store_true", help="needed: the keys are lost for ever"), *AS, JSON),
             "partition:delete"),
+    Command("login", "be an officer in this terminal session, so that commands ask for no PIN",
+            "adyton login --as alice", (*ON_A_PARTITION, JSON), "login:login"),
+    Command("logout", "forget the officers of this terminal session", "adyton logout", (PARTITION, JSON),
+            "login:logout"),
+    Command("whoami", "which officers this terminal session is, without a PIN", "adyton whoami --json", (JSON,),
+            "login:whoami"),
+    Command("officer create", "make an officer, with a PIN or as a user of the machine",
+            "adyton officer create alice --expires 90d --as so",
+            (_NAME, option("--uid", metavar="N|NAME", help="the user of the machine that the officer is; no PIN then"),
+             *_NEW_PIN, _EXPIRES, *ON_A_PARTITION, JSON),
+            "officer:create"),
+    Command("officer list", "the officers of a partition, their roles and what keeps them from working",
+            "adyton officer list --as so", (*ON_A_PARTITION, JSON), "officer:list_all"),
+    Command("officer show", "one officer", "adyton officer show alice --as so", (_NAME, *ON_A_PARTITION, JSON),
+            "officer:show_one"),
+    Command("officer update", "enable or disable an officer, or let its credential expire",
+            "adyton officer update alice --disable --as so",
+            (_NAME,
+             option("--enable", dest="enabled", action="store_const", const=True, help="let it work (again)"),
+             option("--disable", dest="enabled", action="store_const", const=False,
+                    help="log it out everywhere at once, and let it work no more"),
+             _EXPIRES, *ON_A_PARTITION, JSON),
+            "officer:update"),
+    Command("officer approve", "let in an officer, or its roles, that wait for somebody whose PIN opens the keys",
+            "adyton officer approve bob --as alice", (_NAME, *ON_A_PARTITION, JSON), "officer:approve"),
+    Command("officer delete", "remove an officer and its role assignments", "adyton officer delete bob --as so",
+            (_NAME, *ON_A_PARTITION, JSON), "officer:delete"),
+    Command("officer set-pin", "change one's own PIN, or, as an Administrator, another officer's",
+            "adyton officer set-pin alice --as alice", (_NAME, *_NEW_PIN, *ON_A_PARTITION, JSON), "officer:set_pin"),
+    Command("officer unlock", "give an officer all tries again whose PIN was locked by wrong ones",
+            "adyton officer unlock alice --as so", (_NAME, *ON_A_PARTITION, JSON), "officer:unlock"),
+    Command("role definition list", "the built-in roles and the partition's own",
+            "adyton role definition list --custom-role-only --as so",
+            (option("--custom-role-only", action="store_true", help="without the built-in ones"),
+             option("--scope", help="/, where all of them are"), *ON_A_PARTITION, JSON),
+            "role:list_definitions"),
+    Command("role definition show", "one role and its data actions",
+            'adyton role definition show --name "Managed HSM Crypto User" --as so',
+            (_ROLE_NAME, _IDS, *ON_A_PARTITION, JSON), "role:show_definition"),
+    Command("role definition create", "make a role of the partition's own",
+            "adyton role definition create --role-definition @signer.json --as so",
+            (_DEFINITION, *ON_A_PARTITION, JSON), "role:create_definition"),
+    Command("role definition update", "change a role of the partition's own, named by its GUID or roleName",
+            "adyton role definition update --role-definition @signer.json --as so",
+            (_DEFINITION, *ON_A_PARTITION, JSON), "role:update_definition"),
+    Command("role definition delete", "remove a role of the partition's own; its assignments stay, without effect",
+            "adyton role definition delete --name Signer --as so", (_ROLE_NAME, _IDS, *ON_A_PARTITION, JSON),
+            "role:delete_definition"),
+    Command("role assignment list", "who has which role where",
+            "adyton role assignment list --assignee alice --as so",
+            (*_ASSIGNEE, _ROLE, _AT, *ON_A_PARTITION, JSON), "role:list_assignments"),
+    Command("role assignment create", "give an officer a role",
+            'adyton role assignment create --role "Crypto User" --assignee alice --scope /keys/payments --as so',
+            (*_ASSIGNEE, option("--role", required=True, help=_ROLE[1]["help"]),
+             option("--scope", required=True, help=_SCOPE),
+             option("--name", "-n", metavar="GUID", help="the assignment's name (default: a new one)"),
+             *ON_A_PARTITION, JSON),
+            "role:create_assignment"),
+    Command("role assignment delete", "take a role from an officer",
+            'adyton role assignment delete --role "Crypto User" --assignee alice --scope /keys/payments --as so',
+            (*_ASSIGNEE, _ROLE, _AT, option("--name", "-n", metavar="GUID", help="the assignment's name"),
+             option("--ids", nargs="+", metavar="ID", help="the ids of one or several"), *ON_A_PARTITION, JSON),
+            "role:delete_assignments"),
     Command("serve", "run the engine in the foreground, or on a socket of systemd's",
             "adyton serve --print-unit > /etc/systemd/system/adyton.service",
             (option("--system", action="store_true",
@@ -65,7 +156,14 @@ COMMANDS = (
                     "ADYTON_PIN, ADYTON_SO_PIN and ADYTON_URI in its environment")),
             "run:run"),
 )
-_GROUPS = {"partition": "make, list, show, set and delete partitions", "config": "see the settings"}
+_GROUPS = {
+    "partition": "make, list, show, set and delete partitions",
+    "officer": "make, show, change, approve and remove officers, and set their PINs",
+    "role": "who may do what: role definitions and role assignments",
+    "role definition": "roles: the built-in ones and a partition's own",
+    "role assignment": "which officer has which role where",
+    "config": "see the settings",
+}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -75,14 +173,10 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,  # an example that is broken in two can't be pasted
     )
     parser.add_argument("--version", action="version", version=f"adyton {__version__}")
-    groups = {"": parser.add_subparsers(metavar="COMMAND", required=True)}
+    groups: dict[str, Any] = {"": parser.add_subparsers(metavar="COMMAND", required=True)}
     for command in COMMANDS:
         group, _, word = command.words.rpartition(" ")
-        if group not in groups:
-            meaning = _GROUPS[group]
-            example = f"example: {command.example}"
-            above = groups[""].add_parser(group, help=meaning, description=meaning, epilog=example)
-            groups[group] = above.add_subparsers(metavar="COMMAND", required=True)
+        _have_group(groups, group, f"example: {command.example}")
         one = groups[group].add_parser(
             word, help=command.meaning, description=command.meaning, epilog=f"example: {command.example}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -91,6 +185,16 @@ def _parser() -> argparse.ArgumentParser:
             one.add_argument(*names, **more)
         one.set_defaults(row=command)
     return parser
+
+
+def _have_group(groups: dict[str, Any], group: str, example: str) -> None:
+    """A group of commands, in the one that is above it."""
+    if group in groups:
+        return
+    above, _, word = group.rpartition(" ")
+    _have_group(groups, above, example)
+    made = groups[above].add_parser(word, help=_GROUPS[group], description=_GROUPS[group], epilog=example)
+    groups[group] = made.add_subparsers(metavar="COMMAND", required=True)
 
 
 def _why(fault: Exception) -> tuple[str, int]:
@@ -104,14 +208,31 @@ def _why(fault: Exception) -> tuple[str, int]:
 
         return diagnosis.no_engine(), 1
     if isinstance(fault, Refused):
-        from hsm.errors import code_name
-
-        return f"{fault} ({code_name(fault.rv)})", 1
+        return _in_words(fault), 1
     if isinstance(fault, Unusable):
         return str(fault), 1
     if isinstance(fault, OSError):
         return f"{fault.filename or 'the command'}: {fault.strerror}", 1
     raise fault
+
+
+def _in_words(fault: Any) -> str:
+    """What the engine said, its code, and, where a role is missing, which."""
+    from hsm.errors import code_name
+
+    words = f"{fault} ({code_name(fault.rv)})"
+    return f"{words}\nWho assigns roles may give it: {fault.told['remedy']}" if fault.told.get("remedy") else words
+
+
+def _as_json(fault: Exception, words: str) -> dict[str, Any]:
+    from hsm.client import Refused
+
+    if not isinstance(fault, Refused):
+        return {"error": words}
+    from hsm.errors import code_name
+
+    told: dict[str, Any] = {"error": str(fault), "code": code_name(fault.rv)}
+    return told | {name: fault.told[name] for name in ("action", "scope", "officer", "remedy") if name in fault.told}
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -129,11 +250,13 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     except Exception as fault:
         words, status = _why(fault)
-    print(f"adyton: {words}", file=sys.stderr)
+        told = _as_json(fault, words)
+    # What was given may be told again in it, and must not move the cursor.
+    print(f"adyton: {chr(10).join(map(cell, words.splitlines()))}", file=sys.stderr)
     if getattr(given, "json", False):
         import json
 
-        print(json.dumps({"error": words}))
+        print(json.dumps(told))
     return status
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from hsm import __version__
 from hsm.cli.command import COLUMNS, Arguments, Failure, cell, show, table
+from hsm.cli.login import in_words
 from hsm.client import MODULE, SYSTEM_FOLDER, Absent, Unusable, connect, home
 from hsm.config import SYSTEM_HOME
 
@@ -19,11 +20,13 @@ def status(given: Arguments) -> int:
     where = home()
     data: dict[str, Any] = {
         "pool": where.path, "pool_from": where.source, "socket": f"{where.path}/socket", "module": str(MODULE),
-        "version": __version__, "engine": None, "sessions": 0, "objects": 0, "partitions": [], "problems": [],
+        "version": __version__, "engine": None, "you": None, "sessions": 0, "objects": 0, "partitions": [],
+        "problems": [],
     }
     try:
         with connect(start=False) as client:
             told = client.ask("status")
+            data["you"] = client.ask("whoami")
             data["socket"] = f"{client.folder}/socket"
     except Absent:
         data["problems"] = diagnosis.problems(where)
@@ -49,6 +52,7 @@ def _in_words(data: dict[str, Any]) -> str:
         programs = f"{engine['applications']} program{'s' * (engine['applications'] != 1)}"
         lines.append(f"engine   pid {engine['pid']}, version {engine['version']}, serving {programs}")
         lines.append(f"socket   {data['socket']}")
+        lines += [f"you      {words}" for words in in_words(data["you"])]
     elif not data["problems"]:
         lines.append("engine   not running; the library starts it when a program asks for its slots")
     lines += [f"problem  {words}" for words in data["problems"]]
@@ -81,11 +85,17 @@ def explain(given: Arguments) -> int:
     rows = [row for row in rows if given.pid is None or row["pid"] == given.pid]
     lines = [
         f"{time.strftime('%H:%M:%S', time.localtime(row['time']))}  pid {row['pid']}  {row['function']}: {row['code']}"
-        f"\n          {cell(row['reason'])}"
+        f"\n          {cell(row['reason'])}{_denied(row)}"
         for row in rows
     ]
     none = "No refusal of a program of yours is remembered; what the library answers by itself is none of these."
     return show(given, rows, "\n".join(lines) or none)
+
+
+def _denied(row: dict[str, Any]) -> str:
+    """What no role gives, where, and what would mend it, a line each."""
+    told = {"data action": row.get("action"), "scope": row.get("scope"), "remedy": row.get("remedy")}
+    return "".join(f"\n          {name:12} {cell(value)}" for name, value in told.items() if value)
 
 
 def config_show(given: Arguments) -> int:
