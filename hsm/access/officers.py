@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 # The officers that the standard knows, and their roles.
 STANDARD = {"so": (ADMINISTRATOR,), "user": (CRYPTO_OFFICER, CRYPTO_USER)}
+LAST_UID = (1 << 32) - 2  # the number after it means nobody (chown(2))
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}")
 Record = dict[str, str]
 
@@ -201,6 +202,8 @@ class Officers:
             raise TokenError(ck.CKR_ARGUMENTS_BAD, words, name)
         if self.exists(name):
             raise TokenError(ck.CKR_ARGUMENTS_BAD, f"there is an officer {name} already", name)
+        if uid > LAST_UID:
+            raise TokenError(ck.CKR_ARGUMENTS_BAD, f"a user number is {LAST_UID} at most", name)
         if pin is not None:
             may_be(pin, {*self.directory.officers, name})
         pending = not holds

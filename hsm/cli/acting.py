@@ -67,7 +67,6 @@ def officer(given: Arguments, client: Client, slot: int, otherwise: str = "") ->
 
 
 def ask(given: Arguments, client: Client, act: str, **fields: Any) -> dict[str, Any]:
-    """An act on a partition, by an officer. What was not given is left out."""
+    """An act on a partition, by an officer."""
     slot = partition(given, client)["slot"]
-    said = {name: value for name, value in fields.items() if value is not None}
-    return client.ask(act, slot=slot, **officer(given, client, slot), **said)
+    return client.ask(act, slot=slot, **officer(given, client, slot), **fields)

@@ -102,7 +102,7 @@ def show_one(given: Arguments) -> int:
 def update(given: Arguments) -> int:
     fields: dict[str, Any] = {} if given.enabled is None else {"enabled": given.enabled}
     if given.expires is not None:
-        fields["expires"] = seconds(given.expires) or 0
+        fields["expires"] = seconds(given.expires)
     if not fields:
         raise Failure("what is to change? Give --enable, --disable or --expires")
     with connect(start=True) as client:

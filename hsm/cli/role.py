@@ -123,10 +123,16 @@ def create_assignment(given: Arguments) -> int:
     return show(given, made, words)
 
 
+def _scope_in(text: str) -> str | None:
+    """An assignment's id begins with its scope: who may delete at one key's only is asked for there."""
+    scope, of_a_key, _ = text.partition("/providers/")
+    return scope if of_a_key and scope.startswith("/keys") else None
+
+
 def delete_assignments(given: Arguments) -> int:
     """By names or ids, or by officer, role and scope."""
     named = [*([given.name] if given.name else []), *(given.ids or [])]
-    asked: list[dict[str, Any]] = [{"name": name} for name in named]
+    asked: list[dict[str, Any]] = [{"name": name, "scope": given.scope or _scope_in(name)} for name in named]
     if not asked:
         fields = {"assignee": _assignee(given), "role": given.role, "scope": given.scope}
         if None in fields.values():

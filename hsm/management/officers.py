@@ -44,14 +44,20 @@ def _create(caller: Caller, request: Request) -> dict[str, Any]:
     if (pin is None) == (uid < 0):
         raise wrong("an officer has a PIN, or is a user of the machine: give one of the two")
     partition = caller.partition
-    if pin is not None and not partition.is_open:
-        raise wrong("the partition is sealed: a new PIN could open nothing. Let an officer log in first")
+    if pin is not None:
+        _may_give(partition)
     partition.officers.create(
         name, None if pin is None else pin.encode(), partition.key, caller.gives_keys,
         caller.record("officer-create", subject=name), uid=uid, expires=_expiry(request),
         must_change=given_or(request, "must_change", bool, False),
     )
     return _told(caller, name)
+
+
+def _may_give(partition: Partition) -> None:
+    """Who gives a PIN gives a copy of the partition key with it, unless that is for another officer to approve."""
+    if partition.recovery and not partition.is_open:
+        raise wrong("the partition is sealed: a new PIN could open nothing. Let an officer log in by a PIN first")
 
 
 def _expiry(request: Request) -> int:
@@ -61,7 +67,7 @@ def _expiry(request: Request) -> int:
         return 0
     if type(seconds) not in (int, float) or not 0 <= seconds < 1e11:
         raise wrong("a time of expiry is seconds since the epoch, or null")
-    if seconds and seconds * 1e6 <= now():
+    if seconds * 1e6 <= now():
         raise wrong("that time has passed already")
     return int(seconds * 1e6)
 
@@ -166,6 +172,7 @@ def _set_pin(caller: Caller, request: Request) -> dict[str, Any]:
         caller.app.pin_changed(partition, name)
         return _told(caller, name)
     caller.must_hold(OFFICERS_WRITE)
+    _may_give(partition)
     partition.officers.reset_pin(
         name, pin, partition.key, caller.gives_keys, caller.record("officer-set-pin", subject=name),
         must_change=given_or(request, "must_change", bool, False),

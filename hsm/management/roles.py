@@ -58,12 +58,20 @@ def _guid(text: str) -> str:
 
 def _definition(caller: Caller, text: str) -> RoleDefinition:
     """By name, with or without Azure's "Managed HSM" before it, by GUID or by id."""
-    definitions, guid = caller.partition.directory.definitions(), _guid(text)
+    directory = caller.partition.directory
+    definitions, by_guid = directory.definitions(), directory.definition(_guid(text))
+    if by_guid is not None:
+        return by_guid
     for found in definitions:
-        if found.name == guid or text.lower() in (found.role_name.lower(), found.role_name.lower()[12:]):
+        if text and _short(text) == _short(found.role_name):
             return found
     there_are = ", ".join(definition.role_name for definition in definitions)
     raise wrong(f"there is no role {text!r}; there are: {there_are}", "roleDefinitionId")
+
+
+def _short(role_name: str) -> str:
+    """What a role is called, for comparing: no two may differ by Azure's prefix or by case alone."""
+    return role_name.lower().removeprefix("managed hsm ")
 
 
 def _assignee(caller: Caller, text: str) -> Officer:
@@ -124,11 +132,17 @@ def _actions(told: dict[str, Any], field: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(actions))
 
 
-def _custom(request: Request, guid: str, created: int) -> CustomRole:
+def _flat(told: dict[str, Any]) -> dict[str, Any]:
+    """The REST API has a definition's fields in ``properties``; az has them where they are."""
+    properties = told.get("properties")
+    return {**told, **properties} if isinstance(properties, dict) else told
+
+
+def _custom(told: dict[str, Any], guid: str, created: int) -> CustomRole:
     """From a definition in Azure's form, or in that of ``az keyvault role definition create``."""
-    told = given(request, "definition", dict)
-    told = {**told, **(told["properties"] if isinstance(told.get("properties"), dict) else {})}
     permissions = told.get("permissions")
+    if isinstance(permissions, list) and len(permissions) > 1:
+        raise wrong("a role has one entry in permissions: put all data actions into that", "permissions")
     if isinstance(permissions, list) and len(permissions) == 1 and isinstance(permissions[0], dict):
         told = {**told, **permissions[0]}
     if told.get("actions") or told.get("notActions"):
@@ -145,7 +159,7 @@ def _custom(request: Request, guid: str, created: int) -> CustomRole:
 
 
 def _put_definition(caller: Caller, request: Request, *, new: bool) -> dict[str, Any]:
-    partition, told = caller.partition, given(request, "definition", dict)
+    partition, told = caller.partition, _flat(given(request, "definition", dict))
     said = told.get("name") or told.get("id") or request.get("name") or ""
     guid = _guid(said) if isinstance(said, str) else ""
     if said and not guid:
@@ -161,8 +175,8 @@ def _put_definition(caller: Caller, request: Request, *, new: bool) -> dict[str,
             raise wrong(f"there is a role definition {guid} already: update it", "name")
         if not new and guid not in custom:
             raise wrong("there is no such custom role: give its GUID as name; see adyton role definition list", "name")
-        role = _custom(request, guid or str(uuid.uuid4()), now() if new else custom[guid].created)
-        same = [d for d in partition.directory.definitions() if d.role_name.lower() == role.role_name.lower()]
+        role = _custom(told, guid or str(uuid.uuid4()), now() if new else custom[guid].created)
+        same = [d for d in partition.directory.definitions() if _short(d.role_name) == _short(role.role_name)]
         if any(definition.name != role.name for definition in same):
             raise wrong(f"there is a role {role.role_name!r} already: choose another roleName", "roleName")
         most = partition.kind.most_definitions
@@ -171,8 +185,9 @@ def _put_definition(caller: Caller, request: Request, *, new: bool) -> dict[str,
         change.write(role)
         _wait_anew(caller, change, role)
         what = "role-definition-create" if new else "role-definition-update"
-        told = {"subject": role.name, "role": role.role_name, "actions": " ".join(role.data_actions)}
-        change.tx.audit(caller.record(what, **told))
+        change.tx.audit(caller.record(
+            what, subject=role.name, role=role.role_name, actions=" ".join(role.data_actions),
+        ))
     return {"definition": describe_definition(_definition(caller, role.name))}
 
 
@@ -215,7 +230,7 @@ def _list_assignments(caller: Caller, request: Request) -> dict[str, Any]:
     found = list(caller.partition.directory.assignments.values())
     if request.get("scope") is not None:
         scope = _scope(given(request, "scope", str))
-        found = [a for a in found if a.scope == scope or (a.scope in WHOLE and scope in WHOLE)]
+        found = [a for a in found if a.scope.lower() == scope.lower() or (a.scope in WHOLE and scope in WHOLE)]
     if request.get("assignee") is not None:
         officer = _assignee(caller, given(request, "assignee", str))
         found = [a for a in found if a.principal == officer.object_id]
@@ -249,7 +264,7 @@ def _create_assignment(caller: Caller, request: Request) -> dict[str, Any]:
 def _may_be_one_more(caller: Caller, officer: Officer, role: RoleDefinition, scope: str) -> None:
     kind, directory = caller.partition.kind, caller.partition.directory
     for assignment in directory.assignments_of(officer):
-        if assignment.role == role.name and assignment.scope == scope:
+        if assignment.role == role.name and assignment.scope.lower() == scope.lower():
             words = f"officer {officer.name} has the role {role.role_name} at {scope} already, by {assignment.name}"
             raise wrong(words, "RoleAssignmentExists")
     whole = scope in WHOLE
@@ -268,12 +283,13 @@ def _delete_assignment(caller: Caller, request: Request) -> dict[str, Any]:
         if told:
             found = partition.directory.assignments.get(_guid(told))
         else:
-            scope = _scope(given(request, "scope", str))
+            given(request, "scope", str)
             officer = _assignee(caller, given(request, "assignee", str))
             role = _definition(caller, given(request, "role", str))
-            found = next((
-                a for a in partition.directory.assignments_of(officer) if a.role == role.name and a.scope == scope
-            ), None)
+            of_role = [a for a in partition.directory.assignments_of(officer) if a.role == role.name]
+            found = next((a for a in of_role if _at(request, a)), None)
+        if found is not None and not _at(request, found):
+            found = None
         if found is None:
             raise wrong("there is no such role assignment; see adyton role assignment list", told)
         caller.must_hold(ASSIGNMENTS_DELETE, "" if found.scope in WHOLE else found.scope.removeprefix("/keys/"))
@@ -285,6 +301,12 @@ def _delete_assignment(caller: Caller, request: Request) -> dict[str, Any]:
             role=described["roleName"] or found.role, scope=found.scope, name=found.name,
         ))
     return {"assignment": described}
+
+
+def _at(request: Request, assignment: RoleAssignment) -> bool:
+    """Whether it is at the request's scope, if that has one."""
+    scope = request.get("scope")
+    return scope is None or _scope(scope).lower() == assignment.scope.lower()
 
 
 ACTS = (
