@@ -156,7 +156,8 @@ def test_a_triple_des_key_has_24_bytes(opened: Token, number: int, wanted: str) 
 def test_only_the_so_sets_it(opened: Token) -> None:
     with Client(opened.token.home) as client:
         user = {"as": "user", "pin": opened.token.pin}
-        for fields in ({"as": "so", "pin": "not the SO's"}, {"as": "so", "pin": opened.token.pin}, {"as": "so"}, user, {}):
+        so = ({"as": "so", "pin": "not the SO's"}, {"as": "so", "pin": opened.token.pin}, {"as": "so"})
+        for fields in (*so, user, {}):
             with pytest.raises(Refused, match="PIN"):
                 client.ask("partition-set", slot=0, legacy=True, **fields)
         for wrong in ({"legacy": "on"}, {"legacy": 1}, {}):
