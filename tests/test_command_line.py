@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -18,7 +19,7 @@ from abi import NULL, ffi, good, initialised, name
 from apart import PINS, adyton, apart, make_token, status, tool
 
 from hsm import __version__
-from hsm.cli.main import COMMANDS
+from hsm.cli.main import COMMANDS, _parser
 from hsm.client import MODULE
 from pkcs11_shim import constants as ck
 
@@ -47,6 +48,16 @@ def test_help_of_each_command_has_its_example(command: Any) -> None:
     said = adyton(*command.words.split(), "--help")
     assert f"example: {command.example}" in said and command.meaning in said
     assert command.function().__module__.startswith("hsm.cli.")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda row: str(row.words))
+def test_examples_are_commands_and_what_tells_something_tells_it_as_json(command: Any) -> None:
+    words = shlex.split(command.example)
+    if words[0] == "adyton":
+        words = words[1 : words.index(">")] if ">" in words else words[1:]
+        assert _parser().parse_args(words).row is command
+    speaks = any(names == ("--json",) for names, _ in command.arguments)
+    assert speaks is (command.words not in ("module-path", "serve", "run"))
 
 
 def test_help_names_every_command_and_version_is_told() -> None:

@@ -20,9 +20,10 @@ from engine_room import SO, Room, cheap_pins
 from officer_desk import Desk, desk, pin_of
 
 from hsm.application import Application
-from hsm.errors import TokenError
+from hsm.errors import TokenError, code_name
 from hsm.management import terminal
 from hsm.management.terminal import Terminal, Terminals, terminal_of
+from hsm.store.sqlite import Store
 
 COMMAND = f"{shlex.quote(sys.executable)} -m hsm.cli.main"
 
@@ -105,6 +106,28 @@ def test_nothing_of_a_login_is_on_the_disk_and_it_ends_with_the_engine(pool: Des
     assert {path for path in pool.home.rglob("*") if path.is_file()} == set(before)
     run("stop")
     assert officers(run) == []
+
+
+def test_logins_and_what_they_do_are_in_the_audit_log(pool: Desk, sessions: Shells) -> None:
+    run = sessions.open()
+    run("login --as so", 1, ADYTON_SO_PIN="a-wrong-one")
+    run("login --as a-pin-typed-here", 1, ADYTON_PIN="1234")
+    run("login --as alice", ADYTON_PIN=pin_of("alice"))
+    run("officer list")
+    run("officer delete user", 1)
+    run("logout")
+    adyton("stop")
+    store = Store(str(pool.home))
+    records = list(store.audit.records())
+    store.close()
+    here = [row for row in records if row.operation in ("login", "logout", "officer-list", "officer-delete")]
+    assert [(row.operation, code_name(row.rv), row.officer) for row in here] == [
+        ("login", "CKR_PIN_INCORRECT", ""), ("login", "CKR_PIN_INCORRECT", ""), ("login", "CKR_OK", "alice"),
+        ("officer-list", "CKR_OK", "alice"), ("officer-delete", "CKR_ACTION_PROHIBITED", "alice"),
+        ("logout", "CKR_OK", "alice"),
+    ]
+    assert here[4].detail["action"] == "Adyton/managedHsm/officers/delete/action" and here[4].detail["scope"] == "/"
+    assert not any(word in repr(records) for word in ("a-wrong-one", "a-pin-typed-here", pin_of("alice")))
 
 
 ENDS = {
