@@ -280,6 +280,8 @@ def test_pins_from_a_terminal(home: Path) -> None:
     assert code == 0 and "12345678" not in said and "partition 0 made" in said
     code, said = _typed(["partition", "create", "--label", "u"], ["12345678", "1234567x"])
     assert code == 1 and "differ" in said
+    code, said = _typed(["partition", "create", "--label", "u"], ["\x04"])
+    assert code == 1 and "no SO PIN was typed" in said and "Traceback" not in said
     assert [row["label"] for row in partitions()] == ["t"]
 
 

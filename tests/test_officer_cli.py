@@ -158,6 +158,7 @@ def test_new_pins_come_from_files_descriptors_and_the_environment_and_never_from
     wrong = {
         ("--new-pin-file", "/nowhere"): "/nowhere: No such file", ("--new-pin-fd", "999"): "descriptor 999: Bad file",
         ("--new-pin-file", str(tmp_path / "bytes")): "is not a text file",
+        ("--new-pin-fd=-1",): "there is no descriptor -1", ("--new-pin-fd", str(1 << 40)): "there is no descriptor",
         ("--new-pin-file", str(tmp_path / "pin"), "--new-pin-fd", "0"): "comes from one place",
         (): "no new PIN of officer carol was given: set ADYTON_NEW_PIN",
     }
@@ -228,9 +229,13 @@ def test_a_denial_names_action_scope_and_remedy_and_the_remedy_mends_it(pool: De
     assert done.returncode == 1 and told["code"] == "CKR_ACTION_PROHIBITED" and told["scope"] == "/"
     assert told["action"] == "Adyton/managedHsm/officers/read/action" and told["officer"] == "alice"
     assert told["remedy"] in done.stderr
+    assert "--partition" not in told["remedy"]
+    pool.partition("second")
+    told = json.loads(subprocess.run([*ADYTON, *words, "--partition=pay"], env={**os.environ, **pins},
+                                     capture_output=True).stdout)
     command = f"{sys.executable} -m hsm.cli.main {told['remedy'].removeprefix('adyton ')} --as so"
     subprocess.run(["sh", "-c", command], env={**os.environ, **PINS}, check=True, capture_output=True)
-    assert "alice" in pool.says("officer", "list", by="alice")
+    assert "alice" in pool.says("officer", "list", "--partition", "pay", by="alice")
 
 
 def test_explain_shows_action_scope_and_remedy_of_a_role_denial(pool: Desk) -> None:

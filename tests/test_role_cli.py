@@ -170,7 +170,10 @@ def test_assignments_are_made_listed_and_deleted_in_azs_words(pool: Desk) -> Non
     words = ["--ids", rows[0]["id"], rows[1]["name"]]
     assert len(pool.gives("role", "assignment", "delete", *words)) == 2
     assert scopes("--assignee", "alice") == ["/keys"]
-    last = rows[2]["name"]
+    last, more = rows[2]["name"], pool.assign("Backup", "alice", "/keys/k1")["name"]
+    said = pool.fails("role", "assignment", "delete", "--ids", more, str(uuid.uuid4()), last)
+    assert "there is no such role assignment" in said and f"; deleted before that: {more} (CKR" in said
+    assert scopes("--assignee", "alice") == ["/keys"]
     said = pool.fails("role", "assignment", "delete", "--name", last, "--scope", "/keys/k1")
     assert "there is no such role assignment" in said, "it is at another scope"
     said = pool.says("role", "assignment", "delete", "--name", last)

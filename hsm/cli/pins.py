@@ -46,9 +46,12 @@ class Source(NamedTuple):
             raise Failure(f"{words}, or use a terminal")
         import getpass
 
-        given = getpass.getpass(f"{self.what}: ")
-        if twice and getpass.getpass(f"{self.what}, once more: ") != given:
-            raise Failure("the two differ; nothing was changed")
+        try:
+            given = getpass.getpass(f"{self.what}: ")
+            if twice and getpass.getpass(f"{self.what}, once more: ") != given:
+                raise Failure("the two differ; nothing was changed")
+        except EOFError:
+            raise Failure(f"no {self.what} was typed; nothing was changed") from None
         return given
 
     def _first_line(self, place: str | int, name: str) -> str:
@@ -59,3 +62,5 @@ class Source(NamedTuple):
             raise Failure(f"the {self.what} can't be read: {name}: {fault.strerror}") from None
         except UnicodeDecodeError:
             raise Failure(f"the {self.what} can't be read: {name} is not a text file") from None
+        except (ValueError, TypeError, OverflowError):  # a number that no descriptor has
+            raise Failure(f"the {self.what} can't be read: there is no {name}") from None

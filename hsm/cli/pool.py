@@ -8,7 +8,7 @@ from typing import Any
 from hsm import __version__
 from hsm.cli.command import COLUMNS, Arguments, Failure, cell, show, table
 from hsm.cli.login import in_words
-from hsm.client import MODULE, SYSTEM_FOLDER, Absent, Unusable, connect, home
+from hsm.client import MODULE, SYSTEM_FOLDER, Absent, Client, Refused, Unusable, connect, home
 from hsm.config import SYSTEM_HOME
 
 _PATIENCE_MS = 30_000
@@ -26,7 +26,7 @@ def status(given: Arguments) -> int:
     try:
         with connect(start=False) as client:
             told = client.ask("status")
-            data["you"] = client.ask("whoami")
+            data["you"] = _you(client)
             data["socket"] = f"{client.folder}/socket"
     except Absent:
         data["problems"] = diagnosis.problems(where)
@@ -41,6 +41,14 @@ def status(given: Arguments) -> int:
     return show(given, data, _in_words(data)) or (1 if data["problems"] and not data["engine"] else 0)
 
 
+def _you(client: Client) -> dict[str, Any] | None:
+    """An engine of an earlier version, which still runs, knows of no officers."""
+    try:
+        return client.ask("whoami")
+    except Refused:
+        return None
+
+
 def _in_words(data: dict[str, Any]) -> str:
     engine = data["engine"]
     kept = "" if engine is None else ", in memory" if engine["in_memory"] else ", on disk"
@@ -52,7 +60,7 @@ def _in_words(data: dict[str, Any]) -> str:
         programs = f"{engine['applications']} program{'s' * (engine['applications'] != 1)}"
         lines.append(f"engine   pid {engine['pid']}, version {engine['version']}, serving {programs}")
         lines.append(f"socket   {data['socket']}")
-        lines += [f"you      {words}" for words in in_words(data["you"])]
+        lines += [f"you      {words}" for words in in_words(data["you"] or {"officers": []})]
     elif not data["problems"]:
         lines.append("engine   not running; the library starts it when a program asks for its slots")
     lines += [f"problem  {words}" for words in data["problems"]]

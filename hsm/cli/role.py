@@ -8,7 +8,7 @@ from typing import Any
 
 from hsm.cli import acting
 from hsm.cli.command import Arguments, Failure, cell, show, table
-from hsm.client import connect
+from hsm.client import Refused, connect
 
 DEFINITION_COLUMNS = ("roleName", "roleType", "name", "description")
 ASSIGNMENT_COLUMNS = ("principalName", "roleName", "scope", "pending", "name")
@@ -141,7 +141,17 @@ def delete_assignments(given: Arguments) -> int:
     with connect(start=True) as client:
         slot = acting.partition(given, client)["slot"]
         who = acting.officer(given, client, slot)
-        gone = [client.ask("role-assignment-delete", slot=slot, **who, **one)["assignment"] for one in asked]
+        gone: list[dict[str, Any]] = []
+        for one in asked:
+            try:
+                gone.append(client.ask("role-assignment-delete", slot=slot, **who, **one)["assignment"])
+            except Refused as refusal:
+                raise Refused(f"{refusal}{_but(gone)}", refusal.rv, refusal.told) from None
     lines = [f"{_shown(row)['principalName']} no longer has the role {cell(_shown(row)['roleName'])} at {row['scope']}"
              for row in gone]
     return show(given, gone, "\n".join(lines))
+
+
+def _but(gone: list[dict[str, Any]]) -> str:
+    """What was done before one of several was refused."""
+    return f"; deleted before that: {', '.join(row['name'] for row in gone)}" if gone else ""

@@ -23,6 +23,7 @@ from hsm.management.acts import ANYBODY, Act, Caller, Request, given, given_or
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
+    from hsm.pool import Pool
     from hsm.server.listener import Listener
 
 
@@ -48,18 +49,20 @@ def _explain(listener: Listener, app: Application, request: Request) -> dict[str
     rows = [{**row, "pid": a.pid} for a in own if a.uid == app.uid for row in list(a.refusals)]
     for row in rows:
         row["code"] = code_name(row["rv"])
-        row.update(_denial(row["subject"], row.pop("scope"), row.pop("officer")))
+        row.update(_denial(pool, row["subject"], row.pop("scope"), row.pop("officer"), row.pop("slot")))
     return {"refusals": sorted(rows, key=lambda row: float(row["time"]))[-32:]}
 
 
-def _denial(action: str, scope: str, officer: str) -> dict[str, Any]:
+def _denial(pool: Pool, action: str, scope: str, officer: str, slot: int) -> dict[str, Any]:
     """What an officer has no role for, where, and the command that would give it one."""
     if not scope:
         return {}
     role = roles.least(action)
     told: dict[str, Any] = {"action": action, "scope": scope, "officer": officer or None, "remedy": None}
     if officer and role:
-        command = "adyton role assignment create"
+        several = len([there for there in list(pool.by_slot.values()) if there.initialised]) > 1
+        where = f" --partition {slot}" if several and slot >= 0 else ""
+        command = f"adyton role assignment create{where}"
         told["remedy"] = f'{command} --role "{role.role_name}" --assignee {officer} --scope {scope}'
     return told
 
@@ -130,7 +133,8 @@ def answer(listener: Listener, app: Application, payload: bytes) -> bytes:
         result = ON_THE_ENGINE.get(request.get("act", ""), _on_a_partition)(listener, app, request)
     except TokenError as refusal:
         rv, result = refusal.rv, {"error": refusal.reason, "rv": refusal.rv}
-        result.update(_denial(refusal.subject, refusal.scope, refusal.officer))
+        slot = calls.CURRENT.call.slot
+        result.update(_denial(listener.pool, refusal.subject, refusal.scope, refusal.officer, slot))
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as fault:
         words = f"the request is not well formed: {type(fault).__name__}"
         rv, result = ck.CKR_ARGUMENTS_BAD, {"error": words, "rv": ck.CKR_ARGUMENTS_BAD}

@@ -103,6 +103,6 @@ def _refused(app: Application, function: int, refusal: TokenError, where: object
         app.pool.audit.tell_refusal(call.refused(app, where, rv, refusal))
     app.refusals.append({
         "time": clock.now(), "function": name, "rv": rv, "reason": refusal.reason, "subject": refusal.subject,
-        "scope": refusal.scope, "officer": refusal.officer,
+        "scope": refusal.scope, "officer": refusal.officer, "slot": calls.CURRENT.call.slot,
     })
     return _RV.pack(rv)
