@@ -278,3 +278,18 @@ def test_a_role_counts_and_ends_in_a_program_that_runs(pool: Desk) -> None:
         good(rv)
         pool.says("role", "assignment", "delete", "--role", "Crypto User", "--assignee", "alice", "--scope", "/keys/k1")
         assert name(m.C_DestroyObject(s, key)) == "CKR_OBJECT_HANDLE_INVALID"
+
+
+def test_explain_tells_an_administrator_to_log_in_as_a_user(pool: Desk) -> None:
+    """No assignment would help in an Administrator's session, so none is advised; nor where nobody logged in."""
+    data = {ck.CKA_CLASS: ck.CKO_DATA, ck.CKA_TOKEN: True, ck.CKA_PRIVATE: False, ck.CKA_LABEL: b"note"}
+    with initialised(str(MODULE)) as m:
+        s = m.session()
+        assert name(m.create(s, data)[0]) == "CKR_USER_NOT_LOGGED_IN"
+        good(m.login(s, pin_of("so"), ck.CKU_SO))
+        assert name(m.create(s, data)[0]) == "CKR_USER_NOT_LOGGED_IN"
+        nobody, so = json.loads(adyton("explain", "--json"))[-2:]
+    action = "Microsoft.KeyVault/managedHsm/keys/import/action"
+    assert nobody["action"] == so["action"] == action and nobody["scope"] == so["scope"] == "/"
+    assert nobody["remedy"] is None and so["remedy"] is None
+    assert "nobody logged in" in nobody["reason"] and "log in as CKU_USER" in so["reason"]
