@@ -12,10 +12,11 @@ import gc
 import threading
 from typing import TYPE_CHECKING
 
-from hsm.access import key_policy, policy
+from hsm.access import key_policy, policy, quorum, unattended
 from hsm.access.kinds import KINDS
 from hsm.access.officers import Came, Officers
-from hsm.access.roles import KEY_DELETE, KEY_READ, KEY_WRITE, PARTITION_DELETE
+from hsm.access.quorum import DESTROY, POLICY, Asked, Quorum
+from hsm.access.roles import KEY_DELETE, KEY_READ, KEY_WRITE, OFFICERS_WRITE, PARTITION_DELETE
 from hsm.access.values import Values
 from hsm.audit import calls
 from hsm.errors import TokenError
@@ -23,13 +24,14 @@ from hsm.objects import attributes as table
 from hsm.objects.index import ObjectIndex
 from hsm.objects.templates import Template
 from hsm.objects.token_object import TokenObject
+from hsm.store.records import Unattended
 from hsm.store.transaction import Transaction
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
     from hsm.application import Application, Login, Session
     from hsm.pool import Pool
-    from hsm.store.heads import PartitionHead
+    from hsm.store.heads import PartitionHead, Rule
 
 
 class Partition:
@@ -47,8 +49,10 @@ class Partition:
         self.session_objects: set[TokenObject] = set()
         self.index = ObjectIndex()
         self.values = Values()
-        self.officers = Officers(pool.store, slot, pool.pin_cost, pool.epoch.bump)
+        self.officers = Officers(pool.store, slot, pool.pin_cost, self._rights_changed)
         self.directory = self.officers.directory
+        self.quorum = Quorum(pool.store, slot, self.directory)
+        self.unattended = self.pool.store.records(slot, Unattended).get("unattended")
         self.key: bytes | None = None
         self._load(None)
 
@@ -140,13 +144,18 @@ class Partition:
             self.pool.store.delete_partition(self.slot, record)
             self._deleted = True
 
-    def switch_legacy(self, on: bool, record: dict[str, str]) -> None:
-        """What runs is asked again at its next step, and no library keeps an answer given before."""
+    def set(self, legacy: bool | None, rule: Rule | None, record: dict[str, str]) -> None:
+        """Its settings, but for those that are None. What runs is asked again at its next step, and no library keeps an
+        answer given before."""
         with self.lock:
             self.may_write()
             with self.pool.store.transaction() as tx:
-                tx.switch_legacy(self.slot, on)
+                if legacy is not None:
+                    tx.switch_legacy(self.slot, legacy)
+                if rule is not None:
+                    self.quorum.set_rule(tx, rule)
                 tx.audit(record)
+            self.quorum.load()
             self.pool.epoch.bump()
 
     # -- officers
@@ -160,7 +169,13 @@ class Partition:
             officer = "so"
             if self.initialised:
                 officer = self._may_be_initialised(app, pin)
-            key = self.officers.initialise(label.rstrip(b" "), pin, self.act(app, "C_InitToken", officer))
+            told = {"label": label.rstrip(b" ").decode("utf-8", "replace")}
+            asked = Asked(DESTROY, "C_InitToken", PARTITION_DELETE, "", told, rv=ck.CKR_FUNCTION_FAILED)
+            approved = self.quorum.ask(asked, officer, self.act(app, "proposal-create", officer))
+            with self.quorum.carried_out(approved, ck.CKR_FUNCTION_FAILED):
+                key = self.officers.initialise(label.rstrip(b" "), pin, self.act(app, "C_InitToken", officer))
+            self.quorum.load()
+            self.unattended = None
             for item in self.objects.values():
                 item.alive = False
             self.objects.clear()
@@ -185,7 +200,12 @@ class Partition:
         self.may_write()
         holds = self.officers.get(officer).holds_key
         key = self.opened() if holds else None
-        self.officers.init_pin(pin, key, holds, self.act(app, "C_InitPIN", officer))
+        user = self.directory.officers.get("user")
+        told = {"name": "user", "objectId": user.object_id if user else ""}
+        asked = Asked(POLICY, "C_InitPIN", OFFICERS_WRITE, "", told, rv=ck.CKR_FUNCTION_FAILED)
+        approved = self.quorum.ask(asked, officer, self.act(app, "proposal-create", officer))
+        with self.quorum.carried_out(approved, ck.CKR_FUNCTION_FAILED):
+            self.officers.init_pin(pin, key, holds, self.act(app, "C_InitPIN", officer))
 
     def set_pin(self, app: Application, login: Login | None, old: bytes, new: bytes) -> None:
         """C_SetPIN: of who is logged in, else of ``user`` (section 5.5.9)."""
@@ -201,11 +221,36 @@ class Partition:
 
     def authenticate(self, app: Application, user_type: int, name: bytes, pin: bytes | None) -> Came:
         """Whoever logs in."""
-        came = self.came(self.officers.authenticate(user_type, name.decode("utf-8", "replace"), pin, app.uid))
+        came = self.officers.authenticate(user_type, name.decode("utf-8", "replace"), pin, app.uid)
         if pin is None and not self.is_open:
-            words = "the partition is sealed, and who has no PIN can't open it: another officer logs in first"
-            raise TokenError(ck.CKR_FUNCTION_FAILED, words, came.officer)
-        return came
+            came = came._replace(key=self._unsealed(came.officer))
+        return self.came(came)
+
+    def _unsealed(self, officer: str) -> bytes:
+        """The partition key, for an officer who has no PIN to open the partition by."""
+        if self.unattended is None:
+            words = (
+                f"the partition is sealed, and {officer} has no PIN that opens it: let another log in first, or "
+                f"turn unattended unsealing on: adyton partition unattended {self.slot} --key-file FILE"
+            )
+            raise TokenError(ck.CKR_FUNCTION_FAILED, words, officer)
+        key = unattended.unseal(self.unattended, self.serial.encode())
+        calls.detail(unsealed="unattended")
+        return key
+
+    def unattend(self, path: str, record: dict[str, str]) -> None:
+        """Turns unattended unsealing on, with this key file, or, without one, off."""
+        with self.lock:
+            self.may_write()
+            before = self.unattended
+            made = unattended.seal(path, self.serial.encode(), self.opened()) if path else None
+            with self.pool.store.transaction() as tx:
+                if before is not None:
+                    tx.drop_record(self.slot, before)
+                if made is not None:
+                    tx.put_record(self.slot, made)
+                tx.audit(record)
+            self.unattended = made
 
     def came(self, who: Came) -> Came:
         """An officer has proved to be there: the partition opens if it was sealed."""
@@ -213,6 +258,16 @@ class Partition:
             if self.key is None and who.key is not None:
                 self._open(who.key)
         return who
+
+    def _rights_changed(self) -> None:
+        self.pool.epoch.bump()
+        self.quorum.review()
+
+    @property
+    def shuts_out(self) -> bool:
+        """Whether the engine's end would keep officers out who have no PIN, and work here now."""
+        names = [officer.name for officer in self.directory.officers.values() if officer.uid >= 0]
+        return self.is_open and self.unattended is None and any(not self.directory.why_not(name) for name in names)
 
     def end_logins(self, officer: str) -> None:
         """Who may do nothing any more is logged out everywhere, and what was under way is over."""
@@ -345,8 +400,9 @@ class Partition:
         with self.lock:
             self.is_there(item)
             policy.may_change(session, item, KEY_DELETE, self.kind)
+            approved = quorum.destroying(session, item)
             if item.is_token or self.pool.audit.strict:
-                with self.pool.store.transaction() as tx:
+                with self.quorum.carried_out(approved), self.pool.store.transaction() as tx:
                     if item.is_token:
                         tx.delete_object(self.slot, item.object_id)
                     tx.audit(self.record(session, "destroy"), (calls.named(item),))

@@ -16,6 +16,7 @@ from hsm.errors import TokenError
 from hsm.partitions import Partition
 from hsm.slot_events import SlotEvents
 from hsm.store import folder
+from hsm.store.heads import Rule
 from hsm.store.sqlite import Store
 from pkcs11_shim import constants as ck
 
@@ -30,6 +31,7 @@ class Form(NamedTuple):
     kind: str = "token"
     legacy: bool = False
     recovery: bool = True
+    rule: Rule = Rule()
 
 
 class Pool:
@@ -99,6 +101,7 @@ class Pool:
         if slot is None:
             slot = tx.create_partition(_act(app, "partition-create"))
         tx.set_form(slot, form.kind.encode(), form.legacy, form.recovery)
+        tx.set_rule(slot, form.rule)
         return slot
 
     def _made(self, slot: int, app: Application) -> Partition:
@@ -106,8 +109,8 @@ class Pool:
         self._changed(slot, app)
         return self.by_slot[slot]
 
-    def switch_legacy(self, record: dict[str, str], slot: int, on: bool) -> None:
-        self.partition(slot).switch_legacy(on, record)
+    def set(self, slot: int, legacy: bool | None, rule: Rule | None, record: dict[str, str]) -> None:
+        self.partition(slot).set(legacy, rule, record)
         self.publish()
 
     def delete_partition(self, app: Application, slot: int, record: dict[str, str]) -> None:
@@ -120,6 +123,11 @@ class Pool:
     def _changed(self, slot: int, app: Application) -> None:
         self.publish()
         self.slot_events.happened(slot, app)
+
+    @property
+    def shuts_out(self) -> bool:
+        with self.lock:
+            return any(partition.shuts_out for partition in self.by_slot.values())
 
     def close(self) -> None:
         self.store.close()

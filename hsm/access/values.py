@@ -291,10 +291,13 @@ class Values:
 
     def twins(self, attributes: Mapping[int, bytes]) -> list[TokenObject]:
         """The private token keys that have this value, but for public halves."""
+        return [item for item in self.bearers(attributes) if item.private]
+
+    def bearers(self, attributes: Mapping[int, bytes]) -> list[TokenObject]:
+        """The token keys that have this value, but for public halves."""
         value = self._find(attributes)
         return [] if value is None else [
-            item for item in value.objects
-            if item.is_token and item.private and item.key_class in table.GUARDED_CLASSES
+            item for item in value.objects if item.is_token and item.key_class in table.GUARDED_CLASSES
         ]
 
     def is_stored(self, item: Key) -> bool:

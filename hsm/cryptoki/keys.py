@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hsm.access import key_policy, key_use, policy
+from hsm.access import key_policy, key_use, policy, quorum
 from hsm.access.values import CHOSEN, HOLDS
 from hsm.application import Application, Session
 from hsm.audit import calls
@@ -72,12 +72,14 @@ def C_WrapKey(app: Application, handle: int, mech: Any, wrapping: int, target: i
     policy.check_wrapped(session, wrapped_key)
     key_policy.may_wrap(key, wrapped_key, entry, known=session.partition.values.is_known(key))
     blob = bytes(entry.wrap(key, parameter, wrapped_key))
+    approved = quorum.wrapping(session, key, wrapped_key, entry.number)
     short = too_small(len(blob), capacity)
     if short is not None:
         return short
     key_use.used(session, key, "wrap", entry, wrapped_key)
     if entry.nonce is not None:
         key_use.spend_nonce(key, entry.nonce(parameter))
+    quorum.wrapped(session, approved)
     calls.done(session)
     return ck.CKR_OK, len(blob), blob
 

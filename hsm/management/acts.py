@@ -65,14 +65,28 @@ class Caller(NamedTuple):
         return {**self.partition.act(self.app, what, self.officer), **more}
 
 
+class Second(NamedTuple):
+    """That an act is under the two-person rule for acts of this ``kind``, and the data action of who approves it."""
+
+    kind: str
+    action: str
+
+
+def under(kind: str, action: str) -> Callable[[Caller, Request], Second | None]:
+    second = Second(kind, action)
+    return lambda caller, request: second
+
+
 class Act(NamedTuple):
-    """``asks``: a data action, or one of the words above. ``owners``: the pool's owner must ask, officer or not."""
+    """``asks``: a data action, or one of the words above. ``owners``: the pool's owner must ask, officer or not.
+    ``second``: whom else it takes, where the partition has a rule for that."""
 
     name: str
     asks: str
     run: Callable[[Caller, Request], dict[str, Any]]
     scope: Callable[[Request], str] = lambda request: ""
     owners: bool = False
+    second: Callable[[Caller, Request], Second | None] = lambda caller, request: None
 
 
 def given(request: Request, name: str, kind: type[Any]) -> Any:

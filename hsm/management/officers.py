@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from hsm.access.credentials import TRIES
+from hsm.access.directory import WHOLE
 from hsm.access.officers import now
+from hsm.access.quorum import POLICY
 from hsm.access.roles import ADMINISTRATOR, OFFICERS_DELETE, OFFICERS_READ, OFFICERS_WRITE
 from hsm.errors import TokenError
-from hsm.management.acts import OFFICER, Act, Caller, Request, given, given_or, wrong
+from hsm.management.acts import OFFICER, Act, Caller, Request, Second, given, given_or, under, wrong
 from hsm.management.terminal import TERMINALS
 from hsm.partitions import Partition
 from hsm.store.records import Officer, RoleAssignment
@@ -101,18 +103,25 @@ def _update(caller: Caller, request: Request) -> dict[str, Any]:
 def administrator_must_stay(
     partition: Partition, *, without: Officer | None = None, without_assignment: RoleAssignment | None = None
 ) -> None:
-    """Azure has a directory's administrators to come back by; a partition without an Administrator has nobody."""
-    directory = partition.directory
-    for officer in directory.officers.values():
-        if without is not None and officer.name == without.name:
-            continue
-        if officer.expires or directory.why_not(officer.name) or officer.damaged:
-            continue
-        for assignment in directory.assignments_of(officer):
-            counts = assignment.role == ADMINISTRATOR and assignment.scope in ("/", "/keys") and not assignment.pending
-            if counts and (without_assignment is None or assignment.name != without_assignment.name):
-                return
+    """Azure has a directory's administrators to come back by; a partition without an Administrator has nobody. Where
+    it takes several officers to change anything, it takes them all."""
+    directory, rule = partition.directory, partition.quorum.rule
+    there = {
+        (officer.name, assignment.name)
+        for officer in directory.officers.values()
+        if not (officer.expires or directory.why_not(officer.name) or officer.damaged)
+        for assignment in directory.assignments_of(officer)
+        if assignment.role == ADMINISTRATOR and assignment.scope in WHOLE and not assignment.pending
+    }
+    gone = {without.name if without else "", without_assignment.name if without_assignment else ""}
+    stay = {(officer, assignment) for officer, assignment in there if officer not in gone and assignment not in gone}
+    needed, left = rule.officers if rule.awake else 1, len({officer for officer, _ in stay})
+    if stay == there or left >= needed:
+        return
     words = "that would leave the partition without an Administrator who stays one: assign that role to another first"
+    if left:
+        words = f"the partition's rule takes {needed} officers, and that would leave {left} who stays Administrator: " \
+            "assign that role to another first"
     raise TokenError(ck.CKR_ACTION_PROHIBITED, words, "Managed HSM Administrator")
 
 
@@ -189,13 +198,19 @@ def _unlock(caller: Caller, request: Request) -> dict[str, Any]:
     return _told(caller, name)
 
 
+def _second_for_pin(caller: Caller, request: Request) -> Second | None:
+    """One's own PIN is one's own matter; by a PIN that is set for another, one acts in that one's name."""
+    own = request.get("name") == caller.officer and request.get("pin") is not None
+    return None if own or not caller.holds(OFFICERS_WRITE) else Second(POLICY, OFFICERS_WRITE)
+
+
 ACTS = (
-    Act("officer-create", OFFICERS_WRITE, _create),
+    Act("officer-create", OFFICERS_WRITE, _create, second=under(POLICY, OFFICERS_WRITE)),
     Act("officer-list", OFFICERS_READ, _list),
     Act("officer-show", OFFICERS_READ, _show),
-    Act("officer-update", OFFICERS_WRITE, _update),
+    Act("officer-update", OFFICERS_WRITE, _update, second=under(POLICY, OFFICERS_WRITE)),
     Act("officer-approve", OFFICER, _approve),
-    Act("officer-delete", OFFICERS_DELETE, _delete),
-    Act("officer-set-pin", OFFICER, _set_pin),
-    Act("officer-unlock", OFFICERS_WRITE, _unlock),
+    Act("officer-delete", OFFICERS_DELETE, _delete, second=under(POLICY, OFFICERS_DELETE)),
+    Act("officer-set-pin", OFFICER, _set_pin, second=_second_for_pin),
+    Act("officer-unlock", OFFICERS_WRITE, _unlock, second=under(POLICY, OFFICERS_WRITE)),
 )

@@ -6,11 +6,13 @@ from typing import Any
 
 from hsm.access.credentials import TRIES
 from hsm.access.kinds import KINDS
+from hsm.access.quorum import DESTROY, KINDS_OF_ACTS, LONGEST_HOURS, MOST_OFFICERS, POLICY, RULE
 from hsm.access.roles import PARTITION_DELETE, PARTITION_WRITE
 from hsm.errors import TokenError
-from hsm.management.acts import ANYBODY, OWNER, Act, Caller, Request, given, given_or, wrong
+from hsm.management.acts import ANYBODY, OFFICER, OWNER, Act, Caller, Request, given, given_or, under, wrong
 from hsm.partitions import Partition
 from hsm.pool import Form, Pool
+from hsm.store.heads import Rule
 from pkcs11_shim import constants as ck
 
 
@@ -25,10 +27,23 @@ def describe(partition: Partition) -> dict[str, Any]:
         "initialised": partition.initialised,
         "user_pin": partition.has_user,
         "officers": len(partition.directory.officers),
+        "quorum": _describe_rule(partition),
+        "unattended": partition.unattended is not None,
         "open": partition.is_open,
         "sessions": partition.sessions,
         "objects": len(partition.objects),
         "damaged": len(partition.damaged),
+    }
+
+
+def _describe_rule(partition: Partition) -> dict[str, Any] | None:
+    """The two-person rule; ``awake``: whether there are, or ever were, as many Administrators as it takes."""
+    rule = partition.quorum.rule
+    if not rule.officers:
+        return None
+    return {
+        "officers": rule.officers, "acts": list(rule.acts), "expiryHours": rule.hours,
+        "awake": partition.quorum.covers(RULE), "proposals": len(partition.quorum.live()),
     }
 
 
@@ -45,7 +60,10 @@ def _create(caller: Caller, request: Request) -> dict[str, Any]:
     kind = given_or(request, "kind", str, "token")
     if kind not in KINDS:
         raise wrong(f"there is no kind {kind!r}; there are: {', '.join(KINDS)}", "kind")
-    form = Form(kind, given_or(request, "legacy", bool, False), given_or(request, "admin_recovery", bool, True))
+    form = Form(
+        kind, given_or(request, "legacy", bool, False), given_or(request, "admin_recovery", bool, True),
+        _rule(request, Rule()) or Rule(),
+    )
     if "label" not in request:
         return {"partition": describe(caller.pool.create_partition(caller.app, form))}
     label, pins = _label(request), {"so": given(request, "so_pin", str).encode()}
@@ -66,9 +84,36 @@ def _label(request: Request) -> bytes:
 def _set(caller: Caller, request: Request) -> dict[str, Any]:
     """Allowing what is weaker is up to the partition's Administrator, like what destroys keys."""
     _by_administrator(caller, PARTITION_WRITE)
-    on = given(request, "legacy", bool)
-    caller.pool.switch_legacy(caller.record("partition-set", legacy="on" if on else "off"), caller.partition.slot, on)
+    legacy, quorum = given_or(request, "legacy", bool, None), caller.partition.quorum
+    rule = _rule(request, quorum.rule)
+    if legacy is None and rule is None:
+        raise wrong("nothing is to be set: give --legacy or --quorum")
+    if rule is not None and quorum.rule.awake and not quorum.can_be(rule.officers):
+        words = f"there are {len(quorum.governors())} Administrators, fewer than that rule takes: make others first"
+        raise wrong(words, "quorum")
+    told = {} if legacy is None else {"legacy": "on" if legacy else "off"}
+    if rule is not None:
+        told |= {"quorum": str(rule.officers), "acts": " ".join(rule.acts), "hours": str(rule.hours)}
+    caller.pool.set(caller.partition.slot, legacy, rule, caller.record("partition-set", **told))
     return {"partition": describe(caller.partition)}
+
+
+def _rule(request: Request, before: Rule) -> Rule | None:
+    """The rule that is asked for; what is not said stays as it was, or is for everything. None where nothing is."""
+    if all(request.get(field) is None for field in ("quorum", "quorum_acts", "quorum_expiry")):
+        return None
+    officers = given_or(request, "quorum", int, before.officers)
+    acts = given_or(request, "quorum_acts", list, list(before.acts or KINDS_OF_ACTS))
+    hours = given_or(request, "quorum_expiry", int, before.hours)
+    if officers == 0:
+        return Rule()
+    if not 2 <= officers <= MOST_OFFICERS:
+        raise wrong(f"a quorum is of 2 to {MOST_OFFICERS} officers, or 0 for none", "quorum")
+    if not acts or any(act not in KINDS_OF_ACTS for act in acts):
+        raise wrong(f"a quorum is for acts of these kinds: {', '.join(KINDS_OF_ACTS)}", "quorum_acts")
+    if not 1 <= hours <= LONGEST_HOURS:
+        raise wrong(f"a proposal stands for 1 to {LONGEST_HOURS} hours", "quorum_expiry")
+    return Rule(officers, tuple(kind for kind in KINDS_OF_ACTS if kind in acts), hours)
 
 
 def _delete(caller: Caller, request: Request) -> dict[str, Any]:
@@ -93,6 +138,21 @@ def _by_administrator(caller: Caller, action: str) -> None:
         raise TokenError(ck.CKR_ACTION_PROHIBITED, words, action, scope="/", officer=caller.officer)
 
 
+def _unattended(caller: Caller, request: Request) -> dict[str, Any]:
+    """By an officer with a copy of the partition key: whoever reads the key file has one too, in effect. Off by any
+    Administrator as well."""
+    partition, path = caller.partition, given_or(request, "key_file", str, "")
+    officer = partition.officers.get(caller.officer)
+    if not officer.holds_key and (path or not caller.holds(PARTITION_WRITE)):
+        words = f"officer {officer.name} has no copy of the partition key to give; see adyton officer list: opens"
+        raise TokenError(ck.CKR_ACTION_PROHIBITED, words, officer.name)
+    if not path and partition.unattended is None:
+        raise wrong("unattended unsealing is off already")
+    record = caller.record("partition-unattended", state="on" if path else "off", **({"keyFile": path} if path else {}))
+    partition.unattend(path, record)
+    return {"partition": describe(partition), "key_file": path or None}
+
+
 def _init(caller: Caller, request: Request) -> dict[str, Any]:
     """Initialises a token and its user PIN in one act (what adyton run needs)."""
     partition = caller.partition
@@ -105,7 +165,8 @@ def _init(caller: Caller, request: Request) -> dict[str, Any]:
 ACTS = (
     Act("partition-create", OWNER, _create, owners=True),
     Act("partition-list", ANYBODY, _list),
-    Act("partition-set", OWNER, _set, owners=True),
-    Act("partition-delete", OWNER, _delete, owners=True),
+    Act("partition-set", OWNER, _set, owners=True, second=under(RULE, PARTITION_WRITE)),
+    Act("partition-delete", OWNER, _delete, owners=True, second=under(DESTROY, PARTITION_DELETE)),
+    Act("partition-unattended", OFFICER, _unattended, owners=True, second=under(POLICY, PARTITION_WRITE)),
     Act("init", OWNER, _init, owners=True),
 )

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 
 from hsm.errors import TokenError
-from hsm.management import officers, partitions, roles, terminal
+from hsm.management import officers, partitions, proposals, roles, terminal
 from hsm.management.acts import ANYBODY, OFFICER, OWNER, Act, Caller, Request
 from pkcs11_shim import constants as ck
 
-ACTS: dict[str, Act] = {act.name: act for room in (partitions, officers, roles, terminal) for act in room.ACTS}
+ROOMS = (partitions, officers, roles, proposals, terminal)
+ACTS: dict[str, Act] = {act.name: act for room in ROOMS for act in room.ACTS}
 
 
 def perform(act: Act, caller: Caller, request: Request) -> dict[str, object]:
@@ -23,7 +24,11 @@ def perform(act: Act, caller: Caller, request: Request) -> dict[str, object]:
             raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, words, act.asks, scope=scope)
         if act.asks != OFFICER:
             caller.must_hold(act.asks, act.scope(request))
-    return act.run(caller, request)
+    approved = proposals.ask(act, caller, request)
+    if approved is None:
+        return act.run(caller, request)
+    with caller.partition.quorum.carried_out(approved):
+        return act.run(caller, request)
 
 
 def prove(act: Act, caller: Caller, name: str, pin: str | None) -> Caller:

@@ -6,8 +6,9 @@ import re
 import uuid
 from typing import Any
 
-from hsm.access.directory import WHOLE, Change, as_definition
+from hsm.access.directory import WHOLE, Change, Directory, as_definition
 from hsm.access.officers import now
+from hsm.access.quorum import POLICY
 from hsm.access.roles import (
     ASSIGNMENTS_DELETE,
     ASSIGNMENTS_READ,
@@ -19,7 +20,7 @@ from hsm.access.roles import (
     RoleDefinition,
 )
 from hsm.errors import TokenError
-from hsm.management.acts import Act, Caller, Request, given, given_or, wrong
+from hsm.management.acts import Act, Caller, Request, given, given_or, under, wrong
 from hsm.management.officers import administrator_must_stay
 from hsm.objects import about
 from hsm.store.records import CustomRole, Officer, RoleAssignment
@@ -56,16 +57,27 @@ def _guid(text: str) -> str:
     return last if _GUID.fullmatch(last) else ""
 
 
-def _definition(caller: Caller, text: str) -> RoleDefinition:
+def role_of(directory: Directory, text: str) -> RoleDefinition | None:
     """By name, with or without Azure's "Managed HSM" before it, by GUID or by id."""
-    directory = caller.partition.directory
-    definitions, by_guid = directory.definitions(), directory.definition(_guid(text))
+    by_guid = directory.definition(_guid(text))
     if by_guid is not None:
         return by_guid
-    for found in definitions:
+    for found in directory.definitions():
         if text and _short(text) == _short(found.role_name):
             return found
-    there_are = ", ".join(definition.role_name for definition in definitions)
+    return None
+
+
+def assignment_of(directory: Directory, text: str) -> RoleAssignment | None:
+    """By GUID or by id."""
+    return directory.assignments.get(_guid(text))
+
+
+def _definition(caller: Caller, text: str) -> RoleDefinition:
+    found = role_of(caller.partition.directory, text)
+    if found is not None:
+        return found
+    there_are = ", ".join(definition.role_name for definition in caller.partition.directory.definitions())
     raise wrong(f"there is no role {text!r}; there are: {there_are}", "roleDefinitionId")
 
 
@@ -281,7 +293,7 @@ def _delete_assignment(caller: Caller, request: Request) -> dict[str, Any]:
     partition, told = caller.partition, given_or(request, "name", str, "")
     with partition.directory.change() as change:
         if told:
-            found = partition.directory.assignments.get(_guid(told))
+            found = assignment_of(partition.directory, told)
         else:
             given(request, "scope", str)
             officer = _assignee(caller, given(request, "assignee", str))
@@ -312,10 +324,12 @@ def _at(request: Request, assignment: RoleAssignment) -> bool:
 ACTS = (
     Act("role-definition-list", DEFINITIONS_READ, _list_definitions),
     Act("role-definition-show", DEFINITIONS_READ, _show_definition),
-    Act("role-definition-create", DEFINITIONS_WRITE, _create_definition),
-    Act("role-definition-update", DEFINITIONS_WRITE, _update_definition),
-    Act("role-definition-delete", DEFINITIONS_DELETE, _delete_definition),
+    Act("role-definition-create", DEFINITIONS_WRITE, _create_definition, second=under(POLICY, DEFINITIONS_WRITE)),
+    Act("role-definition-update", DEFINITIONS_WRITE, _update_definition, second=under(POLICY, DEFINITIONS_WRITE)),
+    Act("role-definition-delete", DEFINITIONS_DELETE, _delete_definition, second=under(POLICY, DEFINITIONS_DELETE)),
     Act("role-assignment-list", ASSIGNMENTS_READ, _list_assignments, _name_in),
-    Act("role-assignment-create", ASSIGNMENTS_WRITE, _create_assignment, _name_in),
-    Act("role-assignment-delete", ASSIGNMENTS_DELETE, _delete_assignment, _name_in),
+    Act("role-assignment-create", ASSIGNMENTS_WRITE, _create_assignment, _name_in,
+        second=under(POLICY, ASSIGNMENTS_WRITE)),
+    Act("role-assignment-delete", ASSIGNMENTS_DELETE, _delete_assignment, _name_in,
+        second=under(POLICY, ASSIGNMENTS_DELETE)),
 )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from hsm import __version__
 from hsm.access import roles
+from hsm.access.quorum import Proposed
 from hsm.application import Application
 from hsm.audit import calls
 from hsm.errors import TokenError, code_name
@@ -135,6 +136,8 @@ def answer(listener: Listener, app: Application, payload: bytes) -> bytes:
         rv, result = refusal.rv, {"error": refusal.reason, "rv": refusal.rv}
         slot = calls.CURRENT.call.slot
         result.update(_denial(listener.pool, refusal.subject, refusal.scope, refusal.officer, slot))
+        if isinstance(refusal, Proposed):
+            result["proposed"] = refusal.proposal.name
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as fault:
         words = f"the request is not well formed: {type(fault).__name__}"
         rv, result = ck.CKR_ARGUMENTS_BAD, {"error": words, "rv": ck.CKR_ARGUMENTS_BAD}

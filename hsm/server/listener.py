@@ -68,7 +68,8 @@ class Peers:
 
 
 class Listener:
-    """Accepts applications until nobody has been there for ``idle`` seconds (0: for ever).
+    """Accepts applications until nobody has been there for ``idle`` seconds (0: for ever), and nobody would be kept out
+    by its end: officers without a PIN open no sealed partition, but where that is set to be unattended.
 
     ``peers`` None: the socket's mode says who may connect.
     """
@@ -111,7 +112,7 @@ class Listener:
             if not coming.poll(1000 * min(self.idle or TICK, TICK)):
                 if self.clients:
                     last = time.monotonic()
-                elif self.idle and time.monotonic() - last >= self.idle:
+                elif self.idle and time.monotonic() - last >= self.idle and not self.pool.shuts_out:
                     return
                 continue
             try:
@@ -195,7 +196,8 @@ class Listener:
         """An engine that leaves when idle, and has nobody else, makes room for a better one: a newer library's own, or
         one that can write, where the disk was read-only and is no more. Who was just started serves in any case."""
         theirs = bytes(told[8:]).decode("ascii", "replace")
-        if not self.idle or not (self.pool.store.outdated or _release(theirs) > _release(__version__)):
+        better = self.pool.store.outdated or _release(theirs) > _release(__version__)
+        if not self.idle or not better or self.pool.shuts_out:
             return False
         with self.lock:
             if not self.welcomed or self.clients > 1:

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import hashlib
 import struct
+from typing import NamedTuple
 
 from hsm.audit.chain import Chain
 from hsm.store import sealing
 
 _NUMBERS = struct.Struct("<QQQ32s")  # generation, next object id, rows, accumulator
-_SERIAL, _KIND, _LABEL, _INITIALISED, _COUNTS, _FIRST_TRIES, _LEGACY, _TRIES, _RECOVERY = 1, 2, 3, 4, 5, 6, 7, 8, 9
+_SERIAL, _KIND, _LABEL, _INITIALISED, _COUNTS, _FIRST_TRIES, _LEGACY, _TRIES, _RECOVERY, _RULE = range(1, 11)
 _WRITTEN, _NEXT_SLOT, _SLOTS, _SEQUENCE, _HASH, _CHAIN = 1, 2, 3, 4, 5, 6
 _LOG = struct.Struct("<2Q32s3Q")  # hsm.audit.chain.Chain, but for its first two fields
+_RULE_NUMBERS = struct.Struct("<BI?")
 _MODULUS = 1 << 256
 
 
@@ -29,14 +31,33 @@ def _pairs(raw: bytes) -> dict[int, int]:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
+class Rule(NamedTuple):
+    """The two-person rule (hsm/access/quorum.py): how many officers it takes for an act of these kinds (0: there is no
+    rule), and for how many hours a proposal stands. It sleeps until there are so many Administrators, and from then on
+    is ``awake``, whatever becomes of them."""
+
+    officers: int = 0
+    acts: tuple[str, ...] = ()
+    hours: int = 24
+    awake: bool = False
+
+    def pack(self) -> bytes:
+        return _RULE_NUMBERS.pack(self.officers, self.hours, self.awake) + " ".join(self.acts).encode()
+
+    @classmethod
+    def unpack(cls, raw: bytes) -> Rule:
+        officers, hours, awake = _RULE_NUMBERS.unpack_from(raw)
+        return cls(officers, tuple(raw[_RULE_NUMBERS.size :].decode().split()), hours, awake)
+
+
 class PartitionHead:
     """``tries`` are the generations that the officers' PIN counters had reached, by the counters' numbers: an older
     counters file is not believed. ``legacy`` is the partition's switch for mechanisms that are no longer safe;
     ``recovery``: the Administrator keeps a copy of the partition key when there are other officers."""
 
     __slots__ = (
-        "generation", "initialised", "kind", "label", "legacy", "next_id", "recovery", "rows", "serial", "slot",
-        "total", "tries",
+        "generation", "initialised", "kind", "label", "legacy", "next_id", "recovery", "rows", "rule", "serial",
+        "slot", "total", "tries",
     )
 
     def __init__(self, slot: int, serial: bytes, kind: bytes = b"token") -> None:
@@ -47,6 +68,7 @@ class PartitionHead:
         self.initialised = False
         self.legacy = False
         self.recovery = True
+        self.rule = Rule()
         self.generation = 0
         self.next_id = 1
         self.rows = 0
@@ -55,7 +77,7 @@ class PartitionHead:
 
     def copy(self) -> PartitionHead:
         made = PartitionHead(self.slot, self.serial, self.kind)
-        for name in ("label", "initialised", "legacy", "recovery", "generation", "next_id", "rows", "total"):
+        for name in ("label", "initialised", "legacy", "recovery", "rule", "generation", "next_id", "rows", "total"):
             setattr(made, name, getattr(self, name))
         made.tries = dict(self.tries)
         return made
@@ -70,7 +92,7 @@ class PartitionHead:
         fields = {
             _SERIAL: self.serial, _KIND: self.kind, _LABEL: self.label, _INITIALISED: bytes([self.initialised]),
             _COUNTS: numbers, _TRIES: _packed(self.tries), _LEGACY: bytes([self.legacy]),
-            _RECOVERY: bytes([self.recovery]),
+            _RECOVERY: bytes([self.recovery]), _RULE: self.rule.pack(),
         }
         return sealing.seal(sealing.derive(device_key, b"partition", self.slot), sealing.pack(fields), b"")
 
@@ -83,6 +105,7 @@ class PartitionHead:
         made.generation, made.next_id, made.rows, total = _NUMBERS.unpack(fields[_COUNTS])
         made.total = int.from_bytes(total, "little")
         made.recovery = fields.get(_RECOVERY) != b"\x00"
+        made.rule = Rule.unpack(fields[_RULE]) if _RULE in fields else Rule()
         if _TRIES in fields:
             made.tries = _pairs(fields[_TRIES])
         else:  # a head of the first release, whose partitions had eight counters each

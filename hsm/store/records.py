@@ -1,4 +1,4 @@
-"""Who an officer is and what a role assignment says, as the store keeps it: one row a field, by number.
+"""Who an officer is, what a role assignment says, what is proposed, as the store keeps it: one row a field, by number.
 
 A record that an older version wrote lacks the fields that came later, which then have their defaults.
 """
@@ -64,6 +64,34 @@ class CustomRole(NamedTuple):
     created: int = 0
 
 
+class Proposal(NamedTuple):
+    """An act that takes more than one officer, as one has asked for it (hsm/access/quorum.py). ``name`` is its GUID;
+    ``digest`` tells the very act, its subject as that was, and who asked. ``key``: the name that ``action`` is needed
+    on; none where it is the whole partition. ``told``: the act in words, as JSON. ``proposer`` and ``approvals`` are
+    object ids."""
+
+    name: str
+    digest: bytes = b""
+    act: str = ""
+    kind: str = ""
+    action: str = ""
+    key: str = ""
+    told: str = "{}"
+    proposer: str = ""
+    created: int = 0
+    expires: int = 0
+    approvals: tuple[str, ...] = ()
+
+
+class Unattended(NamedTuple):
+    """A copy of the partition key that a file opens (hsm/access/unattended.py)."""
+
+    name: str
+    path: str = ""
+    copy: bytes = b""
+    created: int = 0
+
+
 class Form(NamedTuple):
     pack: Callable[[Any], bytes]
     unpack: Callable[[bytes], Any]
@@ -96,9 +124,15 @@ _FIELDS: dict[type, tuple[str, tuple[tuple[int, str, Form], ...]]] = {
         (1, "role_name", TEXT), (2, "description", TEXT), (3, "data_actions", TEXTS),
         (4, "not_data_actions", TEXTS), (5, "created", NUMBER),
     )),
+    Proposal: ("proposal", (
+        (1, "digest", BYTES), (2, "act", TEXT), (3, "kind", TEXT), (4, "action", TEXT), (5, "key", TEXT),
+        (6, "told", TEXT), (7, "proposer", TEXT), (8, "created", NUMBER), (9, "expires", NUMBER),
+        (10, "approvals", TEXTS),
+    )),
+    Unattended: ("unattended", ((1, "path", TEXT), (2, "copy", BYTES), (3, "created", NUMBER))),
 }
-R = TypeVar("R", Officer, RoleAssignment, CustomRole)
-Record = Officer | RoleAssignment | CustomRole
+R = TypeVar("R", Officer, RoleAssignment, CustomRole, Proposal, Unattended)
+Record = Officer | RoleAssignment | CustomRole | Proposal | Unattended
 
 
 def kind_of(form: type) -> str:

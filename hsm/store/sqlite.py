@@ -12,7 +12,7 @@ import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from hsm.audit.chain import Chain
 from hsm.audit.log import Log
@@ -37,12 +37,27 @@ _AT_A_TIME = 256
 Head = TypeVar("Head", PoolHead, PartitionHead)
 
 
+class Rider(Protocol):
+    """What goes along with a commit that somebody else makes."""
+
+    def write(self, tx: Transaction) -> None: ...
+
+    def committed(self) -> None: ...
+
+
+class _Riding(threading.local):
+    """Each thread's, for its next commit."""
+
+    rider: Rider | None = None
+
+
 class Store:
     """All partitions of one pool: in ``home``, or in memory where that is None. ``damage`` are sentences by slot, those
     about the pool itself under None."""
 
     def __init__(self, home: str | None) -> None:
         self.lock = threading.RLock()
+        self._riding = _Riding()
         self.home = home
         self.damage: dict[int | None, list[str]] = {}
         self._read_only = home is not None and folder.is_read_only(home)
@@ -281,11 +296,14 @@ class Store:
         with self.lock:
             if self.write_protected:
                 raise TokenError(*_FAILURES[sqlite3.SQLITE_READONLY])
+            rider, self._riding.rider = self._riding.rider, None
             try:
                 self._database.execute("BEGIN IMMEDIATE")
                 try:
                     tx = Transaction(self, self._database)
                     yield tx
+                    if rider is not None:
+                        rider.write(tx)
                     tx.write_heads()
                     self._database.execute("COMMIT")
                 except BaseException:
@@ -296,9 +314,24 @@ class Store:
             except sqlite3.Error as fault:
                 raise TokenError(*self._failure(fault)) from None
             self.heads, self.pool_head = tx.heads, tx.pool_head
+            if rider is not None:
+                rider.committed()
             self.audit.written(tx.taken)
             if tx.destroyed:
                 self._forget()
+
+    @contextmanager
+    def along(self, rider: Rider) -> Iterator[None]:
+        """What ``rider`` writes is in the first commit that this thread makes meanwhile; in one of its own if it makes
+        none."""
+        self._riding.rider = rider
+        try:
+            yield
+            if self._riding.rider is rider:
+                with self.transaction():
+                    pass
+        finally:
+            self._riding.rider = None
 
     def _failure(self, fault: sqlite3.Error) -> tuple[int, str]:
         code = getattr(fault, "sqlite_errorcode", 0) & 0xFF

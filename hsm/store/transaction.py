@@ -13,7 +13,7 @@ from hsm.errors import TokenError
 from hsm.objects import about
 from hsm.objects import attributes as table
 from hsm.store import records, schema, sealing
-from hsm.store.heads import PartitionHead
+from hsm.store.heads import PartitionHead, Rule
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
@@ -122,6 +122,7 @@ class Transaction:
         self._empty(slot)
         head = self._head(slot)
         head.label, head.initialised = label, True
+        head.rule = head.rule._replace(awake=False)  # until there are as many officers as it takes
         private, public = sealing.new_pair()
         self._put("partition_keys", slot, public, sealing.seal(sealing.derive(partition_key, b"pair"), private, public))
 
@@ -133,7 +134,10 @@ class Transaction:
     def switch_legacy(self, slot: int, on: bool) -> None:
         self._head(slot).legacy = on
 
-    # -- officers, role definitions, role assignments
+    def set_rule(self, slot: int, rule: Rule) -> None:
+        self._head(slot).rule = rule
+
+    # -- officers, role definitions, role assignments, proposals, unattended unsealing
 
     def put_record(self, slot: int, record: records.Record) -> None:
         """In clear it is nothing to guess on, nor to learn from: the database alone tells names."""
