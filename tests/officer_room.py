@@ -31,8 +31,8 @@ class Officers:
         try:
             answered = self.ask(officer, act, **fields)
         except Refused as refusal:
-            assert refusal.proposed, str(refusal)
-            return refusal.proposed
+            assert "proposed" in refusal.told, str(refusal)
+            return str(refusal.told["proposed"])
         raise AssertionError(f"carried out at once: {answered}")
 
     def rule(self, *acts: str, **more: Any) -> None:

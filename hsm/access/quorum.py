@@ -134,8 +134,8 @@ class Quorum:
                 calls.detail(proposal=found.name, approvedBy=approvers)
                 return found
         words = (
-            f"this takes {self.rule.officers} officers: proposed as {found.name}, until {_time(found.expires)}. "
-            f"Another one with {asked.action} approves it: adyton proposal approve {found.name} --as NAME; then ask again"
+            f"this takes {self.rule.officers} officers: proposed as {found.name}, until {_time(found.expires)}. Now "
+            f"another with {asked.action} approves it: adyton proposal approve {found.name} --as NAME; ask again then"
         )
         raise Proposed(asked.rv, words, found)
 

@@ -105,7 +105,7 @@ def _rule(request: Request, before: Rule) -> Rule | None:
     officers = given_or(request, "quorum", int, before.officers)
     acts = given_or(request, "quorum_acts", list, list(before.acts or KINDS_OF_ACTS))
     hours = given_or(request, "quorum_expiry", int, before.hours)
-    if officers == 0:
+    if officers == 0 and request.get("quorum") is not None:
         return Rule()
     if not 2 <= officers <= MOST_OFFICERS:
         raise wrong(f"a quorum is of 2 to {MOST_OFFICERS} officers, or 0 for none", "quorum")
