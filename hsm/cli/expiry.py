@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from datetime import UTC, datetime
 
 from hsm.cli.command import Failure
@@ -12,15 +11,17 @@ _UNITS = {"d": 86400, "h": 3600, "m": 60}
 _FORMS = "a date (2026-12-31: its beginning, UTC), a time (2026-12-31T18:00, UTC, or with +02:00), 90d, 12h or never"
 
 
-def seconds(text: str | None) -> float | None:
-    """Since the epoch; None for never, and where nothing was said."""
-    if text is None or text.lower() == "never":
-        return None
+def fields(text: str | None) -> dict[str, float | None]:
+    """As a request says it. A span of time stays one, so that an act that is asked for again is the same act."""
+    if text is None:
+        return {}
+    if text.lower() == "never":
+        return {"expires": None}
     span = re.fullmatch(r"([0-9]{1,6})([dhm])", text.lower())
     if span:
-        return time.time() + int(span[1]) * _UNITS[span[2]]
+        return {"expires_in": int(span[1]) * _UNITS[span[2]]}
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
         raise Failure(f"{text!r} is no time of expiry: give {_FORMS}") from None
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    return {"expires": (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()}

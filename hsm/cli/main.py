@@ -34,6 +34,17 @@ _ASSIGNEE = (
 )
 _ROLE = option("--role", help='the role: its name ("Crypto User" will do), GUID or id')
 _AT = option("--scope", help=_SCOPE)
+_QUORUM = (
+    option("--quorum", type=int, metavar="N", help="how many officers it takes for the acts of --quorum-acts: 2, or "
+           "more; 0: no rule. One asks and is told the proposal's id, another approves it (adyton proposal approve), "
+           "then the first asks again. It sleeps until there are N Administrators"),
+    option("--quorum-acts", metavar="ACTS", help="destroy (private and secret token keys, the token, the partition), "
+           "export (wrapping a token key), policy (officers, their PINs, roles, settings), with commas between "
+           "(default: all). Without policy, an Administrator can make an officer to approve what he proposes"),
+    option("--quorum-expiry", type=int, metavar="HOURS", help="how long a proposal stands (default: 24)"),
+)
+_PROPOSAL = option("id", help="the proposal's id, or the beginning of it")
+PROPOSED = 3  # the status of a command that waits for another officer
 COMMANDS = (
     Command("module-path", "print the path of the PKCS#11 library",
             'pkcs11-tool --module "$(adyton module-path)" -L', (), "install:module_path"),
@@ -53,6 +64,7 @@ COMMANDS = (
                     help="the Administrator's PIN opens no keys once another officer's does: who loses all others' "
                     "PINs loses the keys"),
              option("--legacy", action="store_true", help="offer DES3 and MD5 there, which are no longer safe"),
+             *_QUORUM,
              option("--so-pin-file", metavar="FILE", help="the SO PIN's file; else $ADYTON_SO_PIN, else asked for"),
              option("--pin-file", metavar="FILE", help="the user PIN's file; else $ADYTON_PIN, else asked for (kind "
                     "managed-hsm: no user is made without this)"),
@@ -63,11 +75,19 @@ COMMANDS = (
     Command("partition show", "one partition", "adyton partition show 0", (_SLOT, JSON), "partition:show_one"),
     Command("partition set", "change a partition's settings", "adyton partition set 0 --legacy on",
             (_SLOT,
-             option("--legacy", choices=("on", "off"), required=True,
+             option("--legacy", choices=("on", "off"),
                     help="offer DES3 and MD5, which are no longer safe; new partitions have it off. Keys that were "
                     "made under it stay, and are of no use while it is off"),
-             *AS, JSON),
+             *_QUORUM, *AS, JSON),
             "partition:change"),
+    Command("partition unattended", "let a file open the partition for officers who are users of the machine",
+            "adyton partition unattended 0 --key-file /etc/adyton-keys/payments --as so",
+            (_SLOT,
+             option("--key-file", metavar="FILE", help="the file, made with mode 0600 where there is none; the "
+                    "engine's user reads it. Whoever has it and the pool's folder has the keys: keep it apart from the "
+                    "folder and its backups, as a systemd credential for one"),
+             option("--off", action="store_true", help="forget the file, which stays where it is"), *AS, JSON),
+            "partition:unattended"),
     Command("partition delete", "destroy a partition and all its keys", "adyton partition delete 2 --yes",
             (_SLOT, option("--yes", action="store_true", help="needed: the keys are lost for ever"), *AS, JSON),
             "partition:delete"),
@@ -142,6 +162,14 @@ COMMANDS = (
                     help="print a systemd unit for the system pool, and end (default: the service)")),
             "serving:serve"),
     Command("stop", "let the pool's engine leave; ends once it has", "adyton stop", (JSON,), "pool:stop"),
+    Command("proposal list", "acts that wait for another officer, or that one has approved",
+            "adyton proposal list --as bob", (*ON_A_PARTITION, JSON), "proposal:list_all"),
+    Command("proposal show", "what would be done, who proposed and who approved it",
+            "adyton proposal show 243546c4 --as bob", (_PROPOSAL, *ON_A_PARTITION, JSON), "proposal:show_one"),
+    Command("proposal approve", "let the officer who proposed it do it, once",
+            "adyton proposal approve 243546c4 --as bob", (_PROPOSAL, *ON_A_PARTITION, JSON), "proposal:approve"),
+    Command("proposal reject", "take a proposal away: one's own, or one that one could approve",
+            "adyton proposal reject 243546c4 --as bob", (_PROPOSAL, *ON_A_PARTITION, JSON), "proposal:reject"),
     Command("config show", "each setting, its value, where it comes from and how to change it",
             "adyton config show --json", (JSON,), "pool:config_show"),
     Command("explain", "why the engine refused the last calls of your programs, in words", "adyton explain --pid 1234",
@@ -158,6 +186,7 @@ COMMANDS = (
 )
 _GROUPS = {
     "partition": "make, list, show, set and delete partitions",
+    "proposal": "acts that take more than one officer: see, approve and reject them",
     "officer": "make, show, change, approve and remove officers, and set their PINs",
     "role": "who may do what: role definitions and role assignments",
     "role definition": "roles: the built-in ones and a partition's own",
@@ -208,7 +237,7 @@ def _why(fault: Exception) -> tuple[str, int]:
 
         return diagnosis.no_engine(), 1
     if isinstance(fault, Refused):
-        return _in_words(fault), 1
+        return (str(fault), PROPOSED) if "proposed" in fault.told else (_in_words(fault), 1)
     if isinstance(fault, Unusable):
         return str(fault), 1
     if isinstance(fault, OSError):
@@ -232,7 +261,8 @@ def _as_json(fault: Exception, words: str) -> dict[str, Any]:
     from hsm.errors import code_name
 
     told: dict[str, Any] = {"error": str(fault), "code": code_name(fault.rv)}
-    return told | {name: fault.told[name] for name in ("action", "scope", "officer", "remedy") if name in fault.told}
+    names = ("action", "scope", "officer", "remedy", "proposed")
+    return told | {name: fault.told[name] for name in names if name in fault.told}
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from hsm.cli import acting
+from hsm.cli import acting, expiry
 from hsm.cli.command import Arguments, Failure, cell, show, table
-from hsm.cli.expiry import seconds
 from hsm.cli.pins import Source
 from hsm.client import connect
 
@@ -73,13 +72,13 @@ def create(given: Arguments) -> int:
     if given.uid is not None and (given.new_pin_file or given.new_pin_fd is not None or given.must_change):
         raise Failure("an officer who is a user of the machine has no PIN: give --uid, or a PIN")
     fields: dict[str, Any] = {"uid": _uid(given.uid)} if given.uid is not None else {"must_change": given.must_change}
-    expires = seconds(given.expires)
+    fields |= expiry.fields(given.expires)
     with connect(start=True) as client:
         slot = acting.partition(given, client)["slot"]
         who = acting.officer(given, client, slot)
         if given.uid is None:
             fields["new_pin"] = _new_pin(given, given.name)
-        made = client.ask("officer-create", slot=slot, name=given.name, expires=expires, **fields, **who)["officer"]
+        made = client.ask("officer-create", slot=slot, name=given.name, **fields, **who)["officer"]
     name = made["name"]
     words = f"officer {name} made. To give it a role: adyton role assignment create --assignee {name} ..."
     if made["pending"]:
@@ -101,8 +100,7 @@ def show_one(given: Arguments) -> int:
 
 def update(given: Arguments) -> int:
     fields: dict[str, Any] = {} if given.enabled is None else {"enabled": given.enabled}
-    if given.expires is not None:
-        fields["expires"] = seconds(given.expires)
+    fields |= expiry.fields(given.expires)
     if not fields:
         raise Failure("what is to change? Give --enable, --disable or --expires")
     with connect(start=True) as client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from hsm.cli.acting import choose, officer
@@ -14,7 +15,7 @@ def create(given: Arguments) -> int:
     if given.blank == bool(given.label):
         raise Failure("a partition needs a --label, or --blank for one that a program initialises itself")
     fields: dict[str, Any] = {
-        "legacy": given.legacy, "kind": given.kind, "admin_recovery": not given.no_admin_recovery,
+        "legacy": given.legacy, "kind": given.kind, "admin_recovery": not given.no_admin_recovery, **_rule(given),
     }
     if given.label:
         if not 0 < len(given.label.encode(errors="replace")) <= 32:
@@ -42,7 +43,22 @@ def _row(client: Client, text: str) -> dict[str, Any]:
 def show_one(given: Arguments) -> int:
     with connect(start=True) as client:
         row = _row(client, given.slot)
-    return show(given, row, "\n".join(f"{name:15} {cell(value)}" for name, value in row.items()))
+    told = {**row, "quorum": _rule_in_words(row["quorum"])}
+    return show(given, row, "\n".join(f"{name:15} {cell(value)}" for name, value in told.items()))
+
+
+def _rule(given: Arguments) -> dict[str, Any]:
+    """The two-person rule as a request says it; nothing where it was not spoken of."""
+    acts = None if given.quorum_acts is None else [act.strip() for act in given.quorum_acts.split(",")]
+    said = {"quorum": given.quorum, "quorum_acts": acts, "quorum_expiry": given.quorum_expiry}
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def _rule_in_words(rule: dict[str, Any] | None) -> str:
+    if rule is None:
+        return "no"
+    words = f"{rule['officers']} officers for {', '.join(rule['acts'])}; a proposal stands {rule['expiryHours']} h"
+    return words if rule["awake"] else f"{words}; sleeps until there are {rule['officers']} Administrators"
 
 
 def _by(given: Arguments, client: Client, row: dict[str, Any]) -> dict[str, str]:
@@ -51,12 +67,31 @@ def _by(given: Arguments, client: Client, row: dict[str, Any]) -> dict[str, str]
 
 
 def change(given: Arguments) -> int:
+    rule = _rule(given)
+    if given.legacy is None and not rule:
+        raise Failure("what is to change? Give --legacy, --quorum, --quorum-acts or --quorum-expiry")
     with connect(start=True) as client:
         row = _row(client, given.slot)
         who = _by(given, client, row)
-        row = client.ask("partition-set", slot=row["slot"], legacy=given.legacy == "on", **who)["partition"]
-    offered = "are offered" if row["legacy"] else "are not offered"
-    return show(given, row, f"partition {row['slot']}: DES3 and MD5 {offered}")
+        legacy = {} if given.legacy is None else {"legacy": given.legacy == "on"}
+        row = client.ask("partition-set", slot=row["slot"], **legacy, **rule, **who)["partition"]
+    lines = [f"DES3 and MD5 {'are offered' if row['legacy'] else 'are not offered'}"] if legacy else []
+    if rule:
+        lines.append(f"two-person rule: {_rule_in_words(row['quorum'])}")
+    return show(given, row, "\n".join(f"partition {row['slot']}: {line}" for line in lines))
+
+
+def unattended(given: Arguments) -> int:
+    if bool(given.key_file) == given.off:
+        raise Failure("which file opens the partition? Give --key-file FILE, or --off for none")
+    fields = {} if given.off else {"key_file": os.path.abspath(given.key_file)}
+    with connect(start=True) as client:
+        row = _row(client, given.slot)
+        told = client.ask("partition-unattended", slot=row["slot"], **fields, **_by(given, client, row))
+    words = "no file opens it any more; delete the one that did"
+    if told["key_file"]:
+        words = f"{cell(told['key_file'])} opens it for officers who are users of the machine"
+    return show(given, told, f"partition {row['slot']}: {words}")
 
 
 def delete(given: Arguments) -> int:

@@ -64,11 +64,14 @@ def _may_give(partition: Partition) -> None:
 
 def _expiry(request: Request) -> int:
     """Microseconds since the epoch; 0 is never."""
-    seconds = request.get("expires")
-    if seconds is None:
+    span = given_or(request, "expires_in", int, 0)
+    if 0 < span < 1e11:
+        return now() + int(span) * 1_000_000
+    seconds: Any = request.get("expires")
+    if seconds is None and not span:
         return 0
     if type(seconds) not in (int, float) or not 0 <= seconds < 1e11:
-        raise wrong("a time of expiry is seconds since the epoch, or null")
+        raise wrong("expires is a time in seconds since the epoch, or null; expires_in how many seconds from now")
     if seconds * 1e6 <= now():
         raise wrong("that time has passed already")
     return int(seconds * 1e6)
@@ -89,7 +92,7 @@ def _update(caller: Caller, request: Request) -> dict[str, Any]:
     with partition.directory.change() as change:
         officer = partition.officers.get(name)
         enabled = given_or(request, "enabled", bool, officer.enabled)
-        expires = _expiry(request) if "expires" in request else officer.expires
+        expires = _expiry(request) if {"expires", "expires_in"} & request.keys() else officer.expires
         if not enabled or expires:
             administrator_must_stay(partition, without=officer)
         change.write(officer._replace(enabled=enabled, expires=expires))

@@ -25,8 +25,8 @@ def ask(act: Act, caller: Caller, request: Request) -> Proposal | None:
     partition, key = caller.partition, act.scope(request)
     if act.asks == OWNER and caller.officer:
         caller.must_hold(second.action, key)
-    told = {name: value for name, value in request.items() if name not in _OF_THE_DOOR and value is not None}
-    if "new_pin" in told:
+    told = {name: value for name, value in request.items() if name not in _OF_THE_DOOR}
+    if told.get("new_pin") is not None:
         told["new_pin"] = "a new PIN"
     asked = Asked(second.kind, act.name, second.action, key, told, _as_they_are(caller, told))
     return partition.quorum.ask(asked, caller.officer, caller.record("proposal-create"))

@@ -31,9 +31,10 @@ def test_a_server_signs_after_a_restart_with_nobody_there(system: SystemPool) ->
         system.tool(*SIGN, "/tmp/digest", "--output-file", f"/tmp/signature-{number}", user="www-data")
         assert system.machine.run("stat", "-c", "%s", f"/tmp/signature-{number}") == "64\n"
     # What it may do ends where its role does, and nobody else is who it is.
-    said = system.tool("--login", "--keygen", "--key-type", "AES:32", "--label", "no", user="www-data", fails=True)
+    make = ("--login", "--keypairgen", "--key-type", "EC:prime256v1", "--label", "no")
+    said = system.tool(*make, user="www-data", fails=True)
     assert "CKR_USER_NOT_LOGGED_IN" in said
-    assert "CKR_" in system.tool(*SIGN, "/tmp/digest", "--output-file", "/tmp/none", fails=True)
+    assert "enter User PIN" in system.tool(*SIGN, "/tmp/digest", "--output-file", "/tmp/none", fails=True)
     # Without the file a restart needs somebody with a PIN.
     system.machine.run("mv", "/etc/adyton-keys/unseal", "/etc/adyton-keys/gone")
     system.kill_engine()
