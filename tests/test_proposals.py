@@ -107,6 +107,32 @@ def test_engines_are_killed_between_proposing_approving_and_doing(
     store.close()
 
 
+def test_a_wrapped_key_is_one_record_in_the_commit_that_takes_the_approval(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = DiskPool(tmp_path / "pool", CHEAP)
+    with Room(pool.home) as room:
+        governed(room)
+        room.aes(b"over")
+    monkeypatch.setenv("ADYTON_HOME", str(pool.home))
+    with initialised(str(MODULE)) as m:
+        session = m.session()
+        good(m.login(session, USER.decode()))
+        [key], [over] = (m.find(session, {ck.CKA_LABEL: label}) for label in (b"key", b"over"))
+        assert name(m.wrap(session, m.mechanism(KWP.number), over, key)[0]) == "CKR_USER_NOT_LOGGED_IN"
+        with connect(start=False) as client:
+            carol = {"slot": 0, "as": "carol", "pin": PIN}
+            [proposal] = [told["id"] for told in client.ask("proposal-list", **carol)["proposals"]]
+            client.ask("proposal-approve", name=proposal, **carol)
+        good(m.wrap(session, m.mechanism(KWP.number), over, key)[0])
+        pool.kill()  # a record of use alone would be a second late
+    store = Store(str(pool.home))
+    [wrapped] = [record for record in store.audit.records() if record.operation == "C_WrapKey" and not record.rv]
+    assert wrapped.detail == {"proposal": proposal, "approvedBy": "carol"} and wrapped.mechanism == KWP.number
+    assert [key.partition("/")[0] for key in wrapped.keys] == ["over", "key"]
+    store.close()
+
+
 def test_a_proposal_expires_by_the_engines_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Room(tmp_path) as room:
         key = governed(room)

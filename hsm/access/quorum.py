@@ -123,9 +123,9 @@ class Quorum:
         if not officer:
             words = f"this takes {self.rule.officers} officers, one of whom proposes it: log in"
             raise TokenError(asked.rv, words, asked.kind)
-        proposer = self._directory.officers[officer].object_id
-        digest = _digest(asked, proposer)
         with self._store.lock:
+            proposer = self._object_id(officer)
+            digest = _digest(asked, proposer)
             found = next((p for p in self.live() if p.digest == digest), None)
             if found is None:
                 found = self._propose(asked, proposer, digest, record, objects)
@@ -175,6 +175,12 @@ class Quorum:
             return False
         return all(self._directory.holds(name, proposal.action, proposal.key) for name in names[1:])
 
+    def _object_id(self, officer: str) -> str:
+        found = self._directory.officers.get(officer)
+        if found is None:
+            raise TokenError(ck.CKR_FUNCTION_FAILED, f"officer {officer} is gone", officer)
+        return found.object_id
+
     def name_of(self, object_id: str) -> str:
         """The officer's; nothing where that one is gone."""
         officer = self._directory.principal(object_id)
@@ -191,7 +197,7 @@ class Quorum:
 
     def approve(self, name: str, officer: str, record: dict[str, str]) -> Proposal:
         with self._store.lock:
-            found, approver = self.get(name), self._directory.officers[officer].object_id
+            found, approver = self.get(name), self._object_id(officer)
             if approver == found.proposer:
                 words = "nobody approves what is proposed by oneself: another officer does"
                 raise TokenError(ck.CKR_ACTION_PROHIBITED, words, name)

@@ -52,7 +52,8 @@ def _made(path: str) -> bytes:
     except FileExistsError:
         return b""
     except (OSError, ValueError) as fault:
-        raise _unfit(path, f"the engine can't make it: {_words(fault)}") from None
+        remedy = f"Make it yourself, as the engine's user: umask 077; head -c {SHORTEST} /dev/urandom >{path}"
+        raise _unfit(path, f"the engine can't make it: {_words(fault)}. {remedy}") from None
     try:
         with open(handle, "wb") as file:
             file.write(secret)

@@ -85,7 +85,8 @@ COMMANDS = (
             (_SLOT,
              option("--key-file", metavar="FILE", help="the file, made with mode 0600 where there is none; the "
                     "engine's user reads it. Whoever has it and the pool's folder has the keys: keep it apart from the "
-                    "folder and its backups, as a systemd credential for one"),
+                    "folder and its backups. Of a systemd unit with LoadCredentialEncrypted=unseal it is "
+                    "/run/credentials/adyton.service/unseal"),
              option("--off", action="store_true", help="forget the file, which stays where it is"), *AS, JSON),
             "partition:unattended"),
     Command("partition delete", "destroy a partition and all its keys", "adyton partition delete 2 --yes",
