@@ -64,14 +64,16 @@ def _may_give(partition: Partition) -> None:
 
 def _expiry(request: Request) -> int:
     """Microseconds since the epoch; 0 is never."""
-    span = given_or(request, "expires_in", int, 0)
-    if 0 < span < 1e11:
-        return now() + int(span) * 1_000_000
-    seconds: Any = request.get("expires")
-    if seconds is None and not span:
+    if request.get("expires_in") is not None:
+        span = int(given(request, "expires_in", int))
+        if not 0 < span < 1e11:
+            raise wrong("a credential is good for a second or more from now")
+        return now() + span * 1_000_000
+    seconds = request.get("expires")
+    if seconds is None:
         return 0
     if type(seconds) not in (int, float) or not 0 <= seconds < 1e11:
-        raise wrong("expires is a time in seconds since the epoch, or null; expires_in how many seconds from now")
+        raise wrong("a time of expiry is seconds since the epoch, or null; expires_in is seconds from now")
     if seconds * 1e6 <= now():
         raise wrong("that time has passed already")
     return int(seconds * 1e6)
