@@ -67,7 +67,7 @@ def _expiry(request: Request) -> int:
     if request.get("expires_in") is not None:
         span = int(given(request, "expires_in", int))
         if not 0 < span < 1e11:
-            raise wrong("a credential is good for a second or more from now")
+            raise wrong("that time has passed already, or is too far away")
         return now() + span * 1_000_000
     seconds = request.get("expires")
     if seconds is None:
