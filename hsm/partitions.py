@@ -243,7 +243,8 @@ class Partition:
         with self.lock:
             self.may_write()
             before = self.unattended
-            made = unattended.seal(path, self.serial.encode(), self.opened()) if path else None
+            home = self.pool.store.home
+            made = unattended.seal(path, home, self.serial.encode(), self.opened()) if path else None
             with self.pool.store.transaction() as tx:
                 if before is not None:
                     tx.drop_record(self.slot, before)

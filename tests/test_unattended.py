@@ -162,6 +162,14 @@ def test_what_can_be_no_key_file(bound: Bound, path: str) -> None:
     assert not bound.ask("partition-list", {})["partitions"][0]["unattended"]
 
 
+def test_a_pool_does_not_open_itself(bound: Bound, tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").symlink_to(bound.pool.home)
+    for folder in (bound.pool.home, tmp_path / "elsewhere"):
+        with pytest.raises(Refused, match="pool's own folder"):
+            bound.unattended(folder / "unseal")
+    assert not (bound.pool.home / "unseal").exists()
+
+
 def test_who_may_turn_it_on(bound: Bound, key_file: Path) -> None:
     for who in ({}, {"as": "daemon"}):
         with pytest.raises(Refused):

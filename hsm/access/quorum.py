@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import os
 import time
 import uuid
@@ -151,7 +150,7 @@ class Quorum:
             raise TokenError(asked.rv, words, "limit")
         now = _now()
         made = Proposal(
-            str(uuid.uuid4()), digest, asked.act, asked.kind, asked.action, asked.key, json.dumps(asked.told), proposer,
+            str(uuid.uuid4()), digest, asked.act, asked.kind, asked.action, asked.key, _as_json(asked.told), proposer,
             now, now + self.rule.hours * 3_600_000_000,
         )
         with self._writing() as tx:
@@ -304,8 +303,14 @@ def _time(microseconds: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(microseconds / 1e6))
 
 
+def _as_json(told: dict[str, Any]) -> str:
+    import json  # which the engine's start can do without
+
+    return json.dumps(told, sort_keys=True)
+
+
 def _digest(asked: Asked, proposer: str) -> bytes:
-    parts = (asked.kind, asked.act, asked.action, asked.key, json.dumps(asked.told, sort_keys=True), proposer)
+    parts = (asked.kind, asked.act, asked.action, asked.key, _as_json(asked.told), proposer)
     told = b"".join(len(raw).to_bytes(4, "little") + raw for raw in (*map(str.encode, parts), asked.subject))
     return hashlib.sha256(told).digest()
 

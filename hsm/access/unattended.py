@@ -22,10 +22,13 @@ SHORTEST, LONGEST = 32, 4096
 _CREDENTIALS = "/run/credentials/"
 
 
-def seal(path: str, serial: bytes, partition_key: bytes) -> Unattended:
-    """The record of a copy that the file at ``path`` opens; the file is made where there is none."""
+def seal(path: str, home: str | None, serial: bytes, partition_key: bytes) -> Unattended:
+    """The record of a copy that the file at ``path`` opens; the file is made where there is none. ``home``: the pool's
+    folder, every copy of which would open itself if the file lay there."""
     if not os.path.isabs(path):
         raise TokenError(ck.CKR_ARGUMENTS_BAD, "the key file's path must be absolute", path)
+    if home is not None and os.path.realpath(path).startswith(os.path.join(os.path.realpath(home), "")):
+        raise _unfit(path, "it lies in the pool's own folder, so that every copy of that would open itself")
     secret = _made(path) or _read(path)
     copy = sealing.seal(_key(secret, serial), partition_key, path.encode())
     return Unattended("unattended", path, copy, int(clock.now() * 1e6))
