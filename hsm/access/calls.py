@@ -1,7 +1,8 @@
 """Which data action each function of PKCS#11 asks for: one row a function, the page of calls is written from it.
 
 What a row says of uses and of making is the policy's own table (hsm/access/policy.py); a test asks the engine about
-each row. Functions of which no row stands here ask for nothing: slots, sessions, digests, random numbers.
+each row. ``AS_BEGUN`` are the steps of operations, which ask again what began them; ``FREE`` are the functions that ask
+for nothing, and why. Every function that the engine serves is in one of the three.
 """
 
 from __future__ import annotations
@@ -60,4 +61,32 @@ CALLS: dict[str, Call] = {
     "C_DeriveKey": _in_one("derive", f"every key that goes in; the second on {_NEW}", roles.KEY_CREATE),
     "C_InitPIN": Call((roles.OFFICERS_WRITE,), "the partition, as CKU_SO", ck.CKR_USER_NOT_LOGGED_IN),
     "C_InitToken": Call((roles.PARTITION_DELETE,), "a partition that is initialised", ck.CKR_PIN_INCORRECT),
+}
+
+# Each step asks for what its Init asked, so that a role that is taken away ends what runs: this is answered, and then
+# CKR_OPERATION_NOT_INITIALIZED. What digests only asks for nothing.
+AS_BEGUN = tuple(
+    f"C_{step}" for step in (
+        "Sign", "SignUpdate", "SignFinal", "SignRecover", "Verify", "VerifyUpdate", "VerifyFinal", "VerifyRecover",
+        "Encrypt", "EncryptUpdate", "EncryptFinal", "Decrypt", "DecryptUpdate", "DecryptFinal", "DigestEncryptUpdate",
+        "DecryptDigestUpdate", "SignEncryptUpdate", "DecryptVerifyUpdate",
+    )
+)
+FREE: dict[str, tuple[str, ...]] = {
+    "slots, tokens and mechanisms: what is told of them is told to everybody": (
+        "C_GetSlotList", "C_GetSlotInfo", "C_GetTokenInfo", "C_GetMechanismList", "C_GetMechanismInfo",
+        "C_WaitForSlotEvent",
+    ),
+    "sessions and their operations: the application's own": (
+        "C_OpenSession", "C_CloseSession", "C_CloseAllSessions", "C_GetSessionInfo", "C_SessionCancel",
+        "C_GetSessionValidationFlags", "C_FindObjectsInit", "C_FindObjectsFinal", "C_GetFunctionStatus",
+        "C_CancelFunction",
+    ),
+    "logging in, and one's own PIN: the credential decides": ("C_Login", "C_LoginUser", "C_Logout", "C_SetPIN"),
+    "digests and random numbers: no key of the token is in them": (
+        "C_DigestInit", "C_Digest", "C_DigestUpdate", "C_DigestFinal", "C_SeedRandom", "C_GenerateRandom",
+    ),
+    "saved states: tickets to an operation that the application has begun, which asks at its next step": (
+        "C_GetOperationState", "C_SetOperationState",
+    ),
 }
