@@ -19,16 +19,18 @@ def blocks(page: Path, *languages: str) -> list[tuple[str, str]]:
     return re.findall(rf"^```({named})\n(.*?)^```", page.read_text(), re.M | re.S)
 
 
+def run(language: str, block: str, environment: dict[str, str], folder: Path, timeout: float = 60) -> str:
+    """One block, by a process of its own, which must end well; returns what it said."""
+    done = subprocess.run(
+        [*PROGRAMS[language], block], env=environment, cwd=folder, stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=timeout,
+    )
+    assert done.returncode == 0, block + done.stdout
+    return done.stdout
+
+
 def follow(
     page: Path, environment: dict[str, str], folder: Path, *languages: str, timeout: float = 60
 ) -> list[str]:
-    """Runs each block by a process of its own, which must end well; returns what each said."""
-    told = []
-    for language, recipe in blocks(page, *languages):
-        done = subprocess.run(
-            [*PROGRAMS[language], recipe], env=environment, cwd=folder, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=timeout,
-        )
-        assert done.returncode == 0, recipe + done.stdout
-        told.append(done.stdout)
-    return told
+    """Runs each block; returns what each said."""
+    return [run(language, block, environment, folder, timeout) for language, block in blocks(page, *languages)]
