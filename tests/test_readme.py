@@ -13,11 +13,13 @@ README = Path(__file__).resolve().parent.parent / "README.md"
 
 def test_recipes(newcomer: dict[str, str], tmp_path: Path) -> None:
     told = follow(README, newcomer, tmp_path, "sh")
-    token, signing, configured, second, throw_away = told
+    token, signing, configured, second, officer, throw_away = told
     assert "Key pair generated" in token and "signer" in token
     assert "demo.pem: OK" in signing and "CMS Verification successful" in signing
     assert "self-signature verify OK" in configured
     assert "second" in second and "CKR_PIN_INCORRECT" in second and "wrong PIN for user" in second
+    assert "CKR_USER_NOT_LOGGED_IN" in officer and "officer app has no role assignment" in officer
+    assert "keys/create at scope /keys/other" in officer
     assert "Key pair generated" in throw_away
 
 
