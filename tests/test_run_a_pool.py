@@ -1,5 +1,5 @@
-"""The chapter "Run a pool", walked from top to bottom by somebody with an empty home: each command as it stands, and what
-the page says that it prints."""
+"""The chapter "Run a pool", walked from top to bottom by somebody with an empty home: each command as it stands, and
+what the page says that it prints."""
 
 from __future__ import annotations
 
