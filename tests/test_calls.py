@@ -132,6 +132,20 @@ AS_USER: dict[str, Callable[[Probe], int]] = {
     "C_UnwrapKey": Probe.unwrapped,
     "C_DeriveKey": Probe.derived,
 }
+# What begins the operations of a step: function, mechanism, its parameter, key.
+BEGUN: dict[str, tuple[str, int, bytes | None, str]] = {
+    "Digest": ("C_DigestInit", ck.CKM_SHA256, None, ""),
+    "Sign": ("C_SignInit", ck.CKM_AES_CMAC, None, "aes"),
+    "Verify": ("C_VerifyInit", ck.CKM_AES_CMAC, None, "aes"),
+    "SignRecover": ("C_SignRecoverInit", ck.CKM_RSA_PKCS, None, "private"),
+    "VerifyRecover": ("C_VerifyRecoverInit", ck.CKM_RSA_PKCS, None, "public"),
+    "Encrypt": ("C_EncryptInit", ck.CKM_AES_CBC, bytes(16), "aes"),
+    "Decrypt": ("C_DecryptInit", ck.CKM_AES_CBC, bytes(16), "aes"),
+}
+DUAL = {
+    "C_DigestEncryptUpdate": ("Digest", "Encrypt"), "C_DecryptDigestUpdate": ("Digest", "Decrypt"),
+    "C_SignEncryptUpdate": ("Sign", "Encrypt"), "C_DecryptVerifyUpdate": ("Verify", "Decrypt"),
+}
 LOGGED_IN_OTHERWISE = {"C_InitPIN", "C_InitToken"}
 
 
@@ -181,6 +195,35 @@ def test_these_are_enough(ready: Probe, function: str) -> None:
     """A handle takes keys/read, whatever is done with it."""
     ready.role.may({*CALLS[function].actions, KEY_READ})
     assert name(AS_USER[function](ready)) == "CKR_OK"
+
+
+def step(p: Probe, function: str) -> str:
+    """16 bytes go in, of data or of a MAC, or a signature's 256; what comes out has room."""
+    data, room = (p.m.bytes(bytes(16)), 16), (ffi.new("CK_BYTE[]", 256), ffi.new("CK_ULONG*", 256))
+    given = {
+        "C_SignUpdate": data, "C_VerifyUpdate": data, "C_Verify": (*data, *data), "C_VerifyFinal": data,
+        "C_SignFinal": room, "C_EncryptFinal": room, "C_DecryptFinal": room,
+        "C_VerifyRecover": (p.m.bytes(bytes(256)), 256, *room),
+    }
+    return name(getattr(p.m, function)(p.s, *given.get(function, (*data, *room))))
+
+
+@pytest.mark.parametrize("function", AS_BEGUN)
+@pytest.mark.parametrize("taken", [True, False])
+def test_a_step_asks_for_what_began_it(ready: Probe, function: str, taken: bool) -> None:
+    """Without the action the operation is over; with it, the step is answered by what the bytes are."""
+    asked: set[str] = set()
+    for kind in DUAL.get(function, (function.removeprefix("C_").removesuffix("Update").removesuffix("Final"),)):
+        init, number, parameter, key = BEGUN[kind]
+        keys = [getattr(ready, key)] if key else []
+        good(getattr(ready.m, init)(ready.s, ready.m.mechanism(number, parameter), *keys))
+        asked |= set(CALLS[init].actions) if init in CALLS else set()
+    if function.endswith("Final"):
+        assert step(ready, function.replace("Final", "Update")) == "CKR_OK"
+    if taken:
+        ready.role.may(ACTIONS.keys() - asked)
+    assert (step(ready, function) == "CKR_OPERATION_NOT_INITIALIZED") == taken
+    good(ready.m.C_SessionCancel(ready.s, 0xFFFFFFFF))
 
 
 def test_an_administrators_session_sets_pins_by_its_data_action(probe: Probe) -> None:

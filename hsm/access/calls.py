@@ -63,8 +63,8 @@ CALLS: dict[str, Call] = {
     "C_InitToken": Call((roles.PARTITION_DELETE,), "a partition that is initialised", ck.CKR_PIN_INCORRECT),
 }
 
-# Each step asks for what its Init asked, so that a role that is taken away ends what runs: this is answered, and then
-# CKR_OPERATION_NOT_INITIALIZED. What digests only asks for nothing.
+# Each step asks for what its Init asked, so that a role that is taken away ends what runs: the answer is
+# CKR_OPERATION_NOT_INITIALIZED.
 AS_BEGUN = tuple(
     f"C_{step}" for step in (
         "Sign", "SignUpdate", "SignFinal", "SignRecover", "Verify", "VerifyUpdate", "VerifyFinal", "VerifyRecover",
