@@ -199,7 +199,7 @@ def test_it_is_recorded_and_outlives_the_token_s_initialisation(tmp_path: Path) 
         act = room.partition.act(room.app, "partition-set", "so")
         room.pool.set(0, True, None, {**act, "legacy": "on"})
         *_, told = room.pool.audit.records()
-        assert (told.operation, told.slot, told.detail) == ("partition-set", 0, {"legacy": "on"})
+        assert (told.operation, told.slot, told.officer, told.detail) == ("partition-set", 0, "so", {"legacy": "on"})
         room.app.close_all()
         room._session = None
         room.init_token(SO)
