@@ -134,7 +134,7 @@ def answer(listener: Listener, app: Application, payload: bytes) -> bytes:
         result = ON_THE_ENGINE.get(request.get("act", ""), _on_a_partition)(listener, app, request)
     except TokenError as refusal:
         rv, result = refusal.rv, {"error": refusal.reason, "rv": refusal.rv}
-        slot = calls.CURRENT.call.slot
+        slot = request.get("slot", -1)  # a number, or nothing would have been asked of a role
         result.update(_denial(listener.pool, refusal.subject, refusal.scope, refusal.officer, slot))
         if isinstance(refusal, Proposed):
             result["proposed"] = refusal.proposal.name
