@@ -102,7 +102,7 @@ def test_every_service_does_what_javas_own_providers_do(java: Java) -> None:
 def test_what_the_legacy_switch_adds_does_as_javas_own_too(java: Java, adyton_token: Any, tmp_path: Path) -> None:
     (tmp_path / "so-pin").write_text(adyton_token.so_pin)
     adyton = Path(sys.executable).parent / "adyton"
-    run(adyton, "partition", "set", "0", "--legacy", "on", "--so-pin-file", "so-pin", cwd=tmp_path)
+    run(adyton, "partition", "set", "0", "--legacy", "on", "--pin-file", "so-pin", cwd=tmp_path)
     done = java.program("Services")
     for service in ("Cipher DESede/CBC/PKCS5Padding", "MessageDigest MD5", "Mac HmacMD5", "SecretKeyFactory DESede"):
         assert service in done
