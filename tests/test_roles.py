@@ -1,0 +1,461 @@
+"""Every role and nobody, by every group of PKCS#11's functions and every act of the command line, by three scopes.
+
+What is expected was typed by hand (role_expectations.py); here is how each row is done.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+import role_expectations as expected
+from abi import ffi, good, name
+from role_expectations import CODES, GUIDS, ROLES, SCOPES
+from roles_world import (
+    CBC,
+    CMAC,
+    KINDS,
+    KWP,
+    MAKER,
+    P256,
+    SECRET,
+    THIS,
+    Seat,
+    name_at,
+    pin_of,
+    seats,
+    user_type_of,
+)
+
+from hsm.access.roles import ACTIONS, AZURE, BUILT_IN
+from pkcs11_shim import constants as ck
+
+TEXT, IV = b"sixteen bytes ok", bytes(16)
+GONE = {ck.CKR_OBJECT_HANDLE_INVALID, ck.CKR_KEY_HANDLE_INVALID}
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[dict[str, Seat]]:
+    with seats() as made:
+        yield made
+
+
+# -- how a row is done: what the maker lays ready, and the call
+
+
+class Way(NamedTuple):
+    act: Callable[[Seat, Any], int]
+    prepare: Callable[[Seat], Any] = lambda seat: None
+    gone: str = "CKR_OBJECT_HANDLE_INVALID"
+
+
+def _found(seat: Seat, rows: dict[int, Any]) -> int:
+    return int(ck.CKR_OK if seat.m.find(seat.s, rows) else ck.CKR_OBJECT_HANDLE_INVALID)
+
+
+def _read(seat: Seat, handle: int, attribute: int = ck.CKA_LABEL) -> int:
+    return int(seat.m.C_GetAttributeValue(seat.s, handle, *seat.m.template({attribute: None})))
+
+
+def _public(which: bytes) -> dict[int, Any]:
+    return {ck.CKA_CLASS: ck.CKO_PUBLIC_KEY, ck.CKA_ID: b"public " + which}
+
+
+def _use(what: str, number: int, which: bytes, parameter: Any = None, text: bytes = TEXT) -> Way:
+    def act(seat: Seat, ready: Any) -> int:
+        return seat.m.use(what, seat.s, seat.m.mechanism(number, parameter), seat.handle(which), text)[0]
+
+    return Way(act, gone="CKR_KEY_HANDLE_INVALID")
+
+
+def _verify(which: bytes, number: int, signing: bytes) -> Way:
+    def prepare(seat: Seat) -> bytes:
+        rv, signature = seat.m.use("Sign", seat.s, seat.m.mechanism(number), seat.handle(signing), TEXT)
+        good(rv)
+        return signature
+
+    def act(seat: Seat, signature: bytes) -> int:
+        return seat.m.verify(seat.s, seat.m.mechanism(number), seat.handle(which), TEXT, signature)
+
+    return Way(act, prepare, "CKR_KEY_HANDLE_INVALID")
+
+
+def _recover(seat: Seat, signature: bytes) -> int:
+    rv = int(seat.m.C_VerifyRecoverInit(seat.s, seat.m.mechanism(ck.CKM_RSA_PKCS), seat.handle(b"public rsa")))
+    return rv or seat.m.output(seat.m.C_VerifyRecover, seat.s, seat.m.bytes(signature), len(signature))[0]
+
+
+def _recoverable(seat: Seat) -> bytes:
+    rv, signature = seat.m.use("SignRecover", seat.s, seat.m.mechanism(ck.CKM_RSA_PKCS), seat.handle(b"rsa"), TEXT)
+    good(rv)
+    return signature
+
+
+def _wrap_session_key(seat: Seat, ready: Any) -> int:
+    target = seat.m.aes(seat.s, private=False, extractable=True)
+    return seat.m.wrap(seat.s, seat.m.mechanism(KWP), seat.handle(b"wrapping"), target)[0]
+
+
+def _wrap_token_key(seat: Seat, ready: Any) -> int:
+    return seat.m.wrap(seat.s, seat.m.mechanism(KWP), seat.handle(b"wrapping"), seat.handle(b"target"))[0]
+
+
+def _unwrap(where: Callable[[Seat], dict[int, Any]]) -> Way:
+    def act(seat: Seat, blob: bytes) -> int:
+        rows = {**SECRET, **where(seat)}
+        return seat.m.unwrap(seat.s, seat.m.mechanism(KWP), seat.handle(b"wrapping"), blob, rows)[0]
+
+    return Way(act, Seat.blob, "CKR_UNWRAPPING_KEY_HANDLE_INVALID")
+
+
+def _derive(where: Callable[[Seat], dict[int, Any]]) -> Way:
+    def act(seat: Seat, point: bytes) -> int:
+        parameter = seat.m.structure("CK_ECDH1_DERIVE_PARAMS", kdf=ck.CKD_NULL, pPublicData=point,
+                                     ulPublicDataLen=len(point))
+        mechanism = seat.m.mechanism(ck.CKM_ECDH1_DERIVE, parameter)
+        return seat.m.derive(seat.s, mechanism, seat.handle(b"ec"), {**SECRET, ck.CKA_VALUE_LEN: 32, **where(seat)})[0]
+
+    return Way(act, Seat.peer_point, "CKR_KEY_HANDLE_INVALID")
+
+
+def _session(seat: Seat) -> dict[int, Any]:
+    return {ck.CKA_TOKEN: False}
+
+
+def _this(seat: Seat) -> dict[int, Any]:
+    return {ck.CKA_TOKEN: True, ck.CKA_LABEL: THIS}
+
+
+def _new(seat: Seat) -> dict[int, Any]:
+    return {ck.CKA_TOKEN: True, ck.CKA_LABEL: seat.new().encode()}
+
+
+def _nameless(seat: Seat) -> dict[int, Any]:
+    return {ck.CKA_TOKEN: True, ck.CKA_LABEL: b"no name: it has blanks"}
+
+
+def _generate(where: Callable[[Seat], dict[int, Any]]) -> Way:
+    def act(seat: Seat, ready: Any) -> int:
+        return seat.m.generate(seat.s, ck.CKM_AES_KEY_GEN, {ck.CKA_VALUE_LEN: 32, **where(seat)})[0]
+
+    return Way(act)
+
+
+def _generate_pair(where: Callable[[Seat], dict[int, Any]]) -> Way:
+    def act(seat: Seat, ready: Any) -> int:
+        both = where(seat)
+        return seat.m.pair(seat.s, ck.CKM_EC_KEY_PAIR_GEN, {ck.CKA_EC_PARAMS: P256, **both}, both)[0]
+
+    return Way(act)
+
+
+def _import(where: Callable[[Seat], dict[int, Any]]) -> Way:
+    def act(seat: Seat, ready: Any) -> int:
+        return seat.m.create(seat.s, {**SECRET, ck.CKA_VALUE: os.urandom(32), **where(seat)})[0]
+
+    return Way(act)
+
+
+def _import_public(seat: Seat, point: bytes) -> int:
+    return seat.m.create(seat.s, {
+        ck.CKA_CLASS: ck.CKO_PUBLIC_KEY, ck.CKA_KEY_TYPE: ck.CKK_EC, ck.CKA_EC_PARAMS: P256, ck.CKA_EC_POINT: point,
+        **_this(seat)})[0]
+
+
+def _copy(where: Callable[[Seat], dict[int, Any]]) -> Way:
+    return Way(lambda seat, ready: seat.m.copy(seat.s, seat.handle(b"cipher"), where(seat))[0])
+
+
+def _fresh_cipher(seat: Seat) -> bytes:
+    return seat.cipher(seat.new("cipher").encode())
+
+
+def _fresh_wrapper(seat: Seat) -> bytes:
+    return seat.wrapper(seat.new("wrapper").encode())
+
+
+def _public_data(seat: Seat) -> bytes:
+    label = seat.new("data").encode()
+    good(seat.data(label, private=False)[0])
+    return label
+
+
+def _labelled(seat: Seat, label: bytes) -> int:
+    return seat.m.find(seat.s, {ck.CKA_LABEL: label})[0]
+
+
+def _session_key(seat: Seat, ready: Any) -> int:
+    key = seat.m.aes(seat.s, private=False)
+    rv = seat.m.use("Encrypt", seat.s, seat.m.mechanism(CBC, IV), key, TEXT)[0]
+    return int(seat.m.C_DestroyObject(seat.s, key) or rv)
+
+
+def _digest(seat: Seat, ready: Any) -> int:
+    rv = int(seat.m.C_DigestInit(seat.s, seat.m.mechanism(ck.CKM_SHA256)))
+    return rv or seat.m.output(seat.m.C_Digest, seat.s, seat.m.bytes(TEXT), len(TEXT))[0]
+
+
+def _digest_key(seat: Seat, ready: Any) -> int:
+    good(seat.m.C_DigestInit(seat.s, seat.m.mechanism(ck.CKM_SHA256)))
+    rv = int(seat.m.C_DigestKey(seat.s, seat.handle(b"open" if seat.kind == "token" else b"mac")))
+    good(seat.m.C_SessionCancel(seat.s, ck.CKF_DIGEST))
+    return rv
+
+
+def _set_own_pin(seat: Seat, officer: str) -> int:
+    old = f"{officer}:{pin_of(officer)}".encode()
+    new = pin_of(officer).encode()
+    return int(seat.m.C_SetPIN(seat.s, old, len(old), new, len(new)))
+
+
+def _init_pin(seat: Seat, ready: Any) -> int:
+    return int(seat.m.C_InitPIN(seat.s, b"the-user-pin", 12))
+
+
+def _changes(attribute: int, value: Any, handle: Callable[[Seat, Any], int]) -> Callable[[Seat, Any], int]:
+    return lambda seat, which: seat.m.change(seat.s, handle(seat, which), {attribute: value})
+
+
+def _destroys(handle: Callable[[Seat, Any], int]) -> Callable[[Seat, Any], int]:
+    return lambda seat, which: int(seat.m.C_DestroyObject(seat.s, handle(seat, which)))
+
+
+WAYS: dict[str, Way] = {
+    "find a key": Way(lambda seat, _: _found(seat, {ck.CKA_ID: b"cipher"})),
+    "read a key's label": Way(lambda seat, _: _read(seat, seat.handle(b"cipher"))),
+    "a key's size": Way(lambda seat, _: int(
+        seat.m.C_GetObjectSize(seat.s, seat.handle(b"cipher"), ffi.new("CK_ULONG*")))),
+    "find a public key": Way(lambda seat, _: _found(seat, _public(b"ec"))),
+    "read a public key": Way(lambda seat, _: _read(seat, seat.handle(b"public ec"), ck.CKA_EC_POINT)),
+    # By what an Administrator may seek by: the other keys of this name wrap nothing.
+    "find a wrapping key": Way(lambda seat, _: int(
+        ck.CKR_OBJECT_HANDLE_INVALID if seat.wrapping() == seat.stale[b"wrapping"] else ck.CKR_OK)),
+    "read a wrapping key's label": Way(lambda seat, _: _read(seat, seat.wrapping())),
+    "read a wrapping key's id": Way(lambda seat, _: _read(seat, seat.wrapping(), ck.CKA_ID)),
+    "set a wrapping key's label": Way(_changes(ck.CKA_LABEL, b"renamed", Seat.wrapping), _fresh_wrapper),
+    "set a wrapping key's CKA_TRUSTED": Way(_changes(ck.CKA_TRUSTED, True, Seat.wrapping), _fresh_wrapper),
+    "destroy a wrapping key": Way(_destroys(Seat.wrapping), _fresh_wrapper),
+    "set a key's label": Way(_changes(ck.CKA_LABEL, b"renamed", Seat.handle), _fresh_cipher),
+    "destroy a key": Way(_destroys(Seat.handle), _fresh_cipher),
+    "copy a key for the session": _copy(_session),
+    "copy a key": _copy(_this),
+    "copy a key under a new name": _copy(_new),
+    "sign": _use("Sign", CMAC, b"mac"),
+    "sign by a pair": _use("Sign", ck.CKM_ECDSA_SHA256, b"ec"),
+    "sign with recovery": _use("SignRecover", ck.CKM_RSA_PKCS, b"rsa"),
+    "verify": _verify(b"mac", CMAC, b"mac"),
+    "verify by a public key": _verify(b"public ec", ck.CKM_ECDSA_SHA256, b"ec"),
+    "recover by a public key": Way(_recover, _recoverable),
+    "encrypt": _use("Encrypt", CBC, b"cipher", IV),
+    "encrypt by a public key": _use("Encrypt", ck.CKM_RSA_PKCS, b"public rsa"),
+    "decrypt": _use("Decrypt", CBC, b"cipher", IV),
+    "wrap a session key": Way(_wrap_session_key, gone="CKR_WRAPPING_KEY_HANDLE_INVALID"),
+    "wrap a token key": Way(_wrap_token_key, gone="CKR_WRAPPING_KEY_HANDLE_INVALID"),
+    "unwrap for the session": _unwrap(_session),
+    "unwrap into a token key": _unwrap(_this),
+    "unwrap into a new name": _unwrap(_new),
+    "derive for the session": _derive(_session),
+    "derive into a token key": _derive(_this),
+    "derive into a new name": _derive(_new),
+    "digest a key": Way(_digest_key, gone="CKR_KEY_HANDLE_INVALID"),
+    "generate a key": _generate(_this),
+    "generate a key of a new name": _generate(_new),
+    "generate a key without a name": _generate(_nameless),
+    "generate a pair": _generate_pair(_this),
+    "generate a pair of a new name": _generate_pair(_new),
+    "import a key": _import(_this),
+    "import a key of a new name": _import(_new),
+    "import a public key": Way(_import_public, Seat.peer_point),
+    "make private data": Way(lambda seat, _: seat.data(THIS, private=True)[0]),
+    "make public data": Way(lambda seat, _: seat.data(THIS, private=False)[0]),
+    "change public data": Way(_changes(ck.CKA_VALUE, b"changed", _labelled), _public_data),
+    "destroy public data": Way(_destroys(_labelled), _public_data),
+    "make, use and destroy a session key": Way(_session_key),
+    "make a private session key": Way(lambda seat, _: seat.m.generate(
+        seat.s, ck.CKM_AES_KEY_GEN, {ck.CKA_VALUE_LEN: 32, ck.CKA_PRIVATE: True})[0]),
+    "digest": Way(_digest),
+    "random bytes": Way(lambda seat, _: int(seat.m.C_GenerateRandom(seat.s, ffi.new("CK_BYTE[8]"), 8))),
+    "set the user's PIN": Way(_init_pin),
+}
+_LOGINS = {"log in as CKU_SO": ck.CKU_SO, "log in as CKU_USER": ck.CKU_USER}
+_OWN_PIN = "set one's own PIN"
+CALLS = expected.rows(expected.CALLS, last=1)
+CELLS = [
+    pytest.param(kind, row, role, id=f"{kind}: {row.name}: {role}")
+    for kind in KINDS for row in CALLS if row.kind in ("", kind) for role in (*ROLES, "nobody")
+]
+
+
+def _done(seat: Seat, row: expected.Row, officer: str, user: int) -> str:
+    """The code that this officer gets, logged in as ``user``; nobody is, where there is no name."""
+    seat.logout()
+    if row.name in _LOGINS:
+        return name(seat.login_user(officer or "nobody", _LOGINS[row.name]))
+    way = Way(_set_own_pin) if row.name == _OWN_PIN else WAYS[row.name]
+    good(seat.login_user(MAKER))
+    ready = way.prepare(seat) if row.name != _OWN_PIN else officer or MAKER
+    seat.logout()
+    if officer:
+        good(seat.login_user(officer, user))
+    return name(way.act(seat, ready))
+
+
+def _code(row: expected.Row, letter: str) -> str:
+    return CODES[letter] if letter != "." else WAYS[row.name].gone
+
+
+@pytest.mark.parametrize(("kind", "row", "role"), CELLS)
+def test_what_each_role_gets(world: dict[str, Seat], kind: str, row: expected.Row, role: str) -> None:
+    seat = world[kind]
+    if role == "nobody":
+        assert _done(seat, row, "", 0) == _code(row, row.nobody)
+        return
+    wanted = {scope: _code(row, row.letters[scope][ROLES.index(role)]) for scope in SCOPES}
+    assert {scope: _done(seat, row, name_at(role, scope), user_type_of(role, scope)) for scope in SCOPES} == wanted
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_crypto_officer_in_an_so_session_is_what_a_policy_administrator_is(
+    world: dict[str, Seat], kind: str
+) -> None:
+    """It has data actions on keys, which do not count there."""
+    rows = [row for row in CALLS if row.kind in ("", kind) and row.name not in _LOGINS]
+    wanted = {row.name: _code(row, row.letters["/"][ROLES.index("PA")]) for row in rows}
+    assert {row.name: _done(world[kind], row, name_at("CO", "/"), ck.CKU_SO) for row in rows} == wanted
+
+
+def test_every_row_of_the_table_has_its_way() -> None:
+    assert {row.name for row in CALLS} == set(WAYS) | set(_LOGINS) | {_OWN_PIN}
+    assert {row.name for row in expected.rows(expected.ACTS, last=0)} == set(DOINGS)
+
+
+# -- the command line's acts
+
+# The act, and what it asks for; "@" is what was made ready for it.
+CUSTOM = {"roleName": "@", "description": "", "permissions": [{"dataActions": [f"{AZURE}/keys/verify/action"]}]}
+DOINGS: dict[str, tuple[str, dict[str, Any]]] = {
+    "officer create": ("officer-create", {"name": "@", "new_pin": "some-pin"}),
+    "officer list": ("officer-list", {}),
+    "officer show": ("officer-show", {"name": MAKER}),
+    "officer update": ("officer-update", {"name": MAKER, "enabled": True}),
+    "officer delete": ("officer-delete", {"name": "@officer"}),
+    "officer unlock": ("officer-unlock", {"name": MAKER}),
+    "officer set-pin, another's": ("officer-set-pin", {"name": MAKER, "new_pin": pin_of(MAKER)}),
+    "officer set-pin, one's own": ("officer-set-pin", {"name": "@self", "new_pin": "@pin"}),
+    "role definition list": ("role-definition-list", {}),
+    "role definition show": ("role-definition-show", {"role": "Managed HSM Backup"}),
+    "role definition create": ("role-definition-create", {"definition": CUSTOM}),
+    "role definition update": ("role-definition-update", {"role": "@definition", "definition": CUSTOM}),
+    "role definition delete": ("role-definition-delete", {"role": "@definition"}),
+    "role assignment list": ("role-assignment-list", {}),
+    "role assignment list at this key": ("role-assignment-list", {"scope": "/keys/this"}),
+    "role assignment create": ("role-assignment-create", {"scope": "/", "role": "@definition", "assignee": MAKER}),
+    "role assignment create at this key": (
+        "role-assignment-create", {"scope": "/keys/this", "role": "@definition", "assignee": MAKER}),
+    "role assignment delete": ("role-assignment-delete", {"name": "@/"}),
+    "role assignment delete at this key": ("role-assignment-delete", {"name": "@/keys/this", "scope": "/keys/this"}),
+    "partition set": ("partition-set", {"legacy": False}),
+    "partition delete": ("partition-delete", {}),
+}
+# That a session is open is looked at after who asks: so the pool outlives its deletion.
+YES = {"partition delete": "CKR_SESSION_EXISTS"}
+ACTS = [
+    pytest.param(kind, row, id=f"{kind}: {row.name}")
+    for kind in KINDS for row in expected.rows(expected.ACTS, last=0)
+]
+
+
+class Ready:
+    """What an act is about, made for it by the SO and gone again afterwards."""
+
+    def __init__(self, seat: Seat, officer: str) -> None:
+        self.desk, self.officer, self.new = seat.desk, officer, seat.new("made")
+        self._undo: list[tuple[str, dict[str, Any]]] = []
+
+    def fill(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {field: self.fill(inner) for field, inner in value.items()}
+        if not isinstance(value, str) or not value.startswith("@"):
+            return value
+        return {"@": lambda: self.new, "@self": lambda: self.officer, "@pin": lambda: pin_of(self.officer)}.get(
+            value, lambda: self._make(value[1:]))()
+
+    def _make(self, what: str) -> str:
+        if what == "officer":
+            self._undo.append(("officer-delete", {"name": self.new}))
+            return self.desk.officer(self.new)
+        if what == "definition":
+            definition = {**CUSTOM, "roleName": self.new}
+            made = self.desk.ask("role-definition-create", definition=definition)["definition"]["name"]
+            self._undo.append(("role-definition-delete", {"role": made}))
+            return str(made)
+        made = self.desk.assign(MAKER, "RS", what)
+        self._undo.append(("role-assignment-delete", {"name": made}))
+        return made
+
+    def clear(self) -> None:
+        for assignment in self.desk.ask("role-assignment-list", assignee=MAKER)["assignments"]:
+            if assignment["roleName"] != GUIDS["CU"][0]:
+                self.desk.remove(assignment["name"])
+        for act, fields in reversed(self._undo):
+            self.desk.try_it(act, "so", **fields)
+        for definition in self.desk.ask("role-definition-list", custom_role_only=True)["definitions"]:
+            self.desk.ask("role-definition-delete", role=definition["name"])
+
+
+def _acted(seat: Seat, row: expected.Row, officer: str) -> str:
+    act, fields = DOINGS[row.name]
+    ready = Ready(seat, officer)
+    rv = seat.desk.try_it(act, officer, **ready.fill(fields))
+    ready.clear()
+    return name(rv)
+
+
+@pytest.mark.parametrize(("kind", "row"), ACTS)
+def test_which_acts_of_the_command_line_each_role_does(world: dict[str, Seat], kind: str, row: expected.Row) -> None:
+    seat, yes = world[kind], YES.get(row.name, "CKR_OK")
+    seat.sit(MAKER)
+    wanted = {
+        (role, scope): yes if letter == "X" else "CKR_ACTION_PROHIBITED"
+        for scope, letters in row.letters.items() for role, letter in zip(ROLES, letters, strict=True)
+    }
+    assert {cell: _acted(seat, row, name_at(*cell)) for cell in wanted} == wanted
+    # The pool's owner may ask for what is its own, which an Administrator has to agree to.
+    nobodys = "CKR_ACTION_PROHIBITED" if row.name.startswith("partition") else "CKR_USER_NOT_LOGGED_IN"
+    assert _acted(seat, row, "") == nobodys
+
+
+# -- the tables of data actions
+
+
+def test_the_data_actions_and_who_has_them_are_those_of_microsofts_page() -> None:
+    assert ACTIONS == expected.actions()
+
+
+def test_the_built_in_roles_are_those_of_microsofts_page() -> None:
+    held = expected.actions()
+    assert len(BUILT_IN) == 9
+    for role, (role_name, guid) in GUIDS.items():
+        found = BUILT_IN[guid]
+        assert (found.role_name, found.built_in, found.not_data_actions) == (role_name, True, ())
+        assert set(found.data_actions) == found.permits == {action for action, roles in held.items() if role in roles}
+
+
+# -- the one that destroys everything
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_an_administrator_of_the_whole_partition_initialises_it_anew(world: dict[str, Seat], kind: str) -> None:
+    m, desk = world["token"].m, world["token"].desk.another(kind)
+    desk.with_each_role()
+    label = m.bytes(b"again".ljust(32))
+
+    def initialise(officer: str) -> str:
+        pin = f"{officer}:{pin_of(officer)}".encode()
+        return name(m.C_InitToken(desk.slot, pin, len(pin), label))
+
+    refused = [name_at(role, scope) for scope in SCOPES for role in ROLES if (role, scope) != ("AD", "/")]
+    assert {officer: initialise(officer) for officer in refused} == dict.fromkeys(refused, "CKR_PIN_INCORRECT")
+    assert initialise(name_at("AD", "/")) == "CKR_OK"
