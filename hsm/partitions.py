@@ -354,16 +354,16 @@ class Partition:
         self, session: Session, attributes: dict[int, bytes], how: str, source: TokenObject | None
     ) -> tuple[str, ...]:
         """The names under which a session object is asked for: those of the token keys with its value. A token key of
-        another name than theirs needs a right on each of them."""
+        another name than theirs, or a public one, needs a right on each of them."""
         if not policy.is_guarded(attributes):
             return ()
-        twins = self.values.twins(attributes)
+        names = tuple(dict.fromkeys(twin.name() for twin in self.values.twins(attributes)))
         if attributes.get(ck.CKA_TOKEN) == table.TRUE:
-            policy.may_be_twin(session, policy.name_for(attributes), twins, how)
+            # A session copy has its key's name for as long as it lives, also where the key is gone.
+            policy.may_be_twin(session, attributes, (*names, *(source.names if source is not None else ())), how)
             return ()
         if source is not None and (source.names or source.is_token):
             return source.names or ((source.name(),) if source.private else ())
-        names = tuple(dict.fromkeys(twin.name() for twin in twins))
         if names and not any(policy.permitted(session, KEY_READ, name) for name in names):
             raise policy.denied(session, KEY_READ, names[0], policy.MAKING[how].rv)
         return names

@@ -26,6 +26,7 @@ KWP, CBC, CMAC = ck.CKM_AES_KEY_WRAP_KWP, ck.CKM_AES_CBC, ck.CKM_AES_CMAC
 SECRET = {ck.CKA_CLASS: ck.CKO_SECRET_KEY, ck.CKA_KEY_TYPE: ck.CKK_AES}
 MAKER = "maker"
 _SO_ONLY = ("AD", "PA")
+_NUMBERS = itertools.count()
 
 
 def pin_of(officer: str) -> str:
@@ -74,6 +75,14 @@ class Desk:
             made = client.ask("partition-create", kind=kind, label=kind, so_pin=self._so_pin, pin="the-user-pin")
         return Desk(self.home, made["partition"]["slot"], self._so_pin)
 
+    def clear(self) -> None:
+        """Nobody is left but the SO, the user and the maker, and no custom role."""
+        for officer in self.ask("officer-list")["officers"]:
+            if officer["name"] not in ("so", "user", MAKER):
+                self.ask("officer-delete", name=officer["name"])
+        for definition in self.ask("role-definition-list", custom_role_only=True)["definitions"]:
+            self.ask("role-definition-delete", role=definition["name"])
+
     def remove(self, assignment: str) -> None:
         self.ask("role-assignment-delete", name=assignment)
 
@@ -84,11 +93,10 @@ class Seat:
     def __init__(self, m: Module, desk: Desk, kind: str) -> None:
         self.m, self.desk, self.kind, self.slot = m, desk, kind, desk.slot
         self.s = m.session(desk.slot)
-        self._numbers = itertools.count()
         self.stale: dict[bytes, int] = {}
 
     def new(self, word: str = "new") -> str:
-        return f"{word}-{next(self._numbers)}"
+        return f"{word}-{next(_NUMBERS)}"
 
     def logout(self) -> None:
         assert self.m.C_Logout(self.s) in (ck.CKR_OK, ck.CKR_USER_NOT_LOGGED_IN)

@@ -19,7 +19,7 @@ from hsm.objects import attributes as table
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from hsm.application import Session
     from hsm.objects.token_object import TokenObject
@@ -140,12 +140,13 @@ def may_make(session: Session, attributes: Mapping[int, bytes], how: str, kind: 
         raise denied(session, making.action, name, making.rv)
 
 
-def may_be_twin(session: Session, name: str, twins: list[TokenObject], how: str) -> None:
-    """A token key's value under another name is within another scope: who brings it there must be one who may back the
-    key up."""
-    for twin in twins:
-        if twin.name().lower() != name.lower() and not permitted(session, roles.KEY_BACKUP, twin):
-            raise denied(session, roles.KEY_BACKUP, twin.name(), MAKING[how].rv)
+def may_be_twin(session: Session, attributes: Mapping[int, bytes], names: Iterable[str], how: str) -> None:
+    """A new token key whose value is, or was, that of token keys of these ``names``: under another name it is within
+    another scope, and as a public object within none. Who brings it there must be one who may back those keys up."""
+    own = name_for(attributes).lower() if attributes.get(ck.CKA_PRIVATE) == table.TRUE else None
+    for name in names:
+        if name.lower() != own and not permitted(session, roles.KEY_BACKUP, name):
+            raise denied(session, roles.KEY_BACKUP, name, MAKING[how].rv)
 
 
 def may_change(session: Session, item: TokenObject, action: str, kind: Kind) -> None:
