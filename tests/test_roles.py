@@ -1,4 +1,4 @@
-"""Every role and nobody, by every group of PKCS#11's functions and every act of the command line, by three scopes.
+"""Every role and nobody, by every group of PKCS#11's functions, by three scopes; and the table of data actions.
 
 What is expected was typed by hand (role_expectations.py); here is how each row is done.
 """
@@ -29,7 +29,7 @@ from roles_world import (
     user_type_of,
 )
 
-from hsm.access.roles import ACTIONS, AZURE, BUILT_IN
+from hsm.access.roles import ACTIONS, BUILT_IN
 from pkcs11_shim import constants as ck
 
 TEXT, IV = b"sixteen bytes ok", bytes(16)
@@ -328,103 +328,6 @@ def test_a_crypto_officer_in_an_so_session_is_what_a_policy_administrator_is(
 
 def test_every_row_of_the_table_has_its_way() -> None:
     assert {row.name for row in CALLS} == set(WAYS) | set(_LOGINS) | {_OWN_PIN}
-    assert {row.name for row in expected.rows(expected.ACTS, last=0)} == set(DOINGS)
-
-
-# -- the command line's acts
-
-# The act, and what it asks for; "@" is what was made ready for it.
-CUSTOM = {"roleName": "@", "description": "", "permissions": [{"dataActions": [f"{AZURE}/keys/verify/action"]}]}
-DOINGS: dict[str, tuple[str, dict[str, Any]]] = {
-    "officer create": ("officer-create", {"name": "@", "new_pin": "some-pin"}),
-    "officer list": ("officer-list", {}),
-    "officer show": ("officer-show", {"name": MAKER}),
-    "officer update": ("officer-update", {"name": MAKER, "enabled": True}),
-    "officer delete": ("officer-delete", {"name": "@officer"}),
-    "officer unlock": ("officer-unlock", {"name": MAKER}),
-    "officer set-pin, another's": ("officer-set-pin", {"name": MAKER, "new_pin": pin_of(MAKER)}),
-    "officer set-pin, one's own": ("officer-set-pin", {"name": "@self", "new_pin": "@pin"}),
-    "role definition list": ("role-definition-list", {}),
-    "role definition show": ("role-definition-show", {"role": "Managed HSM Backup"}),
-    "role definition create": ("role-definition-create", {"definition": CUSTOM}),
-    "role definition update": ("role-definition-update", {"role": "@definition", "definition": CUSTOM}),
-    "role definition delete": ("role-definition-delete", {"role": "@definition"}),
-    "role assignment list": ("role-assignment-list", {}),
-    "role assignment list at this key": ("role-assignment-list", {"scope": "/keys/this"}),
-    "role assignment create": ("role-assignment-create", {"scope": "/", "role": "@definition", "assignee": MAKER}),
-    "role assignment create at this key": (
-        "role-assignment-create", {"scope": "/keys/this", "role": "@definition", "assignee": MAKER}),
-    "role assignment delete": ("role-assignment-delete", {"name": "@/"}),
-    "role assignment delete at this key": ("role-assignment-delete", {"name": "@/keys/this", "scope": "/keys/this"}),
-    "partition set": ("partition-set", {"legacy": False}),
-    "partition delete": ("partition-delete", {}),
-}
-# That a session is open is looked at after who asks: so the pool outlives its deletion.
-YES = {"partition delete": "CKR_SESSION_EXISTS"}
-ACTS = [
-    pytest.param(kind, row, id=f"{kind}: {row.name}")
-    for kind in KINDS for row in expected.rows(expected.ACTS, last=0)
-]
-
-
-class Ready:
-    """What an act is about, made for it by the SO and gone again afterwards."""
-
-    def __init__(self, seat: Seat, officer: str) -> None:
-        self.desk, self.officer, self.new = seat.desk, officer, seat.new("made")
-        self._undo: list[tuple[str, dict[str, Any]]] = []
-
-    def fill(self, value: Any) -> Any:
-        if isinstance(value, dict):
-            return {field: self.fill(inner) for field, inner in value.items()}
-        if not isinstance(value, str) or not value.startswith("@"):
-            return value
-        return {"@": lambda: self.new, "@self": lambda: self.officer, "@pin": lambda: pin_of(self.officer)}.get(
-            value, lambda: self._make(value[1:]))()
-
-    def _make(self, what: str) -> str:
-        if what == "officer":
-            self._undo.append(("officer-delete", {"name": self.new}))
-            return self.desk.officer(self.new)
-        if what == "definition":
-            definition = {**CUSTOM, "roleName": self.new}
-            made = self.desk.ask("role-definition-create", definition=definition)["definition"]["name"]
-            self._undo.append(("role-definition-delete", {"role": made}))
-            return str(made)
-        made = self.desk.assign(MAKER, "RS", what)
-        self._undo.append(("role-assignment-delete", {"name": made}))
-        return made
-
-    def clear(self) -> None:
-        for assignment in self.desk.ask("role-assignment-list", assignee=MAKER)["assignments"]:
-            if assignment["roleName"] != GUIDS["CU"][0]:
-                self.desk.remove(assignment["name"])
-        for act, fields in reversed(self._undo):
-            self.desk.try_it(act, "so", **fields)
-        for definition in self.desk.ask("role-definition-list", custom_role_only=True)["definitions"]:
-            self.desk.ask("role-definition-delete", role=definition["name"])
-
-
-def _acted(seat: Seat, row: expected.Row, officer: str) -> str:
-    act, fields = DOINGS[row.name]
-    ready = Ready(seat, officer)
-    rv = seat.desk.try_it(act, officer, **ready.fill(fields))
-    ready.clear()
-    return name(rv)
-
-
-@pytest.mark.parametrize(("kind", "row"), ACTS)
-def test_which_acts_of_the_command_line_each_role_does(world: dict[str, Seat], kind: str, row: expected.Row) -> None:
-    seat, yes = world[kind], YES.get(row.name, "CKR_OK")
-    seat.sit(MAKER)
-    wanted = {
-        (role, scope): yes if letter == "X" else "CKR_ACTION_PROHIBITED"
-        for scope, letters in row.letters.items() for role, letter in zip(ROLES, letters, strict=True)
-    }
-    assert {cell: _acted(seat, row, name_at(*cell)) for cell in wanted} == wanted
-    # The pool's owner may ask for what is its own, which an Administrator has to agree to.
-    nobodys = "CKR_ACTION_PROHIBITED" if row.name.startswith("partition") else "CKR_USER_NOT_LOGGED_IN"
-    assert _acted(seat, row, "") == nobodys
 
 
 # -- the tables of data actions
