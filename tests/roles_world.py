@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from abi import NULL, Module, ffi, good, initialised
+from abi import NULL, Module, ffi, good, initialised, name
 from role_expectations import GUIDS, ROLES, SCOPES
 
 from hsm.client import Client, Refused
@@ -23,8 +23,10 @@ KINDS = ("token", "managed-hsm")
 P256 = bytes.fromhex("06082a8648ce3d030107")
 THIS, OTHER = b"this", b"other"
 KWP, CBC, CMAC = ck.CKM_AES_KEY_WRAP_KWP, ck.CKM_AES_CBC, ck.CKM_AES_CMAC
+TEXT, IV = b"sixteen bytes ok", bytes(16)
 SECRET = {ck.CKA_CLASS: ck.CKO_SECRET_KEY, ck.CKA_KEY_TYPE: ck.CKK_AES}
 MAKER = "maker"
+NOT_INITIALIZED = "CKR_OPERATION_NOT_INITIALIZED"
 _SO_ONLY = ("AD", "PA")
 _NUMBERS = itertools.count()
 
@@ -212,3 +214,64 @@ def seats() -> Iterator[dict[str, Seat]]:
             made[kind] = Seat(m, desk, kind)
             made[kind].make_keys()
         yield made
+
+
+Pool = tuple[Module, dict[str, Desk]]
+
+
+@contextmanager
+def pool_with_maker() -> Iterator[Pool]:
+    """Partitions whose only officer, beside the standard's, makes keys for others."""
+    with desks() as made:
+        for desk in made[1].values():
+            desk.officer(MAKER, ("CU", "/"))
+        yield made
+
+
+@contextmanager
+def fresh_seat(pool: Pool, kind: str) -> Iterator[Seat]:
+    """The maker sits there, with a fresh key "this" and one to wrap it with, "kek"; what was made meanwhile, keys,
+    officers and roles, is gone afterwards."""
+    m, found = pool
+    seat = Seat(m, found[kind], kind)
+    seat.sit(MAKER)
+    seat.key(b"mac", encrypt=False, decrypt=False)
+    seat.wrapper(b"kek", b"kek")
+    yield seat
+    seat.sit(MAKER)
+    for handle in m.find(seat.s, {ck.CKA_TOKEN: True}):
+        good(m.C_DestroyObject(seat.s, handle))
+    good(m.C_CloseSession(seat.s))
+    seat.desk.clear()
+
+
+def officer(seat: Seat, *roles: tuple[str, str]) -> str:
+    """A new one, who sits down."""
+    made = seat.desk.officer(seat.new("officer"), *roles)
+    seat.sit(made)
+    return made
+
+
+def sign(seat: Seat, key: int) -> str:
+    return name(seat.m.use("Sign", seat.s, seat.m.mechanism(CMAC), key, TEXT)[0])
+
+
+def begun(seat: Seat, kind: str) -> None:
+    """An operation in parts with the key "this", its first part done."""
+    which = b"mac" if kind in ("Sign", "Verify") else b"cipher"
+    mechanism = seat.m.mechanism(CMAC) if which == b"mac" else seat.m.mechanism(CBC, IV)
+    good(getattr(seat.m, f"C_{kind}Init")(seat.s, mechanism, seat.handle(which)))
+    assert part(seat, kind) == "CKR_OK"
+
+
+def part(seat: Seat, kind: str) -> str:
+    data = seat.m.bytes(bytes(32)), 32
+    if kind in ("Sign", "Verify"):
+        return name(getattr(seat.m, f"C_{kind}Update")(seat.s, *data))
+    return name(seat.m.output(getattr(seat.m, f"C_{kind}Update"), seat.s, *data)[0])
+
+
+def end(seat: Seat, kind: str) -> str:
+    if kind == "Verify":
+        return name(seat.m.C_VerifyFinal(seat.s, bytes(16), 16))
+    return name(seat.m.output(getattr(seat.m, f"C_{kind}Final"), seat.s)[0])

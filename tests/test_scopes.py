@@ -6,55 +6,45 @@ The key that is not theirs is "this", made by another; theirs is "mine".
 from __future__ import annotations
 
 import os
-import threading
+import subprocess
+import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from abi import Module, ffi, good, name
-from roles_world import CBC, CMAC, KINDS, KWP, MAKER, SECRET, THIS, Desk, Seat, desks
+from abi import good, name
+from roles_world import (
+    KINDS,
+    KWP,
+    MAKER,
+    P256,
+    SECRET,
+    THIS,
+    Pool,
+    Seat,
+    fresh_seat,
+    officer,
+    pin_of,
+    pool_with_maker,
+    sign,
+)
 
 from pkcs11_shim import constants as ck
 
 MINE = b"mine"
-TEXT, IV = b"sixteen bytes ok", bytes(16)
-NOT_INITIALIZED = "CKR_OPERATION_NOT_INITIALIZED"
+NO_LOGIN = "CKR_USER_NOT_LOGGED_IN"
 
 
 @pytest.fixture(scope="module")
-def pool() -> Iterator[tuple[Module, dict[str, Desk]]]:
-    with desks() as made:
-        for desk in made[1].values():
-            desk.officer(MAKER, ("CU", "/"))
+def pool() -> Iterator[Pool]:
+    with pool_with_maker() as made:
         yield made
 
 
 @pytest.fixture(params=KINDS)
-def seat(pool: tuple[Module, dict[str, Desk]], request: pytest.FixtureRequest) -> Iterator[Seat]:
-    """Fresh keys "this" and a key to wrap it with, "kek"; whoever sat here is logged out."""
-    m, found = pool
-    made = Seat(m, found[request.param], request.param)
-    made.sit(MAKER)
-    made.key(b"mac", encrypt=False, decrypt=False)
-    made.wrapper(b"kek", b"kek")
-    yield made
-    made.logout()
-    made.sit(MAKER)
-    for handle in made.m.find(made.s, {ck.CKA_TOKEN: True}):
-        good(made.m.C_DestroyObject(made.s, handle))
-    good(made.m.C_CloseSession(made.s))
-    made.desk.clear()
-
-
-def officer(seat: Seat, *roles: tuple[str, str]) -> str:
-    """A new one, who sits down."""
-    made = seat.desk.officer(seat.new("officer"), *roles)
-    seat.sit(made)
-    return made
-
-
-def sign(seat: Seat, key: int) -> str:
-    return name(seat.m.use("Sign", seat.s, seat.m.mechanism(CMAC), key, TEXT)[0])
+def seat(pool: Pool, request: pytest.FixtureRequest) -> Iterator[Seat]:
+    with fresh_seat(pool, request.param) as made:
+        yield made
 
 
 def backed_up(seat: Seat) -> bytes:
@@ -186,8 +176,7 @@ def test_who_reads_a_key_uses_no_copy_of_it_either(seat: Seat) -> None:
 
 def test_a_session_copy_outlives_its_key_and_not_its_scope(seat: Seat) -> None:
     """The key is destroyed by another application meanwhile."""
-    officer(seat, ("AU", "/keys/this"), ("CU", "/keys/mine"), ("CU", "/keys/gone"))
-    seat.desk.assign(seat.desk.officer(seat.new("destroyer")), "CU", "/keys/this")
+    officer(seat, ("AU", "/keys/this"), ("CU", "/keys/mine"))
     rv, copy = seat.m.copy(seat.s, seat.handle(b"mac"), {ck.CKA_TOKEN: False, ck.CKA_LABEL: MINE})
     good(rv)
     destroyed_elsewhere(seat, b"mac")
@@ -199,15 +188,12 @@ def test_a_session_copy_outlives_its_key_and_not_its_scope(seat: Seat) -> None:
 
 def destroyed_elsewhere(seat: Seat, which: bytes) -> None:
     """By the maker, in a process of its own."""
-    import subprocess
-    import sys
-
     program = f"""
 import sys
 sys.path.insert(0, {os.path.dirname(__file__)!r})
 from abi import good, initialised
 from roles_world import MAKER, Desk, Seat
-with initialised({seat_module()!r}) as m:
+with initialised({os.environ["ADYTON_MODULE"]!r}) as m:
     seat = Seat(m, Desk("", {seat.slot}, ""), "")
     good(seat.login_user(MAKER))
     (key,) = m.find(seat.s, {{{ck.CKA_ID}: {which!r}, {ck.CKA_TOKEN}: True}})
@@ -216,19 +202,14 @@ with initialised({seat_module()!r}) as m:
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
-def seat_module() -> str:
-    return os.environ["ADYTON_MODULE"]
-
-
 def test_a_blob_of_another_key_opens_under_no_name_of_ones_own(seat: Seat) -> None:
     blob = backed_up(seat)
     officer(seat, ("SE", "/keys/kek"), ("CU", "/keys/mine"))
-    no = "CKR_USER_NOT_LOGGED_IN"
-    assert unwrap(seat, blob)[0] == no
-    assert unwrap(seat, blob, private=False)[0] == no
-    assert unwrap(seat, blob, token=True, label=MINE)[0] == no
-    assert unwrap(seat, blob, token=True, label=THIS)[0] == no
-    assert unwrap(seat, blob, token=True, label=b"")[0] == no
+    assert unwrap(seat, blob)[0] == NO_LOGIN
+    assert unwrap(seat, blob, private=False)[0] == NO_LOGIN
+    assert unwrap(seat, blob, token=True, label=MINE)[0] == NO_LOGIN
+    assert unwrap(seat, blob, token=True, label=THIS)[0] == NO_LOGIN
+    assert unwrap(seat, blob, token=True, label=b"")[0] == NO_LOGIN
     assert seat.m.find(seat.s, {ck.CKA_CLASS: ck.CKO_SECRET_KEY, ck.CKA_LABEL: MINE}) == []
 
 
@@ -275,175 +256,65 @@ def test_a_value_that_is_known_comes_in_under_no_second_name(seat: Seat) -> None
     good(seat.m.create(seat.s, {**rows, ck.CKA_LABEL: MINE})[0])
 
 
-# -- roles that end while something goes on
-
-
-def begun(seat: Seat, kind: str) -> None:
-    """An operation in parts with the key "this", its first part done."""
-    which = b"mac" if kind in ("Sign", "Verify") else b"cipher"
-    mechanism = seat.m.mechanism(CMAC) if which == b"mac" else seat.m.mechanism(CBC, IV)
-    good(getattr(seat.m, f"C_{kind}Init")(seat.s, mechanism, seat.handle(which)))
-    assert part(seat, kind) == "CKR_OK"
-
-
-def part(seat: Seat, kind: str) -> str:
-    data = seat.m.bytes(bytes(32)), 32
-    if kind in ("Sign", "Verify"):
-        return name(getattr(seat.m, f"C_{kind}Update")(seat.s, *data))
-    return name(seat.m.output(getattr(seat.m, f"C_{kind}Update"), seat.s, *data)[0])
-
-
-def end(seat: Seat, kind: str) -> str:
-    if kind == "Verify":
-        return name(seat.m.C_VerifyFinal(seat.s, bytes(16), 16))
-    return name(seat.m.output(getattr(seat.m, f"C_{kind}Final"), seat.s)[0])
-
-
-def taken(seat: Seat, how: str, who: str, assignment: str) -> None:
-    """The ways in which an officer's role ends."""
-    if how == "assignment":
-        seat.desk.remove(assignment)
-    elif how == "disabled":
-        seat.desk.ask("officer-update", name=who, enabled=False)
-    elif how == "deleted":
-        seat.desk.ask("officer-delete", name=who)
-    elif how == "definition":
-        seat.desk.ask("role-definition-delete", role=f"users of {who}")
-    else:
-        definition = {"roleName": f"users of {who}", "permissions": [{"dataActions": ["*/keys/read/action"]}]}
-        seat.desk.ask("role-definition-update", definition=definition)
-
-
-WAYS = ("assignment", "disabled", "deleted", "definition", "definition changed")
-
-
-def with_custom_role(seat: Seat) -> tuple[str, str]:
-    """An officer who sits here with a custom role on "this": that of a Crypto User; and the assignment."""
-    who = seat.desk.officer(seat.new("officer"))
-    definition = {"roleName": f"users of {who}", "permissions": [{"dataActions": ["*/keys/*"]}]}
-    seat.desk.ask("role-definition-create", definition=definition)
-    assignment = seat.desk.assign(who, f"users of {who}", "/keys/this")
-    seat.sit(who)
-    return who, assignment
-
-
-@pytest.mark.parametrize("how", WAYS)
-@pytest.mark.parametrize("kind", ["Sign", "Verify", "Encrypt", "Decrypt"])
-def test_what_runs_is_over_when_the_role_is(seat: Seat, kind: str, how: str) -> None:
-    seat.cipher(b"cipher")
-    who, assignment = with_custom_role(seat)
-    begun(seat, kind)
-    taken(seat, how, who, assignment)
-    assert part(seat, kind) == NOT_INITIALIZED
-    assert end(seat, kind) == NOT_INITIALIZED
-    begin = getattr(seat.m, f"C_{kind}Init")
-    which = b"mac" if kind in ("Sign", "Verify") else b"cipher"
-    mechanism = seat.m.mechanism(CMAC) if which == b"mac" else seat.m.mechanism(CBC, IV)
-    wanted = "CKR_KEY_FUNCTION_NOT_PERMITTED" if how == "definition changed" else "CKR_KEY_HANDLE_INVALID"
-    assert name(begin(seat.s, mechanism, seat.handle(which))) == wanted
-
-
-@pytest.mark.parametrize("how", WAYS)
-def test_an_init_that_was_granted_is_worth_nothing_when_the_role_is_gone(seat: Seat, how: str) -> None:
-    """After the second the library answers it without a trip."""
-    who, assignment = with_custom_role(seat)
-    key, mechanism = seat.handle(b"mac"), seat.m.mechanism(CMAC)
-    for _ in range(3):
-        assert sign(seat, key) == "CKR_OK"
-    good(seat.m.C_SignInit(seat.s, mechanism, key))
-    taken(seat, how, who, assignment)
-    assert name(seat.m.output(seat.m.C_Sign, seat.s, seat.m.bytes(TEXT), 16)[0]) == NOT_INITIALIZED
-    assert sign(seat, key) in ("CKR_KEY_FUNCTION_NOT_PERMITTED", "CKR_KEY_HANDLE_INVALID")
-
-
-def test_a_search_gives_no_more_of_what_may_not_be_read_now(seat: Seat) -> None:
-    for number in range(3):
-        seat.key(b"more-%d" % number)
-    _, assignment = with_custom_role(seat)
-    good(seat.m.C_FindObjectsInit(seat.s, *seat.m.template({ck.CKA_LABEL: THIS})))
-    found, count = ffi.new("CK_OBJECT_HANDLE[8]"), ffi.new("CK_ULONG*")
-    good(seat.m.C_FindObjects(seat.s, found, 1, count))
-    assert count[0] == 1
-    seat.desk.remove(assignment)
-    good(seat.m.C_FindObjects(seat.s, found, 8, count))
-    assert count[0] == 0
-    good(seat.m.C_FindObjectsFinal(seat.s))
-
-
-def test_a_result_that_was_not_fetched_stays_here(seat: Seat) -> None:
-    """C_Decrypt has computed it, the buffer was too small, and the role ends before the second call."""
-    seat.cipher(b"cipher")
-    rv, secret = seat.m.use("Encrypt", seat.s, seat.m.mechanism(ck.CKM_AES_CBC_PAD, IV), seat.handle(b"cipher"), TEXT)
+def test_a_key_that_one_may_read_is_carried_out_by_no_key_of_ones_own(seat: Seat) -> None:
+    """Neither it nor its session copy, under a wrapping key of one's own or a public key, which asks for no role."""
+    extractable = seat.kind == "token"  # a managed HSM's keys go out in no case
+    seat.key(b"out", extractable=extractable, encrypt=False, decrypt=False)
+    officer(seat, ("AU", "/keys/this"), ("CU", "/keys/mine"))
+    seat.wrapper(b"own", MINE)
+    public, _ = rsa(seat)
+    rv, copy = seat.m.copy(seat.s, seat.handle(b"out"), {ck.CKA_TOKEN: False, ck.CKA_ID: b"copy"})
     good(rv)
-    _, assignment = with_custom_role(seat)
-    good(seat.m.C_DecryptInit(seat.s, seat.m.mechanism(ck.CKM_AES_CBC_PAD, IV), seat.handle(b"cipher")))
-    data = seat.m.bytes(secret), len(secret)
-    assert name(seat.m.output(seat.m.C_Decrypt, seat.s, *data, size=3)[0]) == "CKR_BUFFER_TOO_SMALL"
-    seat.desk.remove(assignment)
-    assert name(seat.m.output(seat.m.C_Decrypt, seat.s, *data)[0]) == NOT_INITIALIZED
+    ways = [(KWP, seat.handle(b"own")), (ck.CKM_RSA_PKCS, public)]
+    for number, wrapping in ways:
+        for target in (seat.handle(b"out"), copy):
+            assert name(seat.m.wrap(seat.s, seat.m.mechanism(number), wrapping, target)[0]) == NO_LOGIN
+    if extractable:
+        officer(seat, ("AU", "/keys/this"), ("CU", "/keys/mine"), ("BK", "/keys/this"))
+        good(seat.m.wrap(seat.s, seat.m.mechanism(KWP), seat.handle(b"own"), seat.handle(b"out"))[0])
 
 
-def test_a_saved_state_is_its_officers_and_lasts_as_long_as_the_role(seat: Seat) -> None:
-    who, assignment = with_custom_role(seat)
-    begun(seat, "Sign")
-    rv, state = seat.m.output(seat.m.C_GetOperationState, seat.s)
+def rsa(seat: Seat) -> tuple[int, int]:
+    size = {ck.CKA_MODULUS_BITS: 1024, ck.CKA_PUBLIC_EXPONENT: b"\1\0\1"}
+    rv, public, private = seat.m.pair(seat.s, ck.CKM_RSA_PKCS_KEY_PAIR_GEN, size, {})
     good(rv)
-    good(seat.m.C_SessionCancel(seat.s, ck.CKF_SIGN))
+    return int(public), int(private)
 
-    def restored() -> str:
-        return name(seat.m.C_SetOperationState(seat.s, state, len(state), 0, 0))
 
-    assert restored() == "CKR_OK" and end(seat, "Sign") == "CKR_OK"
-    officer(seat, ("CU", "/"))
-    assert restored() == "CKR_SAVED_STATE_INVALID"
-    seat.sit(who)
-    assert restored() == "CKR_SAVED_STATE_INVALID"
-    begun(seat, "Sign")
-    rv, state = seat.m.output(seat.m.C_GetOperationState, seat.s)
+def test_a_key_that_one_may_read_goes_into_no_derivation(seat: Seat) -> None:
+    """Neither as the base nor as the salt, and into no data either."""
+    generic(seat, b"base", THIS)
+    officer(seat, ("AU", "/keys/this"), ("CU", "/keys/mine"))
+    generic(seat, b"own", MINE)
+    rv, copy = seat.m.copy(seat.s, seat.handle(b"base"), {ck.CKA_TOKEN: False, ck.CKA_ID: b"copy"})
     good(rv)
-    seat.desk.remove(assignment)
-    good(seat.m.C_SessionCancel(seat.s, ck.CKF_SIGN))
-    assert restored() in ("CKR_OK", "CKR_SAVED_STATE_INVALID")
-    assert end(seat, "Sign") == NOT_INITIALIZED
+    own = seat.handle(b"own")
+
+    def derive(base: int, salt: int, number: int = ck.CKM_HKDF_DERIVE) -> str:
+        result = {ck.CKA_CLASS: ck.CKO_SECRET_KEY, ck.CKA_KEY_TYPE: ck.CKK_GENERIC_SECRET, ck.CKA_VALUE_LEN: 32}
+        parameter = seat.m.structure(
+            "CK_HKDF_PARAMS", bExtract=1, bExpand=1, prfHashMechanism=ck.CKM_SHA256, ulSaltType=ck.CKF_HKDF_SALT_KEY,
+            hSaltKey=salt)
+        return name(seat.m.derive(seat.s, seat.m.mechanism(number, parameter), base, result)[0])
+
+    for other in (seat.handle(b"base"), copy):
+        assert derive(own, other) == derive(other, own) == derive(other, own, ck.CKM_HKDF_DATA) == NO_LOGIN
+    assert derive(own, own) == "CKR_OK"
 
 
-def test_a_new_officer_of_an_old_name_is_another_one(seat: Seat) -> None:
-    """Who was logged in by the old one is not by the new."""
-    who, _ = with_custom_role(seat)
-    begun(seat, "Sign")
-    seat.desk.ask("officer-delete", name=who)
-    seat.desk.officer(who, ("CU", "/"))
-    assert end(seat, "Sign") == NOT_INITIALIZED
-    assert seat.m.find(seat.s, {ck.CKA_TOKEN: True}) == []
-    assert seat.m.state(seat.s) == ck.CKS_RW_PUBLIC_SESSION
+def generic(seat: Seat, which: bytes, label: bytes) -> None:
+    rows = {ck.CKA_VALUE_LEN: 32, ck.CKA_TOKEN: True, ck.CKA_LABEL: label, ck.CKA_ID: which}
+    good(seat.m.generate(seat.s, ck.CKM_GENERIC_SECRET_KEY_GEN, rows)[0])
 
 
-def test_no_thread_uses_a_key_after_the_removal_was_answered(seat: Seat) -> None:
-    _, assignment = with_custom_role(seat)
-    sessions = [seat.m.session(seat.slot) for _ in range(2)]
-    key = seat.handle(b"mac")
-    removed, started, late = threading.Event(), threading.Barrier(3), []
-
-    def work(session: int) -> None:
-        mechanism, data = seat.m.mechanism(CMAC), seat.m.bytes(TEXT)
-        for turn in range(100_000):
-            after = removed.is_set()
-            rv = int(seat.m.C_SignInit(session, mechanism, key))
-            rv = rv or seat.m.output(seat.m.C_Sign, session, data, 16)[0]
-            if turn == 3:
-                started.wait(30)
-            if after:
-                late.append(name(rv))
-                return
-
-    threads = [threading.Thread(target=work, args=(session,)) for session in sessions]
-    for thread in threads:
-        thread.start()
-    started.wait(30)
-    seat.desk.remove(assignment)
-    removed.set()
-    for thread in threads:
-        thread.join(60)
-    assert len(late) == 2 and "CKR_OK" not in late
-    for session in sessions:
-        good(seat.m.C_CloseSession(session))
+def test_a_use_that_asks_for_a_login_each_time_asks_for_that_officers(seat: Seat) -> None:
+    seat.pair(b"asks", ck.CKM_EC_KEY_PAIR_GEN, {ck.CKA_EC_PARAMS: P256}, always_authenticate=True)
+    other = seat.desk.officer(seat.new("officer"), ("CU", "/"))
+    own = officer(seat, ("CU", "/keys/this"))
+    good(seat.m.C_SignInit(seat.s, seat.m.mechanism(ck.CKM_ECDSA_SHA256), seat.handle(b"asks")))
+    for user in (other, MAKER):
+        assert name(seat.login_user(user, ck.CKU_CONTEXT_SPECIFIC)) == "CKR_PIN_INCORRECT"
+        spelled = f"{user}:{pin_of(user)}"
+        assert name(seat.m.login(seat.s, spelled, ck.CKU_CONTEXT_SPECIFIC)) == "CKR_PIN_INCORRECT"
+    good(seat.login_user(own, ck.CKU_CONTEXT_SPECIFIC))
+    good(seat.m.output(seat.m.C_Sign, seat.s, b"text", 4)[0])
