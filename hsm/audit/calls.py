@@ -137,6 +137,14 @@ def done(session: Session, **detail: str) -> None:
     call.done = True
 
 
+def left(session: Session) -> None:
+    """A logout: told at once, for who it was is known no later; and done, whether it can be told or not."""
+    call, app = CURRENT.call, session.application
+    call.at(session)
+    if call.function:
+        app.pool.audit.tell_anyway(call.entry(app, ck.CKR_OK))
+
+
 def change(record: dict[str, str], keys: Said) -> Entry:
     """What a change's transaction writes: the record of the call or act that makes it, or one beside that."""
     rest = dict(record)

@@ -84,11 +84,16 @@ def key_text(named: tuple[str, str]) -> str:
     return f"{name}/{version}" if name else f"object:{version}"
 
 
+def is_old(block: bytes) -> bool:
+    """Whether this is one record of the first two releases, which told of changes only."""
+    return block[:1] == b"{"
+
+
 def body_of(block: bytes) -> bytes:
     """A block as it lies in the store, as its hash covers it."""
     import zlib
 
-    if block[:1] == b"{":  # one record of the first two releases
+    if is_old(block):
         return block
     try:
         return zlib.decompress(block)

@@ -44,7 +44,7 @@ ROW = 64  # bytes that a block takes beside its body
 IN_MEMORY = 16 << 20  # bytes of log that a pool in memory keeps at most
 WARN_AT = 0.8
 _DAY = 86400.0
-_ENDED, _BROKEN_OFF = "ended", "broken off"
+_ENDED, _BROKEN_OFF, _EARLIER = "ended", "broken off", "of an earlier release"
 
 
 class Settings(NamedTuple):
@@ -101,8 +101,8 @@ class Log:
         if self._asleep or held == chain.LARGEST or held > MOST_KEPT:
             self._stir()
 
-    def tell_refusal(self, entry: Entry) -> None:
-        """A refusal is answered whether it can be written or not: nothing is given out by it."""
+    def tell_anyway(self, entry: Entry) -> None:
+        """What gives nothing out, as a refusal or a logout, is answered whether it can be written or not."""
         try:
             self.tell(entry)
         except TokenError:
@@ -114,7 +114,7 @@ class Log:
     ) -> None:
         """What came through another door than PKCS#11's, and changes nothing or was refused."""
         entry = (clock.now(), 0, operation, rv, officer, uid, pid, slot, keys, None, tuple(detail.items()))
-        self.tell_refusal(entry) if rv else self.tell(entry)
+        self.tell_anyway(entry) if rv else self.tell(entry)
 
     def _keep(self, entry: Entry) -> None:
         self._queue.append(entry)
@@ -273,6 +273,8 @@ class Log:
         row = tx.last_block()
         if row is None:
             return (version,)
+        if chain.is_old(row[1]):
+            return version, ("previous", _EARLIER)
         try:
             last = chain.unpack(row[0], chain.body_of(row[1]))[-1]
         except chain.Broken:

@@ -231,7 +231,7 @@ def C_Logout(app: Application, handle: int) -> tuple[int]:
     session = app.session(handle)
     if session.login is None:
         raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "nobody is logged in")
-    calls.done(session)
+    calls.left(session)
     app.end_login(session.partition)
     return (ck.CKR_OK,)
 

@@ -105,7 +105,7 @@ def _on_a_partition(listener: Listener, app: Application, request: Request) -> d
         if name and partition is not None and not partition.officers.exists(name):
             # Not that name: it may be a PIN that was typed in the wrong place.
             told = TokenError(refusal.rv, "there is no officer of that name")
-        pool.audit.tell_refusal(call.refused(app, None, refusal.rv, told))
+        pool.audit.tell_anyway(call.refused(app, None, refusal.rv, told))
         raise
     finally:
         call.function = ""

@@ -100,7 +100,7 @@ def _refused(app: Application, function: int, refusal: TokenError, where: object
         call = calls.CURRENT.call
         if call.undo is not None:
             call.undo()
-        app.pool.audit.tell_refusal(call.refused(app, where, rv, refusal))
+        app.pool.audit.tell_anyway(call.refused(app, where, rv, refusal))
     app.refusals.append({
         "time": clock.now(), "function": name, "rv": rv, "reason": refusal.reason, "subject": refusal.subject,
         "scope": refusal.scope, "officer": refusal.officer, "slot": calls.CURRENT.call.slot,
