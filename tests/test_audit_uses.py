@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -177,6 +178,7 @@ def test_each_refusal_is_a_record_with_the_code_that_was_answered(pool: DiskPool
     refusals = [row for row in calls if row.rv]
     assert all(row.detail["reason"] and row.slot == 0 for row in refusals)
     assert [row.officer for row in refusals] == [""] * 2 + ["user"] * len(again)
+    assert refusals[0].detail["as"] == "user" and "as" not in refusals[1].detail
     assert refusals[3].mechanism == ck.CKM_AES_CMAC and refusals[3].keys == calls[3].keys
     assert refusals[9].keys[0] == calls[3].keys[0], "the wrapping key, and the one that was not to be wrapped"
 
@@ -255,3 +257,37 @@ def test_a_killed_engine_is_told_by_the_next(pool: DiskPool) -> None:
         good(m.login(m.session(), USER.decode()))
     last = [row for row in told(pool) if row.operation == "engine-start"][-1]
     assert last.detail["previous"] == "ended"
+
+
+def test_what_an_engine_answers_while_it_leaves_has_its_record(pool: DiskPool) -> None:
+    answered = 0
+    with initialised(str(MODULE)) as m:
+        s = m.session()
+        good(m.login(s, USER.decode()))
+        cmac = m.mechanism(ck.CKM_AES_CMAC)
+        key = m.aes(s, token=True, encrypt=False, decrypt=False, wrap=False, unwrap=False)
+        leaving = threading.Thread(target=pool.stop)
+        while m.use("Sign", s, cmac, key, b"data")[0] == ck.CKR_OK:
+            answered += 1
+            if answered == 200:
+                leaving.start()
+        leaving.join()
+    rows = told(pool)
+    assert answered <= [row.operation for row in rows].count("C_Sign") <= answered + 1
+    assert rows[-1].operation == "engine-stop"
+
+
+def test_an_init_that_the_library_had_granted_and_the_engine_refuses_says_so(pool: DiskPool) -> None:
+    with initialised(str(MODULE)) as m:
+        s = m.session()
+        good(m.login(s, USER.decode()))
+        key, cmac = m.aes(s, token=True), m.mechanism(ck.CKM_AES_CMAC)
+        for _ in range(3):
+            good(m.use("Sign", s, cmac, key, b"data")[0])
+        good(m.C_SignInit(s, cmac, key))
+        good(m.change(s, key, {ck.CKA_SIGN: False}))
+        assert name(m.output(m.C_Sign, s, m.bytes(b"x"), 1)[0]) == "CKR_OPERATION_NOT_INITIALIZED"
+    rows = [row for row in told(pool) if row.operation in ("C_SignInit", "C_Sign") and row.rv]
+    assert [(row.operation, code_name(row.rv), "ahead" in row.detail) for row in rows][-1:] == [
+        ("C_Sign", "CKR_OPERATION_NOT_INITIALIZED", False)]
+    assert all(row.operation == "C_Sign" or "ahead" in row.detail for row in rows)

@@ -17,6 +17,7 @@ from hsm import clock
 from hsm.access.credentials import Cost, Credentials, may_be, with_pin
 from hsm.access.directory import Change, Directory
 from hsm.access.roles import ADMINISTRATOR, ASSIGNMENTS_WRITE, CRYPTO_OFFICER, CRYPTO_USER, OF_KEYS
+from hsm.audit import calls
 from hsm.errors import TokenError
 from hsm.store import sealing
 from hsm.store.records import Officer, RoleAssignment
@@ -139,6 +140,8 @@ class Officers:
 
     def prove(self, name: str, pin: bytes | None, uid: int) -> Came:
         """That whoever asks is this officer, by its credential."""
+        if self.exists(name):
+            calls.CURRENT.call.claimed = name
         why = self.directory.why_not(name)
         if why:
             raise TokenError(ck.CKR_PIN_LOCKED if self.exists(name) else ck.CKR_PIN_INCORRECT, why, name)

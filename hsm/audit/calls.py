@@ -39,11 +39,16 @@ _BY_A_CALL = frozenset("generate create copy change destroy unwrap derive C_Init
 
 class Call:
     """One for each thread. ``done``: it has done what is recorded; ``written``: a transaction has recorded it.
-    ``undo``: what takes back an effect that would outlive a refusal at the end."""
+    ``undo``: what takes back an effect that would outlive a refusal at the end. ``claimed``: the officer that somebody
+    wants to be; ``ahead``: the library has granted the call already, by what the engine had said before."""
 
-    __slots__ = ("began", "detail", "done", "function", "keys", "mechanism", "officer", "slot", "undo", "written")
+    __slots__ = (
+        "ahead", "began", "claimed", "detail", "done", "function", "keys", "mechanism", "officer", "slot", "undo",
+        "written",
+    )
 
     def __init__(self) -> None:
+        self.ahead = False
         self.begin("")
 
     def begin(self, function: str) -> None:
@@ -56,6 +61,7 @@ class Call:
         self.mechanism: int | None = None
         self.detail: Said = ()
         self.undo: Callable[[], object] | None = None
+        self.claimed = ""
 
     def at(self, session: Session) -> None:
         self.slot = session.partition.slot
@@ -77,7 +83,12 @@ class Call:
                 self.at(session)
             elif self.function in OF_A_SLOT and where in app.pool.by_slot:
                 self.slot = where
-        return self.entry(app, rv, why(refusal))
+        told = why(refusal)
+        if self.claimed and not self.officer:
+            told += (("as", self.claimed),)
+        if self.ahead:
+            told += (("ahead", "the library had granted it, and the call after it was refused"),)
+        return self.entry(app, rv, told)
 
 
 def why(refusal: TokenError) -> Said:

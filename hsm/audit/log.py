@@ -75,6 +75,7 @@ class Log:
         self._since = clock.now()
         self._asleep = True
         self._opened = False  # this engine's first record is there
+        self._ended = False
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._bell = threading.Event()
@@ -197,6 +198,8 @@ class Log:
 
     def write(self, tx: Transaction, changes: list[Entry]) -> Written:
         """Before a commit: what is queued, then the transaction's own records, as blocks behind the last."""
+        if self._ended:
+            raise TokenError(ck.CKR_DEVICE_REMOVED, "the engine is leaving")
         queued = tuple(self._queue.popleft() for _ in range(len(self._queue)))
         lost = int(self._lost[0])
         taken = Written(queued, lost, bool(queued or changes or lost))
@@ -334,7 +337,7 @@ class Log:
         self._looked = time.monotonic()
         size, through, chained = told.size, told.dropped, told.dropped_hash
         for sequence, block, block_hash in tx.blocks(told.dropped):
-            if size <= aim and not (oldest and self._ended(sequence, block) < oldest):
+            if size <= aim and not (oldest and self._time_of(sequence, block) < oldest):
                 break
             if sequence == told.sequence or (self.strict and sequence > told.exported):
                 break
@@ -353,7 +356,7 @@ class Log:
         )
 
     @staticmethod
-    def _ended(sequence: int, block: bytes) -> float:
+    def _time_of(sequence: int, block: bytes) -> float:
         """When a block's last record was made; of one that is damaged, long ago."""
         try:
             return chain.unpack(sequence, chain.body_of(block))[-1].time_us / 1e6
@@ -395,7 +398,7 @@ class Log:
         row = self._store.last_block()
         return {
             "mode": "strict" if self.strict else "normal", "first": told.dropped + 1, "last": told.sequence,
-            "written": self._ended(*row) if row else None, "pending": len(self._queue), "lost": int(self._lost[0]),
+            "written": self._time_of(*row) if row else None, "pending": len(self._queue), "lost": int(self._lost[0]),
             "size": told.size, "cap": self.cap, "signed": told.signed,
             "key": checkpoint.log_id(self._store.audit_key()[1]),
         }
@@ -459,6 +462,7 @@ class Log:
 
     def close(self) -> None:
         """A clean end: all is written and signed, and the last record says so."""
+        self.strict = True  # what is answered from here on has its record, or is not answered
         self._closing.set()
         self._bell.set()
         if self._thread is not None:
@@ -468,6 +472,7 @@ class Log:
         try:
             with self._store.transaction() as tx:
                 tx.tell(self._own("engine-stop", ()))
+            self._ended = True
             self._store.unmark_use()
         except TokenError as refusal:
             say(f"the audit log can't be ended ({refusal.reason}): {len(self._queue)} records are lost")

@@ -87,7 +87,11 @@ def go_ahead(app: Application, size: int, payload: memoryview) -> memoryview:
         at += 4
         if function not in codec.BEGINS or length > size - at:
             raise codec.Malformed("not a call that goes ahead")
-        answer(app, function, payload[at : at + length])
+        calls.CURRENT.call.ahead = True
+        try:
+            answer(app, function, payload[at : at + length])
+        finally:
+            calls.CURRENT.call.ahead = False
         at += length
     return payload[size:]
 
