@@ -310,6 +310,21 @@ def test_a_clean_end_is_signed_and_so_is_what_came_some_seconds_ago(home: Path) 
         assert whole(room, kept).findings == []
 
 
+def test_a_damaged_block_is_said_to_who_reads_and_found_in_the_export(home: Path) -> None:
+    with Room(home) as room:
+        room.with_user()
+        use(room, 3)
+    database = sqlite3.connect(home / "pool.db", isolation_level=None)
+    database.execute("UPDATE audit SET record = X'00112233' WHERE sequence = 2")
+    database.close()
+    with Room(home) as room:
+        with refused(ck.CKR_DEVICE_ERROR):
+            list(room.pool.audit.records())
+        assert len(list(room.pool.audit.records(2))) > 2
+        findings = whole(room).findings
+        assert (findings[0].first, findings[0].last) == (1, 2)
+
+
 # -- what is dropped
 
 

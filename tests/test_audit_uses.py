@@ -18,7 +18,7 @@ from abi import NULL, Module, ffi, good, initialised, name
 from engine_room import CHEAP, P256, SO, USER, DiskPool, Room
 
 from hsm.audit.record import Record
-from hsm.client import MODULE, Client
+from hsm.client import MODULE, Client, Refused
 from hsm.errors import code_name
 from hsm.store.sqlite import Store
 from pkcs11_shim import constants as ck
@@ -183,6 +183,47 @@ def test_each_refusal_is_a_record_with_the_code_that_was_answered(pool: DiskPool
     assert refusals[0].detail["as"] == "user" and "as" not in refusals[1].detail
     assert refusals[3].mechanism == ck.CKM_AES_CMAC and refusals[3].keys == calls[3].keys
     assert refusals[9].keys[0] == calls[3].keys[0], "the wrapping key, and the one that was not to be wrapped"
+
+
+def test_who_has_no_role_is_told_with_action_and_scope_through_each_door(pool: DiskPool) -> None:
+    so = {"as": "so", "pin": SO.decode(), "slot": 0}
+    with initialised(str(MODULE)) as m:
+        s = m.session()
+        good(m.login(s, USER.decode()))
+        key = m.aes(s, token=True, label=b"payroll")
+        good(m.C_Logout(s))
+        with Client(str(pool.home)) as client:
+            client.ask("officer-create", name="alice", new_pin="alice-pin", **so)
+            role = {"assignee": "alice", "role": "Managed HSM Crypto Service Encryption User", "scope": "/keys/payroll"}
+            client.ask("role-assignment-create", **role, **so)
+            alice = {"as": "alice", "pin": "alice-pin", "slot": 0}
+            with pytest.raises(Refused):
+                client.ask("role-assignment-create", **{**role, "scope": "/"}, **alice)
+            with pytest.raises(Refused):
+                client.ask("officer-list", **{**alice, "pin": "not-the-pin"})
+            with pytest.raises(Refused):
+                client.ask("officer-list", **{**alice, "as": "typed-in-the-wrong-field"})
+            client.ask("officer-list", **so)
+        good(m.login(s, "alice:alice-pin"))
+        key = m.find(s, {ck.CKA_LABEL: b"payroll"})[0]
+        refused = int(m.C_EncryptInit(s, m.mechanism(ck.CKM_AES_CBC_PAD, IV), key))
+        assert name(refused) == "CKR_KEY_FUNCTION_NOT_PERMITTED"
+        blob = m.wrap(s, m.mechanism(ck.CKM_AES_KEY_WRAP_KWP), key, m.aes(s, extractable=True))
+        good(blob[0])
+    rows = told(pool)
+    acts = [(row.operation, code_name(row.rv), row.officer) for row in rows if "-" in row.operation]
+    assert [act for act in acts if not act[0].startswith(("engine", "pool", "first"))] == [
+        ("officer-create", "CKR_OK", "so"), ("role-assignment-create", "CKR_OK", "so"),
+        ("role-assignment-create", "CKR_ACTION_PROHIBITED", "alice"), ("officer-list", "CKR_PIN_INCORRECT", ""),
+        ("officer-list", "CKR_PIN_INCORRECT", ""), ("officer-list", "CKR_OK", "so")]
+    refusal = next(row for row in rows if row.operation == "C_EncryptInit")
+    assert (refusal.officer, refusal.rv) == ("alice", refused) and refusal.keys[0].startswith("payroll/")
+    assert refusal.detail["action"] == "Microsoft.KeyVault/managedHsm/keys/encrypt/action"
+    assert refusal.detail["scope"] == "/keys/payroll" and "no role assignment" in refusal.detail["reason"]
+    assert [row.detail.get("scope") for row in rows if row.rv == ck.CKR_ACTION_PROHIBITED] == ["/"]
+    assert [row.detail.get("as") for row in rows if row.rv == ck.CKR_PIN_INCORRECT] == ["alice", None]
+    assert "typed-in-the-wrong-field" not in str(rows) and "alice-pin" not in str(rows)
+    assert [row.officer for row in rows if row.operation == "C_WrapKey"] == ["alice"]
 
 
 def test_the_same_refusal_many_times_is_one_record_with_its_number(pool: DiskPool) -> None:

@@ -33,6 +33,10 @@ def write(store: Store, told: chain.Chain, public_key: bytes, end: str, out: Cal
     for sequence, block, chained in store.blocks(told.dropped):
         if sequence > told.sequence:
             break
-        line(last=sequence, hash=chained.hex(), body=chain.body_of(block).decode("utf-8", "backslashreplace"))
+        try:
+            body = chain.body_of(block).decode()
+        except (chain.Broken, UnicodeDecodeError):  # which verify finds
+            body = ""
+        line(last=sequence, hash=chained.hex(), body=body)
         if sequence in signed:
             line(checkpoint=signed[sequence])

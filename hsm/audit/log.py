@@ -307,10 +307,12 @@ class Log:
         told = tx.pool_head.chain
         if told.sequence > told.signed:
             self._sign_at(tx, told.sequence, told.hash)
-            tx.pool_head.chain = told._replace(signed=told.sequence, signed_us=int(clock.now() * 1e6))
+            now = int(clock.now() * 1e6)
+            tx.pool_head.chain = tx.pool_head.chain._replace(signed=told.sequence, signed_us=now)
 
     def _sign_at(self, tx: Transaction, sequence: int, chained: bytes) -> None:
-        tx.put_checkpoint(sequence, self._line(sequence, chained))
+        added = tx.put_checkpoint(sequence, self._line(sequence, chained))
+        tx.pool_head.chain = tx.pool_head.chain._replace(size=tx.pool_head.chain.size + added)
 
     def _line(self, sequence: int, chained: bytes) -> str:
         from hsm.audit import checkpoint
@@ -347,9 +349,9 @@ class Log:
             raise TokenError(ck.CKR_DEVICE_MEMORY, f"{words} the setting audit-cap", "audit-cap")
         if through == told.dropped:
             return ()
+        size -= tx.drop_blocks(through)
+        tx.pool_head.chain = told._replace(size=max(0, size), dropped=through, dropped_hash=chained)
         self._sign_at(tx, through, chained)
-        tx.drop_blocks(through)
-        tx.pool_head.chain = told._replace(size=size, dropped=through, dropped_hash=chained)
         return (
             ("first", str(told.dropped + 1)), ("through", str(through)), ("hash", chained.hex()),
             ("reason", "audit-cap" if too_much else "audit-retention"),
@@ -412,9 +414,11 @@ class Log:
     def records(self, after: int = 0) -> Iterator[Record]:
         self._up_to_date()
         for sequence, block, _ in self._store.blocks(after):
-            for record in chain.unpack(sequence, chain.body_of(block)):
-                if record.sequence > after:
-                    yield record
+            try:
+                held = chain.unpack(sequence, chain.body_of(block))
+            except chain.Broken as fault:
+                raise TokenError(ck.CKR_DEVICE_ERROR, f"the audit log is damaged: {fault}") from None
+            yield from (record for record in held if record.sequence > after)
 
     def wait(self, after: int, seconds: float) -> bool:
         with self._news:
@@ -432,16 +436,15 @@ class Log:
 
     def checkpoint(self) -> str:
         self._up_to_date()
-        told = self._store.pool_head.chain
-        line = self._line(told.sequence, told.hash)
-        try:
-            with self._store.transaction() as tx:
-                tx.put_checkpoint(told.sequence, line)
-                signed = max(told.sequence, tx.pool_head.chain.signed)
-                tx.pool_head.chain = tx.pool_head.chain._replace(signed=signed, signed_us=int(clock.now() * 1e6))
-        except TokenError as refusal:  # what is signed is signed, on a read-only disk too
-            self._failed(refusal)
-        return line
+        with self._store.lock:
+            told = self._store.pool_head.chain
+            if told.signed < told.sequence:
+                try:
+                    with self._store.transaction() as tx:
+                        self._sign(tx)
+                except TokenError as refusal:  # what is signed is signed, on a read-only disk too
+                    self._failed(refusal)
+            return self._line(told.sequence, told.hash)
 
     def export(self, write: Callable[[bytes], object]) -> None:
         """What was there when it began; ``strict`` may drop that from then on."""
@@ -451,6 +454,9 @@ class Log:
             end = self.checkpoint()
             told = self._store.pool_head.chain
         export.write(self._store, told, self.public_key(), end, write)
+        if self._store.pool_head.chain.dropped > told.dropped:
+            words = "the oldest records were dropped while the log was exported: export it again"
+            raise TokenError(ck.CKR_DEVICE_ERROR, words)
         try:
             with self._store.transaction() as tx:
                 exported = max(told.sequence, tx.pool_head.chain.exported)

@@ -254,10 +254,16 @@ class Transaction:
         yield from self.database.execute(
             "SELECT sequence, record, hash FROM audit WHERE sequence > ? ORDER BY sequence", (after,))
 
-    def drop_blocks(self, through: int) -> None:
-        """The checkpoint of where the log now begins stays."""
+    def drop_blocks(self, through: int) -> int:
+        """Drops the checkpoints too, but that of where the log now begins; returns their bytes."""
         self.database.execute("DELETE FROM audit WHERE sequence <= ?", (through,))
-        self.database.execute("DELETE FROM audit_checkpoints WHERE sequence < ?", (through,))
+        which = "FROM audit_checkpoints WHERE sequence < ?"
+        freed = self.database.execute(f"SELECT TOTAL(LENGTH(line)) {which}", (through,)).fetchone()[0]
+        self.database.execute(f"DELETE {which}", (through,))
+        return int(freed)
 
-    def put_checkpoint(self, sequence: int, line: str) -> None:
+    def put_checkpoint(self, sequence: int, line: str) -> int:
+        """Returns the bytes that it takes beyond those of one that was there."""
+        there = self.database.execute("SELECT line FROM audit_checkpoints WHERE sequence = ?", (sequence,)).fetchone()
         self.database.execute("INSERT OR REPLACE INTO audit_checkpoints VALUES (?, ?)", (sequence, line))
+        return len(line) - (len(there[0]) if there else 0)
