@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import tarfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from abi import initialised, name
 from apart import apart
-from engine_room import CHEAP, SO, USER, DiskPool, Room, cheap_pins, refused
+from engine_room import CHEAP, SO, USER, DiskPool, Room, cheap_pins, crashes_at, refused
 
 from hsm import clock
 from hsm.audit import log
@@ -287,6 +288,53 @@ def test_a_read_only_pool_is_used_and_its_log_read(home: Path, monkeypatch: pyte
         assert room.pool.audit.status()["pending"] == 2
         assert any("can't be written" in words for words in room.pool.audit.problems())
         assert whole(room).findings == []
+
+
+# -- engines that end, one way or another
+
+
+def test_a_crash_at_every_step_leaves_a_whole_chain_and_the_next_engine_tells_of_it(home: Path, tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    with Room(home) as room:
+        room.with_user()
+    shutil.copytree(home, made)
+
+    def work(acknowledge: Callable[[], None]) -> None:
+        with Room(home) as room:
+            room.login()
+            use(room, 3)
+            room.data(b"data")
+            acknowledge()
+            use(room, 2)
+
+    seen = set()
+    for step in range(1, 500):
+        shutil.rmtree(home)
+        shutil.copytree(made, home)
+        acknowledged, ended = crashes_at(step, work)
+        left = (home / "audit.open").exists()
+        with Room(home) as room:
+            before = room.pool.audit.last
+            use(room)
+            rows = list(room.pool.audit.records())
+            crashed = operations(rows[:before])
+            assert whole(room).findings == [] and room.pool.store.damage == {}, step
+            # The change is there with what was queued before it, or neither is.
+            assert crashed.count("create") == len(room.find(b"data") or ()), step
+            assert not acknowledged or "create" in crashed
+            if "create" in crashed:
+                assert crashed[crashed.index("create") - 3 :][:3] == ["C_Sign"] * 3
+            else:
+                assert "C_Sign" not in crashed
+            assert not ended or crashed.count("C_Sign") == 5
+            said = rows[before].detail["previous"]
+            assert rows[before].operation == "engine-start"
+            assert said == ("broken off" if left or crashed[-1] != "engine-stop" else "ended"), step
+            seen.add((said, "create" in crashed))
+        assert not (home / "audit.open").exists()
+        if ended:
+            break
+    assert ended and seen == {("broken off", False), ("broken off", True), ("ended", False), ("ended", True)}
 
 
 # -- checkpoints
