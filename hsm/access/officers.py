@@ -141,7 +141,7 @@ class Officers:
     def prove(self, name: str, pin: bytes | None, uid: int) -> Came:
         """That whoever asks is this officer, by its credential."""
         if self.exists(name):
-            calls.CURRENT.call.claimed = name
+            calls.note().claimed = name
         why = self.directory.why_not(name)
         if why:
             raise TokenError(ck.CKR_PIN_LOCKED if self.exists(name) else ck.CKR_PIN_INCORRECT, why, name)

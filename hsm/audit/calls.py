@@ -38,23 +38,27 @@ _BY_A_CALL = frozenset("generate create copy change destroy unwrap derive C_Init
 
 
 class Call:
-    """One for each thread. ``done``: it has done what is recorded; ``written``: a transaction has recorded it.
-    ``undo``: what takes back an effect that would outlive a refusal at the end. ``claimed``: the officer that somebody
-    wants to be; ``ahead``: the library has granted the call already, by what the engine had said before."""
+    """One for each thread. ``use``: the session, key and mechanism of a use that has given something out, which is all
+    that most records need; other notes are taken by ``note``. ``done``: it has done what is recorded; ``written``: a
+    transaction has recorded it. ``undo``: what takes back an effect that would outlive a refusal at the end.
+    ``claimed``: the officer that somebody wants to be. ``ahead``: the library has granted the call already, by what the
+    engine had said before."""
 
     __slots__ = (
-        "ahead", "began", "claimed", "detail", "done", "function", "keys", "mechanism", "officer", "slot", "undo",
-        "written",
+        "ahead", "began", "claimed", "detail", "done", "function", "keys", "mechanism", "noted", "officer", "slot",
+        "undo", "use", "written",
     )
 
     def __init__(self) -> None:
         self.ahead = False
-        self.begin("")
+        self.function = ""
+        self.began = 0
+        self.use: tuple[Session, TokenObject, int] | None = None
+        self.clear()
 
-    def begin(self, function: str) -> None:
-        self.function = function
-        self.began = perf_counter_ns()
-        self.done = self.written = False
+    def clear(self) -> None:
+        """Drops the notes of a call that has ended; most calls leave none."""
+        self.noted = self.done = self.written = False
         self.officer = ""
         self.slot = -1
         self.keys: Said = ()
@@ -69,6 +73,15 @@ class Call:
         if login is not None:
             self.officer = login.officer
 
+    def entry_of_use(self, app: Application, use: tuple[Session, TokenObject, int]) -> Entry:
+        session, key, mechanism = use
+        slot = session.partition.slot
+        login = app.logins.get(slot)
+        return (
+            clock.now(), perf_counter_ns() - self.began, self.function, 0, "" if login is None else login.officer,
+            app.uid, app.pid, slot, (named(key),), mechanism, (),
+        )
+
     def entry(self, app: Application, rv: int, detail: Said = ()) -> Entry:
         return (
             clock.now(), perf_counter_ns() - self.began, self.function, rv, self.officer, app.uid, app.pid, self.slot,
@@ -77,10 +90,15 @@ class Call:
 
     def refused(self, app: Application, where: object, rv: int, refusal: TokenError) -> Entry:
         """``where``: the call's first argument, for a call that was refused before it said where it is."""
-        if self.slot < 0 and isinstance(where, int):
-            session = app.sessions.get(where) if self.function in OF_A_SESSION else None
-            if session is not None:
-                self.at(session)
+        self.noted = True
+        if self.use is not None:  # its record could not be written
+            session, key, self.mechanism = self.use
+            self.at(session)
+            self.keys = (named(key),)
+        elif self.slot < 0 and isinstance(where, int):
+            found = app.sessions.get(where) if self.function in OF_A_SESSION else None
+            if found is not None:
+                self.at(found)
             elif self.function in OF_A_SLOT and where in app.pool.by_slot:
                 self.slot = where
         told = why(refusal)
@@ -118,31 +136,36 @@ def named(item: TokenObject) -> tuple[str, str]:
     return known[0], f"object:{unique}" if known[0] else unique
 
 
+def note() -> Call:
+    """The call of this thread, to take notes of it; where there is none, nobody reads them."""
+    call = CURRENT.call
+    if not call.function:
+        return Call()
+    call.noted = True
+    return call
+
+
 def about(items: Iterable[TokenObject], mechanism: int | None = None) -> None:
     """What the call is about, as soon as that is known: a refusal's record tells it too."""
-    call = CURRENT.call
+    call = note()
     call.keys += tuple([named(item) for item in items])
     if mechanism is not None:
         call.mechanism = mechanism
 
 
-def finished(session: Session, key: TokenObject | None, mechanism: int) -> None:
-    """A step of an operation has given something out, or ended it."""
-    call = CURRENT.call
-    call.at(session)
-    call.mechanism = mechanism
+def used(session: Session, key: TokenObject | None, mechanism: int) -> None:
+    """A step of an operation has given something out, or ended it. One without a key is in no record."""
     if key is not None:
-        call.keys = (named(key),)
-        call.done = True
+        CURRENT.call.use = (session, key, mechanism)
 
 
 def detail(**told: str) -> None:
-    CURRENT.call.detail += tuple(told.items())
+    note().detail += tuple(told.items())
 
 
 def done(session: Session, **detail: str) -> None:
     """The call has done what it does; what it is about has been noted."""
-    call = CURRENT.call
+    call = note()
     call.at(session)
     call.detail += tuple(detail.items())
     call.done = True
@@ -150,7 +173,7 @@ def done(session: Session, **detail: str) -> None:
 
 def left(session: Session) -> None:
     """A logout: told at once, for who it was is known no later; and done, whether it can be told or not."""
-    call, app = CURRENT.call, session.application
+    call, app = note(), session.application
     call.at(session)
     if call.function:
         app.pool.audit.tell_anyway(call.entry(app, ck.CKR_OK))
@@ -167,6 +190,6 @@ def change(record: dict[str, str], keys: Said) -> Entry:
         operation, mechanism, duration = call.function, call.mechanism, perf_counter_ns() - call.began
         keys = call.keys + keys
         rest.update(call.detail)
-        call.written = True
+        note().written = True
     keys = tuple(dict.fromkeys(keys))  # the halves of a pair are one version of one key
     return clock.now(), duration, operation, 0, officer, uid, pid, slot, keys, mechanism, tuple(rest.items())

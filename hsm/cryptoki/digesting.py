@@ -47,8 +47,8 @@ def C_DigestKey(app: Application, session: int, key: int) -> tuple[int]:
         if item.key_class != ck.CKO_SECRET_KEY or item.flag(ck.CKA_SENSITIVE) or not item.flag(ck.CKA_EXTRACTABLE):
             raise TokenError(ck.CKR_KEY_INDIGESTIBLE, "only secret keys that may be read can be digested")
         active.state.update(item.get(ck.CKA_VALUE) or b"")
-        calls.finished(opened, item, active.entry.number)
-        calls.CURRENT.call.undo = lambda: opened.active.pop("digest", None)
+        calls.used(opened, item, active.entry.number)
+        calls.note().undo = lambda: opened.active.pop("digest", None)
     return (ck.CKR_OK,)
 
 

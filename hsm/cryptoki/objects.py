@@ -140,7 +140,7 @@ def C_FindObjectsInit(app: Application, handle: int, template: Template) -> tupl
         found = session.partition.find(session, template)
         session.active["find"] = Search(found[::-1])
     calls.done(session, attributes=" ".join([table.name_of(number) for number, _ in template]), found=str(len(found)))
-    calls.CURRENT.call.undo = lambda: session.active.pop("find", None)
+    calls.note().undo = lambda: session.active.pop("find", None)
     return (ck.CKR_OK,)
 
 

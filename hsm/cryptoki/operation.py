@@ -81,22 +81,24 @@ def start(app: Application, handle: int, kind: str, mech: Any, key_handle: int |
             return (ck.CKR_OK,)
         if active is not None:
             raise TokenError(ck.CKR_OPERATION_ACTIVE, f"a {kind} operation is active already")
-        calls.about((), mech.number)
-        login = session.login
-        entry = registry.find(mech.number, kind, session.partition.legacy)
-        key: TokenObject | None = None
-        nonce: bytes | None = None
-        if key_handle is None:
-            state = getattr(entry, kind)(entry.parameter(mech.parameter))
-        else:
-            key = session.key(key_handle)
-            calls.about((key,))
-            key_use.check(session, key, kind, entry)
-            parameter = entry.parameter(mech.parameter)
-            state = getattr(entry, kind)(key, parameter)
-            if entry.nonce is not None and kind in ("encrypt", "sign"):
-                nonce = entry.nonce(parameter)
-                key_use.check_nonce(key, nonce)
+        key = None
+        try:
+            login = session.login
+            entry = registry.find(mech.number, kind, session.partition.legacy)
+            nonce: bytes | None = None
+            if key_handle is None:
+                state = getattr(entry, kind)(entry.parameter(mech.parameter))
+            else:
+                key = session.key(key_handle)
+                key_use.check(session, key, kind, entry)
+                parameter = entry.parameter(mech.parameter)
+                state = getattr(entry, kind)(key, parameter)
+                if entry.nonce is not None and kind in ("encrypt", "sign"):
+                    nonce = entry.nonce(parameter)
+                    key_use.check_nonce(key, nonce)
+        except TokenError:
+            calls.about(() if key is None else (key,), mech.number)
+            raise
         session.active[kind] = Operation(entry, state, key, login, nonce)
         return (ck.CKR_OK,)
 
@@ -202,7 +204,7 @@ def finish(
             if active.nonce is not None:
                 _spend(active.key, active.nonce)
         session.active.pop(kind, None)
-        calls.finished(session, active.key, active.entry.number)
+        calls.used(session, active.key, active.entry.number)
         return ck.CKR_OK, len(active.result), active.result
 
 
@@ -240,8 +242,8 @@ def _part(session: Session, kind: str, active: Operation, given: bytes) -> Sized
         key_use.used(session, active.key, kind, active.entry)
         if not active.told:  # who never ends the operation has had this all the same
             active.told = True
-            calls.finished(session, active.key, active.entry.number)
-            calls.CURRENT.call.undo = lambda: session.active.pop(kind, None)
+            calls.used(session, active.key, active.entry.number)
+            calls.note().undo = lambda: session.active.pop(kind, None)
     return ck.CKR_OK, len(part), part
 
 
@@ -286,5 +288,5 @@ def verify(app: Application, handle: int, one_shot: bool, work: Callable[[Any], 
             key_use.used(session, active.key, "verify", active.entry)  # yes or no, the answer tells of the MAC
         work(active.state)
         session.active.pop("verify", None)
-        calls.finished(session, active.key, active.entry.number)
+        calls.used(session, active.key, active.entry.number)
         return (ck.CKR_OK,)

@@ -57,10 +57,12 @@ class TokenObject(Key):
     def key_name(self) -> tuple[str, str]:
         """A token key's name for life and its version, read when first asked for; nothing for other objects, but that a
         session object with a token key's value has its name."""
+        known = self._named
+        if known is not None:
+            return known
         if not self.is_token:
             return (self.names[0] if self.names else "", "")
-        if self._named is None:
-            self._named = self.partition.pool.store.named(self.partition.slot, self.object_id)
+        self._named = self.partition.pool.store.named(self.partition.slot, self.object_id)
         return self._named
 
     def name(self) -> str:

@@ -10,6 +10,7 @@ import json
 import os
 import struct
 from collections.abc import Callable
+from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
 from hsm import __version__
@@ -90,7 +91,7 @@ def _on_a_partition(listener: Listener, app: Application, request: Request) -> d
     caller = Caller(pool, app, partition)
     name = given_or(request, "as", str, "")
     call = calls.CURRENT.call
-    call.begin(act.name)
+    call.function, call.began, call.use, call.noted = act.name, perf_counter_ns(), None, True
     call.slot = partition.slot if partition is not None else -1
     try:
         if partition is not None and partition.initialised:
@@ -109,6 +110,7 @@ def _on_a_partition(listener: Listener, app: Application, request: Request) -> d
         raise
     finally:
         call.function = ""
+        call.clear()
 
 
 def _authenticated(act: Act, caller: Caller, name: str, request: Request) -> Caller:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from time import perf_counter_ns
 from typing import Any
 
 from hsm import clock
@@ -48,7 +49,9 @@ def answer(app: Application, function: int, payload: memoryview) -> bytes:
         words = "this function is not served by this version"
         return _refused(app, function, TokenError(ck.CKR_FUNCTION_NOT_SUPPORTED, words), None)
     call = calls.CURRENT.call
-    call.begin(codec.NAMES[function])
+    call.function = codec.NAMES[function]
+    call.began = perf_counter_ns()
+    call.use = None
     where = arguments[0] if arguments else None
     try:
         if app.must_change and function in _EXPIRES:
@@ -57,8 +60,10 @@ def answer(app: Application, function: int, payload: memoryview) -> bytes:
         whole = _RV.pack(rv) + bytes(codec.ENCODE[function](*outs))
         if len(whole) > LONGEST_ANSWER:
             raise TokenError(ck.CKR_DEVICE_MEMORY, "the answer is longer than one message can be")
-        if call.done and not call.written:
-            app.pool.audit.tell(call.entry(app, rv))
+        if call.use is not None:
+            app.pool.audit.tell(call.entry_of_use(app, call.use))
+        elif call.done and not call.written:
+            app.pool.audit.tell(call.entry(app, ck.CKR_OK))
         return whole
     except TokenError as refusal:
         return _refused(app, function, refusal, where)
@@ -70,6 +75,8 @@ def answer(app: Application, function: int, payload: memoryview) -> bytes:
         return _refused(app, function, TokenError(ck.CKR_DEVICE_ERROR, words), where)
     finally:
         call.function = ""
+        if call.noted:
+            call.clear()
 
 
 def go_ahead(app: Application, size: int, payload: memoryview) -> memoryview:

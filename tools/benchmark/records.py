@@ -7,6 +7,7 @@ import os
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 from hsm.application import Application
 from hsm.audit import calls, chain
@@ -23,6 +24,22 @@ class _Mechanism:
     def __init__(self, number: int) -> None:
         self.number = number
         self.parameter = None
+
+
+def _call(app: Application, call: calls.Call, function: str, use: tuple[Any, Any, int] | None) -> None:
+    """What dispatch does for the record of a call, and the operation where it gives something out."""
+    call.function = function
+    call.began = time.perf_counter_ns()
+    call.use = None
+    if use is not None:
+        calls.used(*use)
+    if call.use is not None:
+        app.pool.audit.tell(call.entry_of_use(app, call.use))
+    elif call.done and not call.written:
+        raise AssertionError
+    call.function = ""
+    if call.noted:
+        call.clear()
 
 
 def cost(folder: Path) -> tuple[float, float]:
@@ -46,14 +63,8 @@ def cost(folder: Path) -> tuple[float, float]:
         began, used = time.perf_counter_ns(), time.thread_time_ns()
         call = calls.CURRENT.call
         for _ in range(COUNT):
-            call.begin("C_SignInit")
-            calls.about((), ck.CKM_ECDSA)
-            calls.about((key,))
-            call.function = ""
-            call.begin("C_Sign")
-            calls.finished(session, key, ck.CKM_ECDSA)
-            pool.audit.tell(call.entry(app, ck.CKR_OK))
-            call.function = ""
+            _call(app, call, "C_SignInit", None)
+            _call(app, call, "C_Sign", (session, key, ck.CKM_ECDSA))
         later = time.perf_counter_ns() - began
         pool.audit.flush()
         processor = time.thread_time_ns() - used
