@@ -34,7 +34,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lines, bytes]:
             for _ in range(chance.choice((1, 2, 7, 60, 400))):
                 rv = chance.choice((0, 0, 0, ck.CKR_KEY_FUNCTION_NOT_PERMITTED))
                 keys = ((f"key-{chance.randrange(9)}", f"{told:032x}"),)
-                log.tell((1.8e9 + told, 5000, "C_Sign", rv, "alice", 1000, 77, 0, keys, ck.CKM_ECDSA, ()))
+                log.tell((1.8e9 + told, 5000, ("C_Sign", rv, "alice", 1000, 77, 0, keys, ck.CKM_ECDSA, ())))
                 told += 1
             log.flush()
         lines: list[bytes] = []

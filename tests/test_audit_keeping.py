@@ -41,7 +41,7 @@ def use(room: Room, number: int = 1, *, note: str = "") -> None:
     """Records of use, as dispatch queues them."""
     for n in range(number):
         detail = (("reason", f"{note}{n}"),) if note else ()
-        room.pool.audit.tell((clock.now(), 5000, "C_Sign", 0, "user", 1, 2, 0, (("key", "v"),), 1, detail))
+        room.pool.audit.tell((clock.now(), 5000, ("C_Sign", 0, "user", 1, 2, 0, (("key", "v"),), 1, detail)))
 
 
 def exported(room: Room) -> list[str]:
@@ -426,7 +426,7 @@ def test_strict_drops_only_what_was_exported(home: Path) -> None:
                 # Queued together, as many threads would have them; the last one waits.
                 for n in range(200):
                     note = (("note", f"{os.urandom(40).hex()}{n}"),)
-                    audit._queue.append((clock.now(), 1, "C_Sign", 0, "user", 1, 2, 0, (), 1, note))
+                    audit._queue.append((clock.now(), 1, ("C_Sign", 0, "user", 1, 2, 0, (), 1, note)))
                 use(room)
         assert audit.status()["first"] == 1
         assert any("use is refused" in words for words in audit.problems())

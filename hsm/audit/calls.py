@@ -17,7 +17,7 @@ from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
     from hsm.application import Application, Session
-    from hsm.audit.chain import Entry, Said
+    from hsm.audit.chain import Context, Entry, Said
     from hsm.errors import TokenError
     from hsm.objects.token_object import TokenObject
 
@@ -45,14 +45,15 @@ class Call:
     engine had said before."""
 
     __slots__ = (
-        "ahead", "began", "claimed", "detail", "done", "function", "keys", "mechanism", "noted", "officer", "slot",
-        "undo", "use", "written",
+        "ahead", "began", "claimed", "detail", "done", "function", "keys", "last", "mechanism", "noted", "officer",
+        "slot", "undo", "use", "written",
     )
 
     def __init__(self) -> None:
         self.ahead = False
         self.function = ""
         self.began = 0
+        self.last: Context = ("", 0, "", 0, 0, 0, (("", ""),), None, ())
         self.use: tuple[Session, TokenObject, int] | None = None
         self.clear()
 
@@ -74,18 +75,22 @@ class Call:
             self.officer = login.officer
 
     def entry_of_use(self, app: Application, use: tuple[Session, TokenObject, int]) -> Entry:
+        """Most are like the one before them, and share what they have in common with it."""
         session, key, mechanism = use
-        slot = session.partition.slot
+        slot, known, last = session.partition.slot, named(key), self.last
         login = app.logins.get(slot)
-        return (
-            clock.now(), perf_counter_ns() - self.began, self.function, 0, "" if login is None else login.officer,
-            app.uid, app.pid, slot, (named(key),), mechanism, (),
-        )
+        officer = "" if login is None else login.officer
+        if not (
+            last[0] is self.function and last[6][0] is known and last[2] is officer and last[7] == mechanism
+            and last[4] == app.pid and last[3] == app.uid and last[5] == slot
+        ):
+            last = self.last = (self.function, 0, officer, app.uid, app.pid, slot, (known,), mechanism, ())
+        return clock.now(), perf_counter_ns() - self.began, last
 
     def entry(self, app: Application, rv: int, detail: Said = ()) -> Entry:
-        return (
-            clock.now(), perf_counter_ns() - self.began, self.function, rv, self.officer, app.uid, app.pid, self.slot,
-            self.keys, self.mechanism, self.detail + detail,
+        return clock.now(), perf_counter_ns() - self.began, (
+            self.function, rv, self.officer, app.uid, app.pid, self.slot, self.keys, self.mechanism,
+            self.detail + detail,
         )
 
     def refused(self, app: Application, where: object, rv: int, refusal: TokenError) -> Entry:
@@ -192,4 +197,5 @@ def change(record: dict[str, str], keys: Said) -> Entry:
         rest.update(call.detail)
         note().written = True
     keys = tuple(dict.fromkeys(keys))  # the halves of a pair are one version of one key
-    return clock.now(), duration, operation, 0, officer, uid, pid, slot, keys, mechanism, tuple(rest.items())
+    context = (operation, 0, officer, uid, pid, slot, keys, mechanism, tuple(rest.items()))
+    return clock.now(), duration, context

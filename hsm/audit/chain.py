@@ -17,10 +17,11 @@ BEGIN = bytes(32)
 FORM = 2
 LARGEST = 4096  # records of one block
 
-# What is queued: when it ended (seconds) and how long it took (nanoseconds), then what goes into the record:
+# What is queued: when it ended (seconds), how long it took (nanoseconds), and what it has in common with others:
 # operation, rv, officer, uid, pid, slot, keys as (name, version), mechanism, detail as (name, value).
 Said = tuple[tuple[str, str], ...]
-Entry = tuple[float, int, str, int, str, int, int, int, Said, int | None, Said]
+Context = tuple[str, int, str, int, int, int, Said, int | None, Said]
+Entry = tuple[float, int, Context]
 
 
 class Chain(NamedTuple):
@@ -50,30 +51,26 @@ def pack(first: int, entries: Iterable[Entry]) -> tuple[bytes, int]:
     """(body, number of records). Refusals that are the same are told once, with their number, where the first was."""
     import json  # an engine that has nothing to write never needs it
 
-    contexts: dict[tuple[object, ...], int] = {}
+    contexts: dict[Context, int] = {}
     which: list[int] = []
     times: list[int] = []
     durations: list[int] = []
     counts: dict[int, int] = {}
     refused: dict[int, int] = {}
     before = 0
-    for entry in entries:
-        context = entry[2:]
+    for ended, duration, context in entries:
         number = contexts.setdefault(context, len(contexts))
         if context[1]:
             row = refused.setdefault(number, len(which))
             if row < len(which):
                 counts[row] = counts.get(row, 1) + 1
                 continue
-        now = int(entry[0] * 1e6)
+        now = int(ended * 1e6)
         which.append(number)
         times.append(now - before)
-        durations.append(entry[1] // 1000)
+        durations.append(duration // 1000)
         before = now
-    told = [
-        (*context[:5], context[5], list(map(key_text, context[6])), context[7], dict(context[8]))  # type: ignore
-        for context in contexts
-    ]
+    told = [(*context[:6], list(map(key_text, context[6])), context[7], dict(context[8])) for context in contexts]
     body = [FORM, first, told, which, times, durations, list(counts.items())]
     return json.dumps(body, separators=(",", ":")).encode(), len(which)
 

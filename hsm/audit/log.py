@@ -114,7 +114,7 @@ class Log:
         keys: Said = (), **detail: str,
     ) -> None:
         """What came through another door than PKCS#11's, and changes nothing or was refused."""
-        entry = (clock.now(), 0, operation, rv, officer, uid, pid, slot, keys, None, tuple(detail.items()))
+        entry = clock.now(), 0, (operation, rv, officer, uid, pid, slot, keys, None, tuple(detail.items()))
         self.tell_anyway(entry) if rv else self.tell(entry)
 
     def _keep(self, entry: Entry) -> None:
@@ -268,7 +268,7 @@ class Log:
     def _own(self, operation: str, detail: Said) -> Entry:
         import os
 
-        return clock.now(), 0, operation, 0, "", os.geteuid(), os.getpid(), -1, (), None, detail
+        return clock.now(), 0, (operation, 0, "", os.geteuid(), os.getpid(), -1, (), None, detail)
 
     def _before(self, tx: Transaction) -> Said:
         """How the engine before this one ended, and since when records of use may be missing."""
