@@ -77,7 +77,9 @@ class Call:
     def entry_of_use(self, app: Application, use: tuple[Session, TokenObject, int]) -> Entry:
         """Most are like the one before them, and share what they have in common with it."""
         session, key, mechanism = use
-        slot, known, last = session.partition.slot, named(key), self.last
+        slot, known, last = session.partition.slot, key.key_name(), self.last
+        if not known[1]:
+            known = named(key)
         login = app.logins.get(slot)
         officer = "" if login is None else login.officer
         if not (

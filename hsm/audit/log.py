@@ -73,7 +73,7 @@ class Log:
         self.strict = False
         self._queue: deque[Entry] = deque()
         self._since = clock.now()
-        self._asleep = True
+        self._asleep = True  # nobody is about to write what is queued, or it can't be written
         self._opened = False  # this engine's first record is there
         self._ended = False
         self._thread: threading.Thread | None = None
@@ -98,8 +98,7 @@ class Log:
             self._commit(entry)
             return
         self._queue.append(entry)
-        held = len(self._queue)
-        if self._asleep or held == chain.LARGEST or held > MOST_KEPT:
+        if self._asleep:
             self._stir()
 
     def tell_anyway(self, entry: Entry) -> None:
@@ -178,18 +177,20 @@ class Log:
             self._bell.clear()
             if not self._queue:
                 continue
-            if len(self._queue) < chain.LARGEST:
-                self._bell.wait(GATHER)
-                self._bell.clear()
+            self._closing.wait(GATHER)
             try:
                 self.flush()
             except TokenError as refusal:
-                self._failed(refusal)
-                self._closing.wait(RETRY)
+                self._wait_for_better(refusal)
             except Exception as fault:  # a fault of ours must not end the log
                 report(fault)
-                self._failed(TokenError(ck.CKR_DEVICE_ERROR, "a fault of the engine"))
-                self._closing.wait(RETRY)
+                self._wait_for_better(TokenError(ck.CKR_DEVICE_ERROR, "a fault of the engine"))
+
+    def _wait_for_better(self, refusal: TokenError) -> None:
+        """Who tells meanwhile sees to it that there is not too much in memory."""
+        self._failed(refusal)
+        self._asleep = True
+        self._closing.wait(RETRY)
 
     def _failed(self, refusal: TokenError) -> None:
         if not self._failing:
@@ -300,8 +301,7 @@ class Log:
             with self._store.transaction() as tx:
                 self._sign(tx)
         except TokenError as refusal:
-            self._failed(refusal)
-            self._closing.wait(RETRY)
+            self._wait_for_better(refusal)
 
     def _sign(self, tx: Transaction) -> None:
         told = tx.pool_head.chain
