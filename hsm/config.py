@@ -94,7 +94,8 @@ SETTINGS = (
     Setting("audit-retention", "0", _count, "days after which records are dropped; 0: never"),
     Setting("audit-cap", "512", _count, "MiB that the audit log may take; beyond it the oldest records are dropped, "
             "or with audit = strict use is refused until they are exported; 0: no cap"),
-    Setting("audit-checkpoint", "60", _seconds, "seconds until new records are covered by a signed checkpoint"),
+    Setting("audit-checkpoint", "60", _seconds, "seconds until new records are covered by a signed checkpoint; "
+            "0: only each thousand records, and when the engine ends"),
     Setting("python", "", _program, "the interpreter that runs the engine, where it is not found beside the library"),
 )
 _NAMES = {row.name for row in SETTINGS}

@@ -373,6 +373,20 @@ def test_a_damaged_block_is_said_to_who_reads_and_found_in_the_export(home: Path
         assert (findings[0].first, findings[0].last) == (1, 2)
 
 
+def test_without_seconds_checkpoints_go_by_the_number_of_records(home: Path) -> None:
+    with Room(home) as room:
+        room.with_user()
+        audit = room.pool.audit
+        audit.configure(Settings(checkpoint=0))
+        signed = audit.status()["signed"]
+        use(room, 900)
+        audit.flush()
+        assert audit.status()["signed"] == signed
+        use(room, 200)
+        audit.flush()
+        assert audit.status()["signed"] == audit.last
+
+
 # -- what is dropped
 
 

@@ -17,9 +17,11 @@ import pytest
 from abi import NULL, Module, ffi, good, initialised, name
 from engine_room import CHEAP, P256, SO, USER, DiskPool, Room
 
+from hsm.audit import calls
 from hsm.audit.record import Record
 from hsm.client import MODULE, Client, Refused
 from hsm.errors import code_name
+from hsm.server import codec, dispatch
 from hsm.store.sqlite import Store
 from pkcs11_shim import constants as ck
 
@@ -343,3 +345,15 @@ def test_an_init_that_the_library_had_granted_and_the_engine_refuses_says_so(poo
     rows = [row for row in told(pool) if row.rv]
     assert [(row.operation, code_name(row.rv), "ahead" in row.detail) for row in rows] == [
         ("C_SignInit", "CKR_KEY_FUNCTION_NOT_PERMITTED", True), ("C_Sign", "CKR_OPERATION_NOT_INITIALIZED", False)]
+
+
+def test_what_is_recorded_when_it_is_refused_is_served() -> None:
+    served = {name for name, handler in zip(codec.NAMES, dispatch.HANDLERS, strict=True) if handler is not None}
+    assert calls.RECORDED <= served
+    # And what is served and recorded by nobody is this: it uses no key, changes nothing and seeks nothing.
+    assert {name.removeprefix("C_") for name in served - calls.RECORDED} == set("""
+        GetSlotList GetSlotInfo GetTokenInfo GetMechanismList GetMechanismInfo WaitForSlotEvent OpenSession CloseSession
+        CloseAllSessions GetSessionInfo SessionCancel GetSessionValidationFlags GetFunctionStatus CancelFunction
+        GetOperationState SetOperationState GetObjectSize GetAttributeValue FindObjects FindObjectsFinal DigestInit
+        Digest DigestUpdate DigestFinal SeedRandom GenerateRandom
+    """.split())

@@ -48,7 +48,7 @@ _ENDED, _BROKEN_OFF, _EARLIER = "ended", "broken off", "of an earlier release"
 
 
 class Settings(NamedTuple):
-    """``retention`` in days, ``cap`` in MiB, 0 is none; ``checkpoint`` in seconds."""
+    """``retention`` in days, ``cap`` in MiB, 0 is none; ``checkpoint`` in seconds, 0: by the number of records only."""
 
     strict: bool = False
     retention: int = 0
@@ -170,7 +170,8 @@ class Log:
         self._store.keep_mark()
         while not self._closing.is_set():
             self._asleep = True
-            if not self._queue and not self._bell.wait(self._until_checkpoint()):
+            due = None if self._failing else self._until_checkpoint(self._store.pool_head.chain)
+            if not self._queue and not self._bell.wait(due if due is None else max(0.05, due)):
                 self._sign_alone()
                 continue
             self._asleep = False
@@ -229,8 +230,8 @@ class Log:
             self._put(tx, entries[at : at + chain.LARGEST])
         told = tx.pool_head.chain
         unsigned = told.sequence - told.signed
-        passed = clock.now() - told.signed_us / 1e6
-        if unsigned >= SIGN_AFTER or (unsigned and (passed >= self.settings.checkpoint or self._closing.is_set())):
+        due = self._until_checkpoint(told)
+        if unsigned >= SIGN_AFTER or (unsigned and (self._closing.is_set() or (due is not None and due <= 0))):
             self._sign(tx)
 
     def _put(self, tx: Transaction, entries: list[Entry]) -> None:
@@ -289,12 +290,11 @@ class Log:
 
     # -- checkpoints
 
-    def _until_checkpoint(self) -> float | None:
-        """Seconds until the next one is due; None where all is signed."""
-        told = self._store.pool_head.chain
-        if told.signed >= told.sequence or self._failing:
+    def _until_checkpoint(self, told: chain.Chain) -> float | None:
+        """Seconds until the next one is due by time; None where none will be."""
+        if told.signed >= told.sequence or not self.settings.checkpoint:
             return None
-        return max(0.05, told.signed_us / 1e6 + self.settings.checkpoint - clock.now())
+        return told.signed_us / 1e6 + self.settings.checkpoint - clock.now()
 
     def _sign_alone(self) -> None:
         try:
