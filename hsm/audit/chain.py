@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hsm.audit.record import Record
+if TYPE_CHECKING:
+    from hsm.audit.record import Record
 
 BEGIN = bytes(32)
 FORM = 2
@@ -116,6 +117,8 @@ def _of_block(
     form: int, first: int, contexts: list[list[Any]], which: list[int], times: list[int], durations: list[int],
     counts: list[list[int]],
 ) -> Iterable[Record]:
+    from hsm.audit.record import Record  # an engine that reads nothing back starts without it
+
     if form != FORM or not len(which) == len(times) == len(durations):
         raise Broken("a form of another version")
     repeated = {row: count for row, count in counts}
@@ -131,6 +134,8 @@ def _of_block(
 
 def _of_old(last: int, read: dict[str, str]) -> Record:
     """A change, as the first two releases told it."""
+    from hsm.audit.record import Record
+
     rest = dict(read)
     now = int(float(rest.pop("time")) * 1e6)
     officer, uid, pid, slot = (rest.pop(name, other) for name, other in _OLD)

@@ -27,12 +27,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hsm import __version__, clock
 from hsm.audit import chain
 from hsm.audit.chain import Entry, Said
-from hsm.audit.record import Record
 from hsm.errors import TokenError
 from hsm.log import report, say
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
+    from hsm.audit.record import Record
     from hsm.store.sqlite import Store
     from hsm.store.transaction import Transaction
 
@@ -65,7 +65,7 @@ class Written(NamedTuple):
 
 
 class Log:
-    """One for each store. Reading it is ``hsm.audit.record.Reading``."""
+    """One for each store. Whatever is queued is written before a reader gets an answer."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -409,9 +409,12 @@ class Log:
 
     @property
     def last(self) -> int:
+        """The last record's sequence number; 0 where there is none."""
         return self._store.pool_head.chain.sequence
 
     def records(self, after: int = 0) -> Iterator[Record]:
+        """Those with a higher number than ``after``, in their order; the first there is may be higher than 1, where
+        older ones were dropped. Raises TokenError where a block is damaged."""
         self._up_to_date()
         for sequence, block, _ in self._store.blocks(after):
             try:
@@ -421,6 +424,7 @@ class Log:
             yield from (record for record in held if record.sequence > after)
 
     def wait(self, after: int, seconds: float) -> bool:
+        """Until there is a record with a higher number than ``after``; False where the time ran out first."""
         with self._news:
             return self._news.wait_for(lambda: self.last > after, seconds)
 
@@ -432,9 +436,11 @@ class Log:
             self._failed(refusal)
 
     def public_key(self) -> bytes:
+        """Of the checkpoints' signatures: 32 bytes, Ed25519."""
         return self._store.audit_key()[1]
 
     def checkpoint(self) -> str:
+        """One line that says how far the log has come and what it is, signed (hsm/audit/checkpoint.py)."""
         self._up_to_date()
         with self._store.lock:
             told = self._store.pool_head.chain
@@ -447,7 +453,8 @@ class Log:
             return self._line(told.sequence, told.hash)
 
     def export(self, write: Callable[[bytes], object]) -> None:
-        """What was there when it began; ``strict`` may drop that from then on."""
+        """The whole chain, line by line, as hsm/audit/verify.py reads it, up to what was there when this began.
+        ``strict`` may drop that from then on."""
         from hsm.audit import export
 
         with self._store.lock:

@@ -1,12 +1,11 @@
-"""One record of the audit log, as everybody reads it, and what a log answers to who reads it.
+"""One record of the audit log, as everybody reads it.
 
 On the disk many records are one block (hsm/audit/block.py); a reader never sees how they lie there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 
 class Record(NamedTuple):
@@ -32,27 +31,3 @@ class Record(NamedTuple):
     duration_us: int
     count: int  # type: ignore[assignment]  # of a tuple nobody counts here
     detail: dict[str, str]
-
-
-class Reading(Protocol):
-    """How ``hsm.audit.log.Log`` (``pool.audit``) is read. Whatever is queued is written before an answer."""
-
-    @property
-    def last(self) -> int:
-        """The last record's sequence number; 0 where there is none."""
-
-    def records(self, after: int = 0) -> Iterator[Record]:
-        """Those with a higher number than ``after``, in their order; the first there is may be higher than 1, where
-        older ones were dropped."""
-
-    def wait(self, after: int, seconds: float) -> bool:
-        """Until there is a record with a higher number than ``after``; False where the time ran out first."""
-
-    def public_key(self) -> bytes:
-        """Of the checkpoints' signatures: 32 bytes, Ed25519."""
-
-    def checkpoint(self) -> str:
-        """One line that says how far the log reached and what it was, signed (hsm/audit/checkpoint.py)."""
-
-    def export(self, write: Callable[[bytes], object]) -> None:
-        """The whole chain, line by line, as hsm/audit/verify.py reads it, a checkpoint of its end as its last line."""

@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from hsm.audit import checkpoint
 from hsm.store import records, sealing
 from hsm.store.folder import Unusable
 
@@ -100,6 +99,8 @@ def _move_officers(tx: Transaction) -> None:
 
 def _audit(tx: Transaction) -> None:
     """The log's own key, and its checkpoints. Records of before stay as they are: the chain goes on from them."""
+    from hsm.audit import checkpoint  # an engine that makes or upgrades no pool starts without it
+
     for statement in _AUDIT.split(";"):
         tx.database.execute(statement)
     private, public = checkpoint.new_key()
