@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from hsm.access import roles
 from hsm.access.kinds import Kind
 from hsm.access.roles import AZURE
-from hsm.audit import calls
 from hsm.errors import TokenError
 from hsm.objects import about
 from hsm.objects import attributes as table

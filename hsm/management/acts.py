@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hsm.access.roles import OF_KEYS
-from hsm.audit import calls
 from hsm.errors import TokenError
 from pkcs11_shim import constants as ck
 
@@ -46,7 +45,6 @@ class Caller(NamedTuple):
     def must_hold(self, action: str, name: str = "") -> None:
         if not self.holds(action, name):
             where = f"/keys/{name}" if name else "/"
-            calls.detail(scope=where)
             words = f"officer {self.officer} has no role assignment with {action} at scope {where}"
             raise TokenError(ck.CKR_ACTION_PROHIBITED, words, action, scope=where, officer=self.officer)
 
