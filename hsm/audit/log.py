@@ -108,14 +108,6 @@ class Log:
         except TokenError:
             self._keep(entry)
 
-    def act(
-        self, operation: str, uid: int, pid: int, *, rv: int = 0, officer: str = "", slot: int = -1,
-        keys: Said = (), **detail: str,
-    ) -> None:
-        """What came through another door than PKCS#11's, and changes nothing or was refused."""
-        entry = clock.now(), 0, (operation, rv, officer, uid, pid, slot, keys, None, tuple(detail.items()))
-        self.tell_anyway(entry) if rv else self.tell(entry)
-
     def _keep(self, entry: Entry) -> None:
         self._queue.append(entry)
         self._stir()
