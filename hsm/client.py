@@ -189,8 +189,14 @@ class Client:
     def close(self) -> None:
         self._socket.close()
 
-    def _exchange(self, function: int, payload: bytes) -> tuple[int, bytes]:
-        self._socket.sendall(struct.pack("<IHH", len(payload) + 4, function, 0) + payload)
+    def _exchange(self, function: int, payload: bytes, file: int | None = None) -> tuple[int, bytes]:
+        frame = struct.pack("<IHH", len(payload) + 4, function, 0) + payload
+        if file is None:
+            self._socket.sendall(frame)
+        else:
+            self._socket.settimeout(None)
+            sent = socket.send_fds(self._socket, [frame], [file])
+            self._socket.sendall(frame[sent:])
         (length,) = struct.unpack("<I", self._take(4))
         body = self._take(length)
         return int.from_bytes(body[:8], "little"), body[8:]
@@ -211,8 +217,12 @@ class Client:
         self.close()
 
     def ask(self, act: str, **fields: Any) -> dict[str, Any]:
+        return self.ask_into(None, act, **fields)
+
+    def ask_into(self, file: int | None, act: str, **fields: Any) -> dict[str, Any]:
+        """``file``: the descriptor of a file that the engine writes to, for as long as that takes."""
         try:
-            rv, body = self._exchange(_ADMIN, json.dumps({"act": act, **fields}).encode())
+            rv, body = self._exchange(_ADMIN, json.dumps({"act": act, **fields}).encode(), file)
         except (OSError, EOFError):
             raise Unusable("the engine went away before it answered. See: adyton status") from None
         answer: dict[str, Any] = json.loads(body or b"{}")

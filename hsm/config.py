@@ -76,6 +76,14 @@ def _gids(text: str) -> frozenset[int]:
     return _listed(text, lambda name: grp.getgrnam(name).gr_gid, "group")
 
 
+def _sinks(text: str) -> tuple[str, ...]:
+    if not text:
+        return ()
+    from hsm.audit import sinks  # who has none never needs it
+
+    return tuple(map(str, sinks.parse(text)))
+
+
 def _program(text: str) -> str:
     if text and not os.access(text, os.X_OK):
         raise ValueError(f"{text} can't be run: give an interpreter's whole path")
@@ -96,6 +104,8 @@ SETTINGS = (
             "or with audit = strict use is refused until they are exported; 0: no cap"),
     Setting("audit-checkpoint", "60", _seconds, "seconds until new records are covered by a signed checkpoint; "
             "0: only each thousand records, and when the engine ends"),
+    Setting("audit-sinks", "", _sinks, "where records go besides the log, by comma: files:/FOLDER (Azure's layout), "
+            "stdout, syslog, syslog:/SOCKET"),
     Setting("python", "", _program, "the interpreter that runs the engine, where it is not found beside the library"),
 )
 _NAMES = {row.name for row in SETTINGS}
@@ -154,6 +164,7 @@ class EngineSettings(NamedTuple):
     audit_retention: int
     audit_cap: int
     audit_checkpoint: float
+    audit_sinks: tuple[str, ...]
 
 
 def engine_settings(home: str) -> EngineSettings:

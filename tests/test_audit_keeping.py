@@ -193,13 +193,13 @@ def test_on_a_full_disk_use_goes_on_and_its_records_are_written_when_there_is_ro
         seen = False
         for _ in range(3000):
             good(m.use("Sign", s, cmac, key, b"data")[0])
-        while not any("audit log can't be written" in words for words in client.ask("status")["damage"]):
+        while not any("audit log can't be written" in words for words in client.ask("status")["problems"]):
             good(m.use("Sign", s, cmac, key, b"data")[0])
     """, FREED, """
         told = client.ask("status")["audit"]
         while told["pending"] or told["last"] < before + 3000:
             told = client.ask("status")["audit"]
-        assert not any("audit log" in words for words in client.ask("status")["damage"])
+        assert not any("audit log" in words for words in client.ask("status")["problems"])
         m.C_Finalize(NULL)
         print(json.dumps(told))
     """)

@@ -66,6 +66,18 @@ def officer(given: Arguments, client: Client, slot: int, otherwise: str = "") ->
     return {"as": name, "pin": source.read()}
 
 
+def owner_or_officer(given: Arguments, client: Client) -> dict[str, Any]:
+    """For what the pool's owner may ask as well: who acts, where an officer is named or logged in; else nobody, and of
+    which partition, where one is named."""
+    if given.officer is None and given.partition is None:
+        known = client.ask("whoami")["officers"]
+        if len(known) == 1 and known[0]["by"] == "login":
+            return {"slot": known[0]["slot"], "as": known[0]["officer"]}
+        return {}
+    slot = partition(given, client)["slot"]
+    return {"slot": slot, **officer(given, client, slot)} if given.officer else {"only": slot}
+
+
 def ask(given: Arguments, client: Client, act: str, **fields: Any) -> dict[str, Any]:
     """An act on a partition, by an officer."""
     slot = partition(given, client)["slot"]

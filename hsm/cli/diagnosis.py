@@ -42,9 +42,10 @@ def problems(where: Home) -> list[str]:
 
 def of_running(told: dict[str, Any]) -> list[str]:
     """What hinders an engine that runs."""
+    problems: list[str] = told["problems"]
     if told["in_memory"]:
-        return []
-    damage = [f"damage in {words}" for words in told["damage"]]
+        return problems
+    damage = [f"damage in {words}" for words in told["damage"]] + problems
     if told["write_protected"]:
         damage.append("the pool's disk is read-only: keys can be used, nothing can be changed, no SO logs in")
     else:

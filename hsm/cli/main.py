@@ -34,6 +34,14 @@ _ASSIGNEE = (
 )
 _ROLE = option("--role", help='the role: its name ("Crypto User" will do), GUID or id')
 _AT = option("--scope", help=_SCOPE)
+_RECORDS = (
+    option("--by", metavar="OFFICER", help="only what this officer did"),
+    option("--operation", metavar="NAME", help="only this: C_Sign, role-assignment-create, KeySign ..."),
+    option("--key", metavar="NAME", help="only about this key: NAME, or NAME/VERSION"),
+    option("--result", metavar="ok|refused|CKR_...", help="only what came out so"),
+    option("--since", metavar="WHEN", help="2026-12-31, 2026-12-31T18:00 (UTC), or back from now: 24h, 90d"),
+    option("--until", metavar="WHEN", help="the same, as the end"),
+)
 _QUORUM = (
     option("--quorum", type=int, metavar="N", help="how many officers it takes for the acts of --quorum-acts: 2, or "
            "more; 0: no rule. One asks and is told the proposal's id, another approves it (adyton proposal approve), "
@@ -171,6 +179,30 @@ COMMANDS = (
             "adyton proposal approve 243546c4 --as bob", (_PROPOSAL, *ON_A_PARTITION, JSON), "proposal:approve"),
     Command("proposal reject", "take a proposal away: one's own, or one that one could approve",
             "adyton proposal reject 243546c4 --as bob", (_PROPOSAL, *ON_A_PARTITION, JSON), "proposal:reject"),
+    Command("audit tail", "the last records of the audit log, and what comes with --follow",
+            "adyton audit tail --follow",
+            (option("--lines", "-n", type=int, default=20, metavar="N", help="how many (default: 20)"),
+             option("--follow", "-f", action="store_true", help="go on as records come, until interrupted"),
+             *_RECORDS, *ON_A_PARTITION, JSON), "audit:tail"),
+    Command("audit query", "the records that fit, from the first on",
+            "adyton audit query --by alice --operation KeySign --since 24h", (*_RECORDS, *ON_A_PARTITION, JSON),
+            "audit:query"),
+    Command("audit export", "write the log to a file: in Azure's form, or its chain to be verified elsewhere",
+            "adyton audit export --format chain --out log.jsonl",
+            (option("--format", choices=("azure", "chain"), default="azure",
+                    help="azure: a JSON array of Azure Managed HSM's records; chain: all blocks and checkpoints"),
+             option("--out", required=True, metavar="FILE", help="a new file"),
+             *_RECORDS, *ON_A_PARTITION, JSON), "audit:export"),
+    Command("audit verify", "whether an exported chain is whole and unaltered, offline; or the pool's own",
+            "adyton audit verify log.jsonl --public-key key --checkpoint checkpoints",
+            (option("file", nargs="?", metavar="FILE", help="the exported chain (default: the pool's, by its engine)"),
+             option("--public-key", metavar="HEX|FILE", help="the log's public key, as it was kept elsewhere"),
+             option("--checkpoint", action="append", metavar="LINE|FILE", help="checkpoints that were kept elsewhere"),
+             JSON), "audit:verify"),
+    Command("audit checkpoint", "one signed line that says how far the log has come; keep it elsewhere",
+            "adyton audit checkpoint >>/mnt/elsewhere/checkpoints", (*ON_A_PARTITION, JSON), "audit:checkpoint"),
+    Command("audit key", "the public key that checkpoints are verified with", "adyton audit key >audit-key",
+            (*ON_A_PARTITION, JSON), "audit:key"),
     Command("config show", "each setting, its value, where it comes from and how to change it",
             "adyton config show --json", (JSON,), "pool:config_show"),
     Command("explain", "why the engine refused the last calls of your programs, in words", "adyton explain --pid 1234",
@@ -192,6 +224,7 @@ _GROUPS = {
     "role": "who may do what: role definitions and role assignments",
     "role definition": "roles: the built-in ones and a partition's own",
     "role assignment": "which officer has which role where",
+    "audit": "read the audit log, export and verify it",
     "config": "see the settings",
 }
 

@@ -78,8 +78,9 @@ def under(kind: str, action: str) -> Callable[[Caller, Request], Second | None]:
 
 
 class Act(NamedTuple):
-    """``asks``: a data action, or one of the words above. ``owners``: the pool's owner must ask, officer or not.
-    ``second``: whom else it takes, where the partition has a rule for that."""
+    """``asks``: a data action, or one of the words above. ``owners``: the pool's owner must ask, officer or not;
+    ``or_owner``: may ask as well, as no officer. ``second``: whom else it takes, where the partition has a rule for
+    that. ``told``: it has a record in the audit log."""
 
     name: str
     asks: str
@@ -87,6 +88,8 @@ class Act(NamedTuple):
     scope: Callable[[Request], str] = lambda request: ""
     owners: bool = False
     second: Callable[[Caller, Request], Second | None] = lambda caller, request: None
+    or_owner: bool = False
+    told: bool = True
 
 
 def given(request: Request, name: str, kind: type[Any]) -> Any:

@@ -38,8 +38,9 @@ def _status(listener: Listener, app: Application, request: Request) -> dict[str,
     return {
         "home": pool.home, "pid": os.getpid(), "version": __version__, "in_memory": pool.in_memory,
         "applications": listener.clients - 1, "write_protected": pool.store.write_protected,
-        "partitions": partitions.describe_all(pool), "damage": damage + pool.audit.problems(),
-        "audit": pool.audit.status(),
+        "partitions": partitions.describe_all(pool), "damage": damage,
+        "problems": pool.audit.problems() + (listener.sinks.problems() if listener.sinks else []),
+        "audit": {**pool.audit.status(), "sinks": listener.sinks.status() if listener.sinks else []},
     }
 
 
@@ -98,7 +99,7 @@ def _on_a_partition(listener: Listener, app: Application, request: Request) -> d
             caller = _authenticated(act, caller, name, request)
             call.officer = caller.officer
         answered = registry.perform(act, caller, request)
-        if act.asks != ANYBODY and not call.written:  # a change's own transaction has recorded that
+        if act.told and act.asks != ANYBODY and not call.written:  # a change's own transaction has recorded that
             pool.audit.tell(call.entry(app, ck.CKR_OK))
         return answered
     except TokenError as refusal:
@@ -126,13 +127,16 @@ def _authenticated(act: Act, caller: Caller, name: str, request: Request) -> Cal
     return registry.prove(act, caller, name, pin) if name else caller
 
 
-def answer(listener: Listener, app: Application, payload: bytes) -> bytes:
-    """The response body to one admin request: rv, then JSON."""
+def answer(listener: Listener, app: Application, payload: bytes, descriptor: int | None = None) -> bytes:
+    """The response body to one admin request: rv, then JSON. ``descriptor``: an open file that came with it."""
     rv, result = int(ck.CKR_OK), dict[str, Any]()
     try:
         request = json.loads(payload)
         if not isinstance(request, dict):
             raise TypeError("request")
+        request.pop("descriptor", None)  # a number of the caller's own would be a file of the engine's
+        if descriptor is not None:
+            request["descriptor"] = descriptor
         result = ON_THE_ENGINE.get(request.get("act", ""), _on_a_partition)(listener, app, request)
     except TokenError as refusal:
         rv, result = refusal.rv, {"error": refusal.reason, "rv": refusal.rv}

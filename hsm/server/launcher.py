@@ -12,6 +12,8 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from hsm.audit.sinks import Sinks
+    from hsm.pool import Pool
     from hsm.server.listener import Listener
 
 SITE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -115,9 +117,21 @@ def _open(options: dict[str, str]) -> Listener:
         audit=Settings(settings.audit, settings.audit_retention, settings.audit_cap, settings.audit_checkpoint),
     )
     idle = float(options.get("idle", settings.idle_timeout))
-    if "any-user" in options and not (settings.uids or settings.gids):
-        return Listener(pool, listening, idle, None)
-    return Listener(pool, listening, idle, Peers(settings.uids | {0, os.geteuid()}, settings.gids))
+    anybody = "any-user" in options and not (settings.uids or settings.gids)
+    peers = None if anybody else Peers(settings.uids | {0, os.geteuid()}, settings.gids)
+    made = Listener(pool, listening, idle, peers)
+    if settings.audit_sinks:
+        made.sinks = _sinks(pool, settings.audit_sinks)
+    return made
+
+
+def _sinks(pool: Pool, setting: tuple[str, ...]) -> Sinks:
+    from hsm.audit import azure, sinks
+    from hsm.management import audit
+
+    place = audit.place(pool)
+    home = None if pool.in_memory else pool.home
+    return sinks.Sinks(pool.audit, sinks.parse(",".join(setting)), lambda record: azure.record(record, place), home)
 
 
 def main(argv: list[str]) -> int:
@@ -149,6 +163,8 @@ def main(argv: list[str]) -> int:
     say(f"engine {os.getpid()} serves {options['home']}")
     try:
         listener.serve()
+        if listener.sinks is not None:
+            listener.sinks.stop()
         listener.pool.close()
     except Exception as fault:
         report(fault)

@@ -15,6 +15,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from hsm import __version__
 from hsm.application import Application
@@ -23,6 +24,9 @@ from hsm.log import report, say
 from hsm.pool import Pool
 from hsm.server import codec, dispatch
 from pkcs11_shim import constants as ck
+
+if TYPE_CHECKING:
+    from hsm.audit.sinks import Sinks
 
 MAGIC = b"ADYTON\x00\x01"
 MAJOR, MINOR = 1, 0
@@ -87,6 +91,7 @@ class Listener:
         self.closed = threading.Event()
         self._wake = os.eventfd(0)
         self.answering = threading.Lock()  # held while somebody is told that this engine makes room
+        self.sinks: Sinks | None = None  # where audit records go besides the log
         self.leaving = False  # set by the command line's stop, which is answered first
         self.welcomed = False  # whether any application has been let in
         self.busy: set[socket.socket] = set()
@@ -180,17 +185,22 @@ class Listener:
         if rv:
             return
         while True:
-            function, _, payload = _receive(connection)
-            if function == LINK:
-                self._open_link(connection, app, links)
-            elif function == ADMIN:
-                from hsm.server import admin
+            data, files = _with_files(connection)
+            try:
+                function, _, payload = _receive(connection, data)
+                if function == LINK:
+                    self._open_link(connection, app, links)
+                elif function == ADMIN:
+                    from hsm.server import admin
 
-                _send(connection, admin.answer(self, app, bytes(payload)))
-                if self.leaving:
-                    self.stop()
-            else:
-                raise codec.Malformed("not a frame for the control connection")
+                    _send(connection, admin.answer(self, app, bytes(payload), files[0] if files else None))
+                    if self.leaving:
+                        self.stop()
+                else:
+                    raise codec.Malformed("not a frame for the control connection")
+            finally:
+                for file in files:
+                    os.close(file)
 
     def _gives_way(self, told: memoryview) -> bool:
         """An engine that leaves when idle, and has nobody else, makes room for a better one: a newer library's own, or
@@ -316,6 +326,13 @@ def _release(version: str) -> tuple[int, ...]:
     """1.10.0 is later than 1.9.3, and all are later than what is no version."""
     numbers = version.split(".")
     return tuple(map(int, numbers)) if all(part.isdigit() and len(part) < 10 for part in numbers) else ()
+
+
+def _with_files(connection: socket.socket) -> tuple[bytes, list[int]]:
+    """A request's first bytes, and the open files that came with them: what is written outside the pool's folder, its
+    caller has opened."""
+    data, files, _, _ = socket.recv_fds(connection, 65536, 1, socket.MSG_CMSG_CLOEXEC)
+    return data, files
 
 
 def _receive(connection: socket.socket, data: bytes | None = None) -> tuple[int, int, memoryview]:

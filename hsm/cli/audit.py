@@ -1,0 +1,253 @@
+"""``adyton audit``: read the log, take it out, have it signed, and verify what was taken out, with no engine there.
+
+The pool's owner reads all of it; with ``--as`` an officer who is a Crypto Auditor or Administrator reads its
+partition's part.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from hsm.cli import acting
+from hsm.cli.command import Arguments, Failure, cell, show, table
+from hsm.client import Client, connect
+
+COLUMNS = ("number", "time (UTC)", "who", "operation", "keys", "result")
+_WINDOW = 1000
+_SPANS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
+
+
+# -- what is asked for
+
+
+def _time(text: str | None, option: str) -> dict[str, float]:
+    """A span back from now, or a moment."""
+    if text is None:
+        return {}
+    span = re.fullmatch(r"([0-9]{1,9})([dhms])", text.lower())
+    if span:
+        return {option: max(time.time() - int(span[1]) * _SPANS[span[2]], 0)}
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        forms = "2026-12-31, 2026-12-31T18:00 (UTC), or back from now: 90d, 12h, 15m, 30s"
+        raise Failure(f"--{option} {text!r} is no time: give {forms}") from None
+    return {option: (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()}
+
+
+def _wanted(given: Arguments) -> dict[str, Any]:
+    fields = {"by": given.by, "operation": given.operation, "key": given.key, "result": given.result}
+    told: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
+    return {**told, **_time(given.since, "since"), **_time(given.until, "until")}
+
+
+def _row(record: dict[str, Any]) -> dict[str, Any]:
+    detail = record["detail"]
+    who = record["officer"] or "-"
+    if record["pid"] >= 0:
+        who += f" (uid {record['uid']}, pid {record['pid']})"
+    said = [record["result"]] + [f"x{record['count']}"] * (record["count"] > 1)
+    about = [key.partition("/")[0] if "/" in key else key for key in record["keys"]]
+    about += [f"{name}={detail[name]}" for name in ("subject", "role", "scope", "action", "proposal") if name in detail]
+    what = record["operation"] + (f" {record['mechanism']}" if record["mechanism"] else "")
+    when = record["time"][:19].replace("T", " ")
+    return {
+        "number": record["sequence"], "time (UTC)": when, "who": who, "operation": what,
+        "keys": " ".join(about) or "-", "result": " ".join(said),
+    }
+
+
+def _print(given: Arguments, records: list[dict[str, Any]], *, head: bool) -> None:
+    """A line a record; as JSON too, so that a log that goes on can be read as it comes."""
+    if given.json:
+        import json
+
+        for record in records:
+            print(json.dumps(record))
+    elif records or head:
+        lines = table([_row(record) for record in records], COLUMNS).splitlines()
+        print("\n".join(lines if head else lines[1:]))
+    sys.stdout.flush()
+
+
+# -- reading
+
+
+def tail(given: Arguments) -> int:
+    with connect(start=True) as client:
+        who, wanted = acting.owner_or_officer(given, client), _wanted(given)
+        found, after = _last(client, {**who, **wanted}, given.lines)
+        _print(given, found, head=True)
+        while given.follow:
+            told = client.ask("audit-records", **who, **wanted, after=after, wait=10)
+            _print(given, told["records"], head=False)
+            after = told["next"]
+    return 0
+
+
+def _last(client: Client, fields: dict[str, Any], lines: int) -> tuple[list[dict[str, Any]], int]:
+    """The last records that fit, looked for in longer and longer pieces of the log's end; and where it ends."""
+    last = client.ask("audit-records", **fields, after=(1 << 62), most=1)["last"]
+    window = max(_WINDOW, lines)
+    while True:
+        found = [record for record in _records(client, fields, max(last - window, 0)) if record["sequence"] <= last]
+        if len(found) >= lines or window >= last:
+            return found[len(found) - min(lines, len(found)):], last
+        window *= 8
+
+
+def _records(client: Client, fields: dict[str, Any], after: int) -> Iterator[dict[str, Any]]:
+    while True:
+        told = client.ask("audit-records", **fields, after=after)
+        yield from told["records"]
+        if told["next"] == after or told["next"] >= told["last"]:
+            return
+        after = told["next"]
+
+
+def query(given: Arguments) -> int:
+    with connect(start=True) as client:
+        fields = {**acting.owner_or_officer(given, client), **_wanted(given)}
+        found = list(_records(client, fields, 0))
+    return show(given, found, table([_row(record) for record in found], COLUMNS) if found else "no record fits")
+
+
+# -- taking it out
+
+
+@contextmanager
+def _progress(path: str) -> Iterator[None]:
+    """On a terminal: how much has been written, since the engine writes it."""
+    try:
+        from rich.console import Console
+    except ImportError:
+        Console = None  # type: ignore[assignment,misc]
+    if Console is None or not sys.stderr.isatty():
+        yield
+        return
+    ended = threading.Event()
+    console = Console(stderr=True)
+    with console.status("exporting the audit log") as shown:
+
+        def watch() -> None:
+            while not ended.wait(0.2):
+                shown.update(f"exporting the audit log: {os.stat(path).st_size / (1 << 20):.1f} MiB")
+
+        watching = threading.Thread(target=watch, daemon=True)
+        watching.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            watching.join()
+
+
+def _new_file(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        raise Failure(f"{path} is there already: give another name, or move it away") from None
+
+
+def export(given: Arguments) -> int:
+    path = Path(given.out)
+    with connect(start=True) as client:
+        who = acting.owner_or_officer(given, client)
+        file = _new_file(path)
+        try:
+            with _progress(str(path)):
+                told = client.ask_into(file, "audit-export", **who, **_wanted(given), format=given.format)
+            os.fsync(file)
+        except BaseException:
+            path.unlink()
+            raise
+        finally:
+            os.close(file)
+    words = f"{told['records']} records are in {path}"
+    if given.format == "chain":
+        words += f"\npublic key {told['publicKey']}: keep it elsewhere (adyton audit key), and verify:\n"
+        words += f"  adyton audit verify {path} --public-key {told['publicKey']}"
+    return show(given, {"file": str(path), **told}, words)
+
+
+def checkpoint(given: Arguments) -> int:
+    """One line: to be kept where the pool's owner can't write."""
+    with connect(start=True) as client:
+        line = client.ask("audit-checkpoint", **acting.owner_or_officer(given, client))["checkpoint"]
+    return show(given, {"checkpoint": line}, line)
+
+
+def key(given: Arguments) -> int:
+    with connect(start=True) as client:
+        told = client.ask("audit-key", **acting.owner_or_officer(given, client))
+    return show(given, told, told["publicKey"])
+
+
+# -- verifying
+
+
+def verify(given: Arguments) -> int:
+    """Offline, where a file is given; else what the engine exports now."""
+    kept = [line for text in given.checkpoint or [] for line in _text_or_file(text)]
+    public_key = _public_key(given.public_key)
+    if given.file is not None:
+        return _verify(given, Path(given.file), public_key, kept)
+    with tempfile.TemporaryDirectory() as folder, connect(start=True) as client:
+        path = Path(folder) / "log"
+        file = _new_file(path)
+        try:
+            told = client.ask_into(file, "audit-export", format="chain")
+        finally:
+            os.close(file)
+        return _verify(given, path, public_key or bytes.fromhex(told["publicKey"]), kept)
+
+
+def _text_or_file(text: str) -> list[str]:
+    if text.startswith("adyton-checkpoint-"):
+        return [text]
+    try:
+        return Path(text).read_text(encoding="ascii").splitlines()
+    except UnicodeDecodeError:
+        raise Failure(f"{text} is no file of checkpoints") from None
+
+
+def _public_key(text: str | None) -> bytes | None:
+    """As hexadecimal digits, or a file of them."""
+    if text is None:
+        return None
+    told = text if re.fullmatch(r"[0-9a-fA-F]{64}", text) else Path(text).read_text(errors="replace").strip()
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", told):
+        raise Failure(f"{text} holds no public key: 64 hexadecimal digits, as adyton audit key prints them")
+    return bytes.fromhex(told)
+
+
+def _verify(given: Arguments, path: Path, public_key: bytes | None, kept: list[str]) -> int:
+    from hsm.audit.verify import verify as judged
+
+    with open(path, encoding="utf-8", errors="replace") as lines:
+        verdict = judged(lines, public_key, kept)
+    findings = [{"first": f.first, "last": f.last, "what": f.words} for f in verdict.findings]
+    told = {
+        "log": verdict.log, "first": verdict.first, "last": verdict.last, "signed": verdict.signed,
+        "whole": not findings, "findings": findings,
+    }
+    lines_ = [f"records {f['first']} to {f['last']}: {cell(f['what'])}" for f in findings]
+    if not findings:
+        lines_ = [f"whole: records {verdict.first} to {verdict.last}, signed up to {verdict.signed}"]
+    if public_key is None:
+        lines_.append("by the file's own public key, which proves little: give --public-key as it was kept elsewhere")
+    if not kept:
+        lines_.append("whether its end was cut off is told by a checkpoint that was kept elsewhere: --checkpoint")
+    show(given, told, "\n".join(lines_))
+    return 1 if findings else 0
+
