@@ -56,8 +56,11 @@ count in CKU_USER sessions only, the others in CKU_SO sessions and at `adyton`.
 """
 STEPS = """
 The steps of an operation ask for what began it, each time: {steps}. Where a role was taken away meanwhile, the
-operation is over: CKR_OPERATION_NOT_INITIALIZED. A new token key with the value of a token key of another name also
-asks for `keys/backup` on that one. C_WrapKey asks for it on a session object too that has a token key's value.
+operation is over: CKR_OPERATION_NOT_INITIALIZED.
+
+A new token key that has a token key's value under another name, or is public, also asks for `keys/backup` on that key,
+however it is made, and also where only a session's copy is left of it. C_WrapKey asks for it on a session object too
+that has a token key's value.
 
 These ask for nothing:
 

@@ -52,7 +52,7 @@ CALLS: dict[str, Call] = {
     "C_SetAttributeValue": Call((roles.KEY_WRITE,), "the object", ck.CKR_ACTION_PROHIBITED),
     "C_DestroyObject": Call((roles.KEY_DELETE,), "the object", ck.CKR_ACTION_PROHIBITED),
     "C_CreateObject": _made("create"),
-    "C_CopyObject": _made("copy", roles.KEY_BACKUP, on=f"{_NEW}; the second, on the source, where its name is another"),
+    "C_CopyObject": _made("copy", roles.KEY_BACKUP, on=f"{_NEW}; the second on the source, if that has another name"),
     "C_GenerateKey": _made("generate"),
     "C_GenerateKeyPair": _made("generate"),
     **_of_uses(),
