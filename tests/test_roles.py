@@ -326,6 +326,48 @@ def test_a_crypto_officer_in_an_so_session_is_what_a_policy_administrator_is(
     assert {row.name: _done(world[kind], row, name_at("CO", "/"), ck.CKU_SO) for row in rows} == wanted
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("role", ["AD", "CU", "SE", "AU"])
+def test_the_scope_keys_is_the_whole_partition(world: dict[str, Seat], kind: str, role: str) -> None:
+    seat = world[kind]
+    officer = seat.desk.officer(seat.new("officer"), (role, "/keys"))
+    rows = [row for row in CALLS if row.kind in ("", kind)]
+    wanted = {row.name: _code(row, row.letters["/"][ROLES.index(role)]) for row in rows}
+    assert {row.name: _done(seat, row, officer, user_type_of(role, "/")) for row in rows} == wanted
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_role_here_and_another_there_give_no_third(world: dict[str, Seat], kind: str) -> None:
+    """An Auditor or a Backup of everything, Crypto User of another key, gets with this one what the first gives."""
+    seat = world[kind]
+    rows = [row for row in CALLS if row.kind in ("", kind) and row.name not in _LOGINS]
+    for role in ("AU", "BK"):
+        officer = seat.desk.officer(seat.new("officer"), (role, "/"), ("CU", "/keys/elsewhere"))
+        wanted = {row.name: _code(row, row.letters["/"][ROLES.index(role)]) for row in rows}
+        assert {row.name: _done(seat, row, officer, ck.CKU_USER) for row in rows} == wanted
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_who_must_change_the_pin_is_nobody_until_then(world: dict[str, Seat], kind: str) -> None:
+    """What has CKR_PIN_EXPIRED in its list answers that; the rest is as for nobody logged in."""
+    seat = world[kind]
+    officer = seat.desk.officer(seat.new("officer"), ("CU", "/"))
+    rows = [row for row in CALLS if row.kind in ("", kind) and row.name not in (*_LOGINS, _OWN_PIN)]
+    allowed = {row.name: {"CKR_PIN_EXPIRED", _code(row, row.nobody)} for row in rows}
+    got = {}
+    for row in rows:
+        seat.desk.ask("officer-set-pin", name=officer, new_pin=pin_of(officer), must_change=True)
+        try:
+            got[row.name] = _done(seat, row, officer, ck.CKU_USER)
+        except AssertionError as refused:  # what the way begins with
+            got[row.name] = str(refused).partition("\n")[0]
+    assert {name: code for name, code in got.items() if code not in allowed[name]} == {}
+    assert got["sign"] == got["find a key"] == got["generate a key"] == "CKR_PIN_EXPIRED"
+    seat.sit(officer)
+    assert _set_own_pin(seat, officer) == ck.CKR_OK
+    assert name(WAYS["sign"].act(seat, None)) == "CKR_OK"
+
+
 def test_every_row_of_the_table_has_its_way() -> None:
     assert {row.name for row in CALLS} == set(WAYS) | set(_LOGINS) | {_OWN_PIN}
 
