@@ -318,3 +318,23 @@ def test_a_use_that_asks_for_a_login_each_time_asks_for_that_officers(seat: Seat
         assert name(seat.m.login(seat.s, spelled, ck.CKU_CONTEXT_SPECIFIC)) == "CKR_PIN_INCORRECT"
     good(seat.login_user(own, ck.CKU_CONTEXT_SPECIFIC))
     good(seat.m.output(seat.m.C_Sign, seat.s, b"text", 4)[0])
+
+
+def test_explain_says_who_lacks_which_action_where(seat: Seat) -> None:
+    """In Azure's words. Of what may not be read it says no more than that no such handle is seen."""
+    who = officer(seat, ("SE", "/keys/this"))
+
+    def why() -> str:
+        return str(seat.desk.ask("explain", "")["refusals"][-1]["reason"])
+
+    azure = "Microsoft.KeyVault/managedHsm"
+    assert sign(seat, seat.handle(b"mac")) == "CKR_KEY_FUNCTION_NOT_PERMITTED"
+    assert all(word in why() for word in (who, f"{azure}/keys/sign/action", "/keys/this"))
+    assert name(seat.m.C_DestroyObject(seat.s, seat.handle(b"mac"))) == "CKR_ACTION_PROHIBITED"
+    assert all(word in why() for word in (who, f"{azure}/keys/delete", "/keys/this"))
+    rows = {ck.CKA_VALUE_LEN: 32, ck.CKA_TOKEN: True, ck.CKA_LABEL: b"other"}
+    assert name(seat.m.generate(seat.s, ck.CKM_AES_KEY_GEN, rows)[0]) == NO_LOGIN
+    assert all(word in why() for word in (who, f"{azure}/keys/create", "/keys/other"))
+    assert name(seat.m.wrap(seat.s, seat.m.mechanism(KWP), seat.stale[b"kek"], 1)[0]) == (
+        "CKR_WRAPPING_KEY_HANDLE_INVALID")
+    assert "kek" not in why() and azure not in why()
