@@ -234,15 +234,17 @@ def fresh_seat(pool: Pool, kind: str) -> Iterator[Seat]:
     officers and roles, is gone afterwards."""
     m, found = pool
     seat = Seat(m, found[kind], kind)
-    seat.sit(MAKER)
-    seat.key(b"mac", encrypt=False, decrypt=False)
-    seat.wrapper(b"kek", b"kek")
-    yield seat
-    seat.sit(MAKER)
-    for handle in m.find(seat.s, {ck.CKA_TOKEN: True}):
-        good(m.C_DestroyObject(seat.s, handle))
-    good(m.C_CloseSession(seat.s))
-    seat.desk.clear()
+    try:
+        seat.sit(MAKER)
+        seat.key(b"mac", encrypt=False, decrypt=False)
+        seat.wrapper(b"kek", b"kek")
+        yield seat
+    finally:
+        seat.sit(MAKER)
+        for handle in m.find(seat.s, {ck.CKA_TOKEN: True}):
+            good(m.C_DestroyObject(seat.s, handle))
+        good(m.C_CloseSession(seat.s))
+        seat.desk.clear()
 
 
 def officer(seat: Seat, *roles: tuple[str, str]) -> str:
