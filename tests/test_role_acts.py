@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 from abi import name
-from role_expectations import ACTS, GUIDS, ROLES, Row, rows
-from roles_world import KINDS, MAKER, Seat, name_at, pin_of, seats
+from role_expectations import ACTS, GUIDS, PROPOSALS, ROLES, Row, rows
+from roles_world import KINDS, MAKER, Desk, Seat, name_at, pin_of, seats
 
 from hsm.access.roles import AZURE
+from hsm.management.registry import ACTS as ACTS_THERE_ARE
 from pkcs11_shim import constants as ck
 
 
@@ -115,8 +116,50 @@ def test_which_acts_of_the_command_line_each_role_does(world: dict[str, Seat], k
     assert _acted(seat, row, "") == nobodys
 
 
-def test_every_row_of_the_table_is_done() -> None:
+# -- proposals under a two-person rule
+
+OF_A_PROPOSAL = {"X": "CKR_OK", "a": "CKR_ACTION_PROHIBITED", ".": "CKR_ARGUMENTS_BAD"}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def ruled(world: dict[str, Seat], request: pytest.FixtureRequest) -> Desk:
+    """A partition with all officers, where what is done to roles takes two."""
+    desk = world["token"].desk.another(request.param)
+    desk.officer(MAKER)
+    desk.with_each_role()
+    desk.ask("partition-set", quorum=2, quorum_acts=["policy"])
+    return desk
+
+
+@pytest.mark.parametrize("row", rows(PROPOSALS, last=0), ids=lambda row: row.name)
+def test_who_sees_and_approves_what_another_has_proposed(ruled: Desk, row: Row) -> None:
+    act, at, _ = row.name.partition(" at this key")
+    fields = {"assignee": MAKER, "role": "Managed HSM Backup", "scope": "/keys/this" if at else "/"}
+    got, wanted = {}, {}
+    for scope, letters in row.letters.items():
+        for role, letter in zip(ROLES, letters, strict=True):
+            assert ruled.try_it("role-assignment-create", "so", **fields) != ck.CKR_OK, "done by one officer"
+            (proposed,) = ruled.ask("proposal-list")["proposals"]
+            officer = name_at(role, scope)
+            got[officer] = name(ruled.try_it(act.replace(" ", "-"), officer, name=proposed["id"]))
+            wanted[officer] = OF_A_PROPOSAL[letter]
+            ruled.try_it("proposal-reject", "so", name=proposed["id"])
+    assert got == wanted
+    assert ruled.ask("role-assignment-list", assignee=MAKER)["assignments"] == []
+
+
+# Acts that ask for no role: the pool's owner's, anybody's, and any officer's with a copy of the partition key or a
+# session at a terminal. The rest have rows.
+ASK_NO_ROLE = {
+    "partition-create", "partition-list", "init", "whoami", "login", "logout", "officer-approve",
+    "partition-unattended", "proposal-list",
+}
+
+
+def test_every_act_has_a_row_and_every_row_is_done() -> None:
     assert {row.name for row in ROWS} == set(DOINGS)
+    proposals = {row.name.partition(" at ")[0].replace(" ", "-") for row in rows(PROPOSALS, last=0)}
+    assert set(ACTS_THERE_ARE) == {act for act, _ in DOINGS.values()} | proposals | ASK_NO_ROLE
 
 
 @pytest.mark.parametrize("kind", KINDS)
