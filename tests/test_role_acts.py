@@ -49,9 +49,14 @@ DOINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "role assignment delete at this key": ("role-assignment-delete", {"name": "@/keys/this", "scope": "/keys/this"}),
     "partition set": ("partition-set", {"legacy": False}),
     "partition delete": ("partition-delete", {}),
+    "audit records": ("audit-records", {}),
+    "audit export": ("audit-export", {}),
+    "audit checkpoint": ("audit-checkpoint", {}),
+    "audit key": ("audit-key", {}),
 }
 # That a session is open is looked at after who asks: so the pool outlives its deletion.
-YES = {"partition delete": "CKR_SESSION_EXISTS"}
+# No file comes with the export, which is looked at after that too.
+YES = {"partition delete": "CKR_SESSION_EXISTS", "audit export": "CKR_ARGUMENTS_BAD"}
 ROWS = rows(ACTS, last=0)
 
 
@@ -112,7 +117,7 @@ def test_which_acts_of_the_command_line_each_role_does(world: dict[str, Seat], k
     }
     assert {cell: _acted(seat, row, name_at(*cell)) for cell in wanted} == wanted
     # The pool's owner may ask for what is its own, which an Administrator has to agree to.
-    nobodys = "CKR_ACTION_PROHIBITED" if row.name.startswith("partition") else "CKR_USER_NOT_LOGGED_IN"
+    nobodys = {"partition": "CKR_ACTION_PROHIBITED", "audit": yes}.get(row.name.split()[0], "CKR_USER_NOT_LOGGED_IN")
     assert _acted(seat, row, "") == nobodys
 
 
