@@ -99,7 +99,9 @@ class Officers:
         if not holds and officer.holds_key:
             words = "the Administrator keeps no copy of this partition's key, so a new PIN could open nothing"
             raise TokenError(ck.CKR_FUNCTION_FAILED, words, "--no-admin-recovery")
-        self._replace_pin(officer, pin, key if holds else None, record, must_change=must_change)
+        # A user of the machine was let in; whoever knows this PIN was not.
+        waits = not holds and officer.uid >= 0
+        self._replace_pin(officer, pin, key if holds else None, record, must_change=must_change, waits=waits)
 
     def set_pin(self, name: str, old: bytes, new: bytes, record: Record) -> None:
         """C_SetPIN, by the officer, whose PIN opens afterwards what it opened before."""
@@ -108,13 +110,22 @@ class Officers:
         self._replace_pin(self.get(name), new, key, record)
 
     def _replace_pin(
-        self, officer: Officer, pin: bytes, key: bytes | None, record: Record, *, must_change: bool = False
+        self, officer: Officer, pin: bytes, key: bytes | None, record: Record, *, must_change: bool = False,
+        waits: bool = False,
     ) -> None:
         """The same commit forgets wrong tries, which were another credential's."""
         made = with_pin(officer, pin, key, self._serial, self._cost, copies=bool(officer.public))
-        made = made._replace(must_change=must_change)
         with self.directory.change() as change:
-            if not officer.wrapped:
+            # Argon2id took its time: who was disabled, deleted or lost its copy meanwhile gets nothing of it back.
+            there = self.get(officer.name)
+            if _credential(there) != _credential(officer):
+                words = f"the credential of {officer.name} was changed by another request: nothing is changed by this"
+                raise TokenError(ck.CKR_FUNCTION_FAILED, words, officer.name)
+            made = there._replace(
+                wrapped=made.wrapped, public=made.public, copy=made.copy, uid=-1, must_change=must_change,
+                pending=there.pending or waits,
+            )
+            if not there.wrapped:
                 made = made._replace(counter=change.tx.free_counter())
             change.write(made)
             change.tx.audit(record)
@@ -244,6 +255,10 @@ class Officers:
         if officer.public:
             copy = sealing.seal_copy(officer.public, key, self._serial + b"/" + officer.name.encode())
         return officer._replace(pending=False, copy=copy)
+
+
+def _credential(officer: Officer) -> tuple[object, ...]:
+    return officer.object_id, officer.wrapped, officer.public, officer.copy, officer.uid
 
 
 def put_first(

@@ -1,0 +1,62 @@
+"""A PIN that is set gives nobody back what was taken away meanwhile, and lets in nobody whom no holder of the key has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hsm.access import officers as chapter
+from hsm.access.officers import Officers
+from hsm.application import Application
+from hsm.errors import TokenError
+from hsm.pool import Form, Pool
+from pkcs11_shim import constants as ck
+
+SO, USER, NEW = b"so-pin-1", b"user-pin-1", b"another-pin-1"
+RECORD = {"act": "officer-set-pin", "officer": "so"}
+
+
+def _officers(tmp_path: Path, *, recovery: bool, pins: dict[str, bytes]) -> tuple[Officers, bytes]:
+    pool = Pool(str(tmp_path), in_memory=True, cheap_pin=True)
+    app = Application(pool, 1, 0)
+    made = pool.create_token(app, Form("token", recovery=recovery), b"t", pins)
+    return made.officers, made.officers.credentials.check("user" if "user" in pins else "so", pins.get("user", SO)) or b""
+
+
+@pytest.mark.parametrize("meanwhile", ["disabled", "deleted", "copy taken"])
+def test_what_is_taken_while_a_pin_is_set_stays_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, meanwhile: str
+) -> None:
+    officers, _ = _officers(tmp_path, recovery=False, pins={"so": SO})
+    slow = chapter.with_pin
+
+    def with_pin(*args: object, **more: object) -> object:
+        made = slow(*args, **more)  # type: ignore[arg-type]
+        with officers.directory.change() as change:
+            there = officers.get("so")
+            if meanwhile == "deleted":
+                change.drop(there)
+            else:
+                change.write(there._replace(**({"enabled": False} if meanwhile == "disabled" else {"copy": b""})))
+        return made
+
+    monkeypatch.setattr(chapter, "with_pin", with_pin)
+    if meanwhile == "disabled":
+        officers.set_pin("so", SO, NEW, RECORD)
+        assert not officers.get("so").enabled
+        return
+    with pytest.raises(TokenError) as refused:
+        officers.set_pin("so", SO, NEW, RECORD)
+    assert refused.value.rv in (ck.CKR_FUNCTION_FAILED, ck.CKR_ARGUMENTS_BAD)
+    assert not officers.exists("so") or not officers.get("so").copy
+
+
+def test_an_administrator_without_a_copy_takes_no_bound_officers_place(tmp_path: Path) -> None:
+    officers, key = _officers(tmp_path, recovery=False, pins={"so": SO, "user": USER})
+    officers.create("svc", None, key, True, RECORD, uid=4242, roles=chapter.STANDARD["user"])
+    assert officers.directory.why_not("svc") == ""
+    officers.reset_pin("svc", NEW, None, False, RECORD)
+    with pytest.raises(TokenError) as refused:
+        officers.authenticate(ck.CKU_USER, "svc", NEW, 0)
+    assert refused.value.rv == ck.CKR_PIN_LOCKED
