@@ -1,4 +1,4 @@
-"""A PIN that is set gives nobody back what was taken away meanwhile, and lets in nobody whom no holder of the key has."""
+"""A PIN that is set gives back nothing that was taken meanwhile, and lets nobody in whom no holder of the key has."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def _officers(tmp_path: Path, *, recovery: bool, pins: dict[str, bytes]) -> tupl
     pool = Pool(str(tmp_path), in_memory=True, cheap_pin=True)
     app = Application(pool, 1, 0)
     made = pool.create_token(app, Form("token", recovery=recovery), b"t", pins)
-    return made.officers, made.officers.credentials.check("user" if "user" in pins else "so", pins.get("user", SO)) or b""
+    name = "user" if "user" in pins else "so"
+    return made.officers, made.officers.credentials.check(name, pins[name]) or b""
 
 
 @pytest.mark.parametrize("meanwhile", ["disabled", "deleted", "copy taken"])
