@@ -99,8 +99,8 @@ class Officers:
         if not holds and officer.holds_key:
             words = "the Administrator keeps no copy of this partition's key, so a new PIN could open nothing"
             raise TokenError(ck.CKR_FUNCTION_FAILED, words, "--no-admin-recovery")
-        # A user of the machine was let in; whoever knows this PIN was not.
-        waits = not holds and officer.uid >= 0
+        # Who has been let to keys was; whoever knows this PIN was not.
+        waits = not holds and self.directory.held(name).any_of(OF_KEYS)
         self._replace_pin(officer, pin, key if holds else None, record, must_change=must_change, waits=waits)
 
     def set_pin(self, name: str, old: bytes, new: bytes, record: Record) -> None:
@@ -117,8 +117,8 @@ class Officers:
         made = with_pin(officer, pin, key, self._serial, self._cost, copies=bool(officer.public))
         with self.directory.change() as change:
             # Argon2id took its time: who was disabled, deleted or lost its copy meanwhile gets nothing of it back.
-            there = self.get(officer.name)
-            if _credential(there) != _credential(officer):
+            there = self.directory.officers.get(officer.name)
+            if there is None or _credential(there) != _credential(officer):
                 words = f"the credential of {officer.name} was changed by another request: nothing is changed by this"
                 raise TokenError(ck.CKR_FUNCTION_FAILED, words, officer.name)
             made = there._replace(
