@@ -64,7 +64,7 @@ _NAMES = """
     ProposalApprove    proposal-approve                                      ours
     ProposalReject     proposal-reject                                       ours
     ProposalExpire     proposal-expire                                       ours
-    AuditRead          audit-records                                         ours
+    AuditRead          audit-records audit-key                               ours
     AuditExport        audit-export                                          ours
     AuditCheckpoint    audit-checkpoint                                      ours
     AuditLost          audit-lost                                            ours
