@@ -116,9 +116,10 @@ def _in_azures_form(caller: Caller, request: Request, out: Any) -> int:
 
 
 def _all(caller: Caller, wanted: query.Filter) -> Iterator[Record]:
-    last = caller.pool.audit.last
+    last = 0
     for record in caller.pool.audit.records():
-        if record.sequence > last:  # what this export itself has added
+        last = last or caller.pool.audit.last  # now that what was queued is written
+        if record.sequence > last:
             return
         if wanted.fits(record):
             yield record
