@@ -225,3 +225,74 @@ def test_a_fault_in_a_sink_ends_it_alone(monkeypatch: pytest.MonkeyPatch) -> Non
     runner.stop(PATIENCE)
     assert "fault" in runner.status()["problem"] and runner.status()["behind"] == 3
 
+
+class Three:
+    """A log of three records."""
+
+    last = 3
+
+    def records(self, after: int = 0) -> Iterator[Record]:
+        for n in range(after + 1, 4):
+            yield Record(n, 0, "C_Sign", 0, "", 0, 0, 0, (), None, 0, 1, {})
+
+    def wait(self, after: int, seconds: float) -> bool:
+        return False
+
+
+def numbered(record: Record) -> dict[str, Any]:
+    return {"time": "2026-11-25T04:00:00.000001Z", "resourceId": "/A", "properties": {"sequence": record.sequence}}
+
+
+def runner(place: Path, home: Path) -> sinks.Runner:
+    return sinks.Runner(Three(), sinks.Spec("syslog", str(place)), numbered, str(home))  # type: ignore[arg-type]
+
+
+def test_where_it_cannot_be_kept_how_far_a_sink_has_come_nothing_is_sent_twice(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+        log.settimeout(PATIENCE)
+        log.bind(str(tmp_path / "log"))
+        one = runner(tmp_path / "log", tmp_path / "gone")
+        try:
+            until(lambda: one.status()["problem"])
+            (tmp_path / "gone").mkdir()
+            until(lambda: one.status()["behind"] == 0)
+        finally:
+            one.stop(PATIENCE)
+        log.setblocking(False)
+        found: list[dict[str, Any]] = []
+        with pytest.raises(BlockingIOError):
+            while True:
+                found.append(json.loads(log.recv(1 << 16).decode().partition(": ")[2]))
+    assert numbers(found) == [1, 2, 3]
+
+
+def test_what_syslog_took_before_it_failed_is_not_sent_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    records = [numbered(record) for record in Three().records()]
+    sent: list[bytes] = []
+
+    class Fails(socket.socket):
+        def send(self, data: Any, *flags: int) -> int:
+            if len(sent) == 2:
+                raise OSError(105, "no buffer space")
+            sent.append(data)
+            return super().send(data, *flags)
+
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+        log.bind(str(tmp_path / "log"))
+        monkeypatch.setattr("hsm.audit.sinks.socket.socket", Fails)
+        syslog = sinks.Syslog(str(tmp_path / "log"))
+        assert syslog.write(sinks.Cursor(), "", records) == sinks.Cursor(2)
+        with pytest.raises(OSError, match="no buffer space"):
+            syslog.write(sinks.Cursor(2), "", records[2:])
+
+
+def test_a_file_is_an_array_again_while_its_disk_stays_full(tmp_path: Path) -> None:
+    files = sinks.Files(str(tmp_path))
+    records = [numbered(record) for record in Three().records()]
+    where = files.place(records[0])
+    kept = files.write(files.begin(sinks.Cursor(), where), where, records[:2])
+    whole = Path(where).read_bytes()
+    files.write(kept, where, records[2:])
+    Path(where).write_bytes(Path(where).read_bytes()[:-9])
+    files.restore(kept)
+    assert Path(where).read_bytes() == whole

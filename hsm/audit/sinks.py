@@ -32,6 +32,7 @@ _LOOK_AGAIN = 1.0
 _LONGEST_PAUSE = 60.0
 _PATIENCE = 5.0  # of a socket that takes nothing
 _FIRST_PAUSE = 0.5
+_END = b"\n]\n"  # of an array in a file
 _CONTAINER = "insights-logs-auditevent"
 _SYSLOG = 13 << 3 | 6  # facility log audit, severity informational (RFC 5424, section 6.2.1)
 
@@ -56,7 +57,8 @@ class Cursor(NamedTuple):
 
 class Sink(Protocol):
     """What takes records. ``place`` groups them: those of one place are written together. ``begin`` returns the cursor
-    to keep before a batch for another place, ``write`` the one after it; both raise OSError where they can't."""
+    to keep before a batch for another place, ``write`` the one after what it has taken of a batch; both raise OSError
+    where they can't."""
 
     def restore(self, cursor: Cursor) -> None: ...
     def place(self, record: Written) -> str: ...
@@ -72,9 +74,15 @@ class Files:
         self._folder = folder
 
     def restore(self, cursor: Cursor) -> None:
-        """What an engine wrote that ended before it could say so is written again, and only once there."""
-        if cursor.path and os.path.exists(cursor.path) and os.path.getsize(cursor.path) > cursor.size:
-            os.truncate(cursor.path, cursor.size)
+        """What was written before it could be said so is written again, and only once there; until then the file is
+        the array that it was, also where its disk stays full."""
+        if not cursor.path or not os.path.exists(cursor.path) or os.path.getsize(cursor.path) < cursor.size:
+            return
+        with open(cursor.path, "r+b") as file:
+            file.truncate(cursor.size)
+            if cursor.size >= len(_END):
+                file.seek(cursor.size - len(_END))
+                file.write(_END)
 
     def place(self, record: Written) -> str:
         at = datetime.fromisoformat(record["time"])
@@ -90,13 +98,12 @@ class Files:
         with open(os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640), "r+b") as file:
             size = file.seek(0, os.SEEK_END)
             lines = ",\n".join(json.dumps(record, separators=(",", ":")) for record in records).encode()
-            end = b"\n]\n"
-            if size >= len(end):
-                file.seek(size - len(end))
-                file.write(b",\n" + lines + end)
+            if size >= len(_END):
+                file.seek(size - len(_END))
+                file.write(b",\n" + lines + _END)
             else:
                 file.seek(0)
-                file.write(b"[\n" + lines + end)
+                file.write(b"[\n" + lines + _END)
             file.flush()
             os.fsync(file.fileno())
             return Cursor(records[-1]["properties"]["sequence"], place, file.tell())
@@ -139,8 +146,15 @@ class Syslog(_Lines):
             out.settimeout(_PATIENCE)
             out.connect(self._path)
             for record in records:
-                out.send(f"<{_SYSLOG}>adyton[{os.getpid()}]: {json.dumps(record, separators=(',', ':'))}".encode())
-        return Cursor(records[-1]["properties"]["sequence"])
+                line = f"<{_SYSLOG}>adyton[{os.getpid()}]: {json.dumps(record, separators=(',', ':'))}"
+                try:
+                    out.send(line.encode())
+                except OSError:
+                    if record is records[0]:
+                        raise
+                    break  # what it took, it has; the rest is tried again
+                cursor = Cursor(record["properties"]["sequence"])
+        return cursor
 
 
 SINKS: dict[str, Callable[[str], Sink]] = {"files": Files, "stdout": Stdout, "syslog": Syslog}
@@ -183,7 +197,8 @@ class Runner:
         begun = False
         while True:
             try:
-                if not begun:
+                if not begun:  # before anything goes out: where this can't be kept, it would go out again and again
+                    self._keep(self.cursor)
                     self._sink.restore(self.cursor)
                     begun = True
                 more = self._step()
@@ -232,13 +247,14 @@ class Runner:
             return Cursor()
 
     def _keep(self, cursor: Cursor) -> None:
+        """In memory first: what went out went out, also where that can't be written."""
+        self.cursor = cursor
         if self._path is not None:
             with open(f"{self._path}.new", "w", encoding="utf-8") as file:
                 json.dump(cursor._asdict(), file)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(f"{self._path}.new", self._path)
-        self.cursor = cursor
 
     def status(self) -> dict[str, Any]:
         behind = max(self._log.last - self.cursor.sequence, 0)
