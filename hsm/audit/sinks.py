@@ -15,7 +15,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterable
 from datetime import datetime
-from itertools import groupby, islice
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from hsm.errors import TokenError
@@ -48,22 +48,20 @@ class Spec(NamedTuple):
 
 
 class Cursor(NamedTuple):
-    """How far a sink has come, and how long the file was then that it writes to."""
+    """How far a sink has come, and how long the files were then that it writes to."""
 
-    sequence: int = 0
-    path: str = ""
-    size: int = 0
+    sequence: int
+    sizes: dict[str, int]
 
 
 class Sink(Protocol):
-    """What takes records. ``place`` groups them: those of one place are written together. ``begin`` returns the cursor
-    to keep before a batch for another place, ``write`` the one after what it has taken of a batch; both raise OSError
-    where they can't."""
+    """What takes records. ``place`` groups them: those of one place are written together. ``size`` is what restoring a
+    place takes; ``write`` says how far it has come, and the size then. Where nothing can be written, OSError."""
 
     def restore(self, cursor: Cursor) -> None: ...
     def place(self, record: Written) -> str: ...
-    def begin(self, cursor: Cursor, place: str) -> Cursor: ...
-    def write(self, cursor: Cursor, place: str, records: list[Written]) -> Cursor: ...
+    def size(self, place: str) -> int: ...
+    def write(self, place: str, records: list[Written]) -> tuple[int, int]: ...
 
 
 class Files:
@@ -76,24 +74,24 @@ class Files:
     def restore(self, cursor: Cursor) -> None:
         """What was written before it could be said so is written again, and only once there; until then the file is
         the array that it was, also where its disk stays full."""
-        if not cursor.path or not os.path.exists(cursor.path) or os.path.getsize(cursor.path) < cursor.size:
-            return
-        with open(cursor.path, "r+b") as file:
-            file.truncate(cursor.size)
-            if cursor.size >= len(_END):
-                file.seek(cursor.size - len(_END))
-                file.write(_END)
+        for place, size in cursor.sizes.items():
+            if self.size(place) < size or not os.path.exists(place):
+                continue
+            with open(place, "r+b") as file:
+                file.truncate(size)
+                if size >= len(_END):
+                    file.seek(size - len(_END))
+                    file.write(_END)
 
     def place(self, record: Written) -> str:
         at = datetime.fromisoformat(record["time"])
         hour = f"y={at:%Y}/m={at:%m}/d={at:%d}/h={at:%H}/m=00"
         return f"{self._folder}/{_CONTAINER}/resourceId={record['resourceId']}/{hour}/PT1H.json"
 
-    def begin(self, cursor: Cursor, place: str) -> Cursor:
-        size = os.path.getsize(place) if os.path.exists(place) else 0
-        return Cursor(cursor.sequence, place, size)
+    def size(self, place: str) -> int:
+        return os.path.getsize(place) if os.path.exists(place) else 0
 
-    def write(self, cursor: Cursor, place: str, records: list[Written]) -> Cursor:
+    def write(self, place: str, records: list[Written]) -> tuple[int, int]:
         os.makedirs(os.path.dirname(place), mode=0o750, exist_ok=True)
         with open(os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640), "r+b") as file:
             size = file.seek(0, os.SEEK_END)
@@ -106,7 +104,7 @@ class Files:
                 file.write(b"[\n" + lines + _END)
             file.flush()
             os.fsync(file.fileno())
-            return Cursor(records[-1]["properties"]["sequence"], place, file.tell())
+            return records[-1]["properties"]["sequence"], file.tell()
 
 
 class _Lines:
@@ -118,8 +116,8 @@ class _Lines:
     def place(self, record: Written) -> str:
         return ""
 
-    def begin(self, cursor: Cursor, place: str) -> Cursor:
-        return cursor
+    def size(self, place: str) -> int:
+        return 0
 
 
 class Stdout(_Lines):
@@ -128,11 +126,11 @@ class Stdout(_Lines):
     def __init__(self, place: str) -> None:
         pass
 
-    def write(self, cursor: Cursor, place: str, records: list[Written]) -> Cursor:
+    def write(self, place: str, records: list[Written]) -> tuple[int, int]:
         lines = "".join(json.dumps(record, separators=(",", ":")) + "\n" for record in records).encode()
         while lines:
             lines = lines[os.write(1, lines):]
-        return Cursor(records[-1]["properties"]["sequence"])
+        return records[-1]["properties"]["sequence"], 0
 
 
 class Syslog(_Lines):
@@ -141,7 +139,8 @@ class Syslog(_Lines):
     def __init__(self, place: str) -> None:
         self._path = place or "/dev/log"
 
-    def write(self, cursor: Cursor, place: str, records: list[Written]) -> Cursor:
+    def write(self, place: str, records: list[Written]) -> tuple[int, int]:
+        taken = 0
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
             out.settimeout(_PATIENCE)
             out.connect(self._path)
@@ -150,11 +149,11 @@ class Syslog(_Lines):
                 try:
                     out.send(line.encode())
                 except OSError:
-                    if record is records[0]:
+                    if not taken:
                         raise
                     break  # what it took, it has; the rest is tried again
-                cursor = Cursor(record["properties"]["sequence"])
-        return cursor
+                taken = record["properties"]["sequence"]
+        return taken, 0
 
 
 SINKS: dict[str, Callable[[str], Sink]] = {"files": Files, "stdout": Stdout, "syslog": Syslog}
@@ -185,7 +184,7 @@ class Runner:
         self._sink = SINKS[spec.kind](spec.place)
         name = hashlib.sha256(str(spec).encode()).hexdigest()[:16]
         self._path = None if home is None else os.path.join(home, f"audit-sink-{name}")
-        self.cursor = Cursor()
+        self.cursor = Cursor(0, {})
         self._failing = ""
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
@@ -227,24 +226,32 @@ class Runner:
     def _step(self) -> bool:
         """One batch; False where there is none."""
         batch = [self._form(record) for record in islice(self._log.records(self.cursor.sequence), _AT_A_TIME)]
-        for place, records in groupby(batch, self._sink.place):
-            if place != self.cursor.path:
-                self._keep(self._sink.begin(self.cursor, place))
-            self._keep(self._sink.write(self.cursor, place, list(records)))
-        return bool(batch)
+        if not batch:
+            return False
+        by_place: dict[str, list[Written]] = {}
+        for record in batch:
+            by_place.setdefault(self._sink.place(record), []).append(record)
+        if not by_place.keys() <= self.cursor.sizes.keys():
+            self._keep(Cursor(self.cursor.sequence, {place: self._sink.size(place) for place in by_place}))
+        taken, sizes = 0, dict(self.cursor.sizes)
+        for place, records in by_place.items():
+            last, sizes[place] = self._sink.write(place, records)
+            taken = max(taken, last)
+        self._keep(Cursor(taken, sizes))
+        return True
 
     def _kept(self) -> Cursor:
         if self._path is None:
-            return Cursor()
+            return Cursor(0, {})
         try:
             with open(self._path, encoding="utf-8") as file:
                 read = json.load(file)
-                return Cursor(int(read["sequence"]), str(read["path"]), int(read["size"]))
+                return Cursor(int(read["sequence"]), {str(name): int(size) for name, size in read["sizes"].items()})
         except FileNotFoundError:
-            return Cursor()
-        except (ValueError, KeyError, TypeError):
+            return Cursor(0, {})
+        except (ValueError, KeyError, TypeError, AttributeError):
             say(f"how far audit sink {self._spec} has come is damaged: it begins anew")
-            return Cursor()
+            return Cursor(0, {})
 
     def _keep(self, cursor: Cursor) -> None:
         """In memory first: what went out went out, also where that can't be written."""
