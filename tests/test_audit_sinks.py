@@ -6,6 +6,7 @@ import json
 import os
 import select
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 from abi import good, initialised
 from apart import PINS, adyton
-from engine_room import CHEAP, DiskPool, end, serve
+from engine_room import CHEAP, DiskPool, Room, cheap_pins, end, serve
 
 from hsm import config
 from hsm.audit import sinks
@@ -320,3 +321,34 @@ def test_two_partitions_that_take_turns_are_written_once_after_a_kill_between_th
     kept.write_text(json.dumps({"sequence": 0, "sizes": dict.fromkeys(files, 0)}))
     Path(files[0]).unlink()
     assert run() == [1, 2, 3]
+
+
+def test_a_damaged_block_is_told_and_what_is_behind_it_goes_on(tmp_path: Path) -> None:
+    home = tmp_path / "pool"
+    home.mkdir(mode=0o700)
+    with cheap_pins():
+        with Room(home) as room:
+            room.with_user()
+        database = sqlite3.connect(home / "pool.db")
+        numbers_ = [row[0] for row in database.execute("SELECT sequence FROM audit ORDER BY sequence")]
+        database.execute("UPDATE audit SET record = x'00' WHERE sequence = ?", (numbers_[1],))
+        database.commit()
+        database.close()
+        with Room(home) as room:
+            found = list(room.pool.audit.records())
+    (damaged,) = [record for record in found if record.operation == "audit-damaged"]
+    assert (damaged.sequence, damaged.rv) == (numbers_[1], ck.CKR_DEVICE_ERROR)
+    assert "damaged" in damaged.detail["reason"]
+    assert {record.sequence for record in found} >= set(numbers_)
+
+
+def test_a_record_too_long_for_a_datagram_goes_without_its_details(tmp_path: Path) -> None:
+    records = [{"properties": {"sequence": n, "operation": "C_Sign", "ckr": "CKR_OK", "reason": "x" * size}}
+               for n, size in ((1, 10), (2, 4 << 20), (3, 10))]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as log:
+        log.settimeout(PATIENCE)
+        log.bind(str(tmp_path / "log"))
+        assert sinks.Syslog(str(tmp_path / "log")).write("", records) == (3, 0)
+        got = [json.loads(log.recv(1 << 16).decode().partition(": ")[2]) for _ in records]
+    assert numbers(got) == [1, 2, 3]
+    assert "reason" not in got[1]["properties"] and "too long" in got[1]["resultDescription"]

@@ -69,6 +69,7 @@ _NAMES = """
     AuditCheckpoint    audit-checkpoint                                      ours
     AuditLost          audit-lost                                            ours
     AuditDrop          audit-drop                                            ours
+    AuditDamaged       audit-damaged                                         ours
     EngineStart        engine-start                                          ours
     EngineStop         engine-stop                                           ours
     PartitionList      partition-list whoami                                 ours

@@ -42,6 +42,7 @@ MOST_KEPT = 50_000  # records in memory while none can be written
 SIGN_AFTER = 1000  # records
 ROW = 64  # bytes that a block takes beside its body
 IN_MEMORY = 16 << 20  # bytes of log that a pool in memory keeps at most
+DAMAGED = "audit-damaged"
 WARN_AT = 0.8
 _DAY = 86400.0
 _ENDED, _BROKEN_OFF, _EARLIER = "ended", "broken off", "of an earlier release"
@@ -406,13 +407,18 @@ class Log:
 
     def records(self, after: int = 0) -> Iterator[Record]:
         """Those with a higher number than ``after``, in their order; the first there is may be higher than 1, where
-        older ones were dropped. Raises TokenError where a block is damaged."""
+        older ones were dropped. A block that is damaged is one record that says so, under its last one's number."""
         self._up_to_date()
+        time_us = 0
         for sequence, block, _ in self._store.blocks(after):
             try:
                 held = chain.unpack(sequence, chain.body_of(block))
             except chain.Broken as fault:
-                raise TokenError(ck.CKR_DEVICE_ERROR, f"the audit log is damaged: {fault}") from None
+                from hsm.audit.record import Record
+
+                told = {"reason": f"the records up to this one are damaged: {fault}"}
+                held = [Record(sequence, time_us, DAMAGED, ck.CKR_DEVICE_ERROR, "", -1, -1, -1, (), None, 0, 1, told)]
+            time_us = held[-1].time_us
             yield from (record for record in held if record.sequence > after)
 
     def wait(self, after: int, seconds: float) -> bool:

@@ -145,15 +145,28 @@ class Syslog(_Lines):
             out.settimeout(_PATIENCE)
             out.connect(self._path)
             for record in records:
-                line = f"<{_SYSLOG}>adyton[{os.getpid()}]: {json.dumps(record, separators=(',', ':'))}"
                 try:
-                    out.send(line.encode())
+                    self._send(out, record)
                 except OSError:
                     if not taken:
                         raise
                     break  # what it took, it has; the rest is tried again
                 taken = record["properties"]["sequence"]
         return taken, 0
+
+
+    def _send(self, out: socket.socket, record: Written) -> None:
+        """One that is longer than a datagram may be goes without what it says of itself."""
+        try:
+            out.send(self._line(record))
+        except OSError as fault:
+            if fault.errno != errno.EMSGSIZE:
+                raise
+            kept = {name: record["properties"][name] for name in ("sequence", "operation", "ckr")}
+            out.send(self._line({**record, "resultDescription": "too long for a datagram", "properties": kept}))
+
+    def _line(self, record: Written) -> bytes:
+        return f"<{_SYSLOG}>adyton[{os.getpid()}]: {json.dumps(record, separators=(',', ':'))}".encode()
 
 
 SINKS: dict[str, Callable[[str], Sink]] = {"files": Files, "stdout": Stdout, "syslog": Syslog}
