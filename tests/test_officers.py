@@ -53,11 +53,18 @@ def test_what_is_taken_while_a_pin_is_set_stays_taken(
     assert not officers.exists("so") or not officers.get("so").copy
 
 
-def test_an_administrator_without_a_copy_takes_no_bound_officers_place(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", [{}, {"enabled": False}, {"expires": 1}], ids=["there", "disabled", "expired"])
+def test_an_administrator_without_a_copy_takes_no_bound_officers_place(
+    tmp_path: Path, before: dict[str, object]
+) -> None:
     officers, key = _officers(tmp_path, recovery=False, pins={"so": SO, "user": USER})
-    officers.create("svc", None, key, True, RECORD, uid=4242, roles=chapter.STANDARD["user"])
+    svc = officers.create("svc", None, key, True, RECORD, uid=4242, roles=chapter.STANDARD["user"])
     assert officers.directory.why_not("svc") == ""
+    with officers.directory.change() as change:
+        change.write(svc._replace(**before))  # type: ignore[arg-type]
     officers.reset_pin("svc", NEW, None, False, RECORD)
+    with officers.directory.change() as change:
+        change.write(officers.get("svc")._replace(enabled=True, expires=0))
     with pytest.raises(TokenError) as refused:
         officers.authenticate(ck.CKU_USER, "svc", NEW, 0)
     assert refused.value.rv == ck.CKR_PIN_LOCKED

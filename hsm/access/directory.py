@@ -119,6 +119,11 @@ class Directory:
     def assignments_of(self, officer: Officer) -> list[RoleAssignment]:
         return [assignment for assignment in self.assignments.values() if assignment.principal == officer.object_id]
 
+    def was_given(self, officer: Officer, actions: frozenset[str]) -> bool:
+        """Whether a role of the officer has any of ``actions``, also while it is disabled or has expired."""
+        roles = [self.definition(given.role) for given in self.assignments_of(officer) if not given.pending]
+        return any(role is not None and not role.permits.isdisjoint(actions) for role in roles)
+
     def principal(self, object_id: str) -> Officer | None:
         return next((officer for officer in self.officers.values() if officer.object_id == object_id), None)
 

@@ -99,9 +99,7 @@ class Officers:
         if not holds and officer.holds_key:
             words = "the Administrator keeps no copy of this partition's key, so a new PIN could open nothing"
             raise TokenError(ck.CKR_FUNCTION_FAILED, words, "--no-admin-recovery")
-        # Who has been let to keys was; whoever knows this PIN was not.
-        waits = not holds and self.directory.held(name).any_of(OF_KEYS)
-        self._replace_pin(officer, pin, key if holds else None, record, must_change=must_change, waits=waits)
+        self._replace_pin(officer, pin, key if holds else None, record, must_change=must_change, waits=not holds)
 
     def set_pin(self, name: str, old: bytes, new: bytes, record: Record) -> None:
         """C_SetPIN, by the officer, whose PIN opens afterwards what it opened before."""
@@ -113,7 +111,8 @@ class Officers:
         self, officer: Officer, pin: bytes, key: bytes | None, record: Record, *, must_change: bool = False,
         waits: bool = False,
     ) -> None:
-        """The same commit forgets wrong tries, which were another credential's."""
+        """The same commit forgets wrong tries, which were another credential's. ``waits``: who has been let to keys was;
+        whoever knows this PIN was not."""
         made = with_pin(officer, pin, key, self._serial, self._cost, copies=bool(officer.public))
         with self.directory.change() as change:
             # Argon2id took its time: who was disabled, deleted or lost its copy meanwhile gets nothing of it back.
@@ -123,7 +122,7 @@ class Officers:
                 raise TokenError(ck.CKR_FUNCTION_FAILED, words, officer.name)
             made = there._replace(
                 wrapped=made.wrapped, public=made.public, copy=made.copy, uid=-1, must_change=must_change,
-                pending=there.pending or waits,
+                pending=there.pending or (waits and self.directory.was_given(there, OF_KEYS)),
             )
             if not there.wrapped:
                 made = made._replace(counter=change.tx.free_counter())
