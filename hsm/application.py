@@ -182,6 +182,7 @@ class Application:
         self.sessions: dict[int, Session] = {}
         self.handles: dict[int, TokenObject] = {}
         self.logins: dict[int, Login] = {}
+        self.logins_begun: dict[int, int] = {}  # how many, by slot
         self.saved = SavedStates()
         self.refusals: deque[dict[str, Any]] = deque(maxlen=REFUSALS_KEPT)
         self.ended = False
@@ -256,7 +257,9 @@ class Application:
             session.still_open()
             self.may_log_in(session.partition, user_type)
             held = session.partition.directory.held(officer)
-            self.logins[session.partition.slot] = Login(officer, user_type, held, must_change)
+            slot = session.partition.slot
+            self.logins[slot] = Login(officer, user_type, held, must_change)
+            self.logins_begun[slot] = self.logins_begun.get(slot, 0) + 1
             self.must_change = self.must_change or must_change
             self.pool.epoch.bump()
 

@@ -327,6 +327,7 @@ class Partition:
             for attributes in rows:
                 self.may_add(session, attributes, how)
             names = [self._names(session, attributes, how, source) for attributes in rows]
+            calls.asked_of(session)
             rows = [self.values.admit(attributes) for attributes in rows]
             stored = [attributes.get(ck.CKA_TOKEN) == table.TRUE for attributes in rows]
             ids = [0] * len(rows)
@@ -443,7 +444,7 @@ class Partition:
 
     def record(self, session: Session, what: str) -> dict[str, str]:
         """Who did what."""
-        login = session.login
+        login = calls.asked_of(session)
         return self.act(session.application, what, login.officer if login else "")
 
     def act(self, app: Application, what: str, officer: str) -> dict[str, str]:

@@ -111,8 +111,8 @@ class Officers:
         self, officer: Officer, pin: bytes, key: bytes | None, record: Record, *, must_change: bool = False,
         waits: bool = False,
     ) -> None:
-        """The same commit forgets wrong tries, which were another credential's. ``waits``: who has been let to keys was;
-        whoever knows this PIN was not."""
+        """The same commit forgets wrong tries, which were another credential's. ``waits``: the officer has been let to
+        keys, but not whoever knows this PIN."""
         made = with_pin(officer, pin, key, self._serial, self._cost, copies=bool(officer.public))
         with self.directory.change() as change:
             # Argon2id took its time: who was disabled, deleted or lost its copy meanwhile gets nothing of it back.

@@ -353,7 +353,7 @@ def wrapped(session: Session, approved: Proposal | None) -> None:
 
 
 def _officer(session: Session) -> str:
-    login = session.login
+    login = calls.asked_of(session)
     return login.officer if login is not None else ""
 
 

@@ -13,12 +13,12 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
 from hsm import clock
+from hsm.errors import TokenError
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
-    from hsm.application import Application, Session
+    from hsm.application import Application, Login, Session
     from hsm.audit.chain import Context, Entry, Said
-    from hsm.errors import TokenError
     from hsm.objects.token_object import TokenObject
 
 # Whose refusals are recorded, each with the first argument that says where: those that use, make, change or look for
@@ -38,15 +38,15 @@ _BY_A_CALL = frozenset("generate create copy change destroy unwrap derive C_Init
 
 
 class Call:
-    """One for each thread. ``use``: the session, key and mechanism of a use that has given something out, which is all
-    that most records need; other notes are taken by ``note``. ``done``: it has done what is recorded; ``written``: a
-    transaction has recorded it. ``undo``: what takes back an effect that would outlive a refusal at the end.
-    ``claimed``: the officer that somebody wants to be. ``ahead``: the library has granted the call already, by what the
-    engine had said before."""
+    """One for each thread. ``use``: the session, key, mechanism and login of a use that has given something out, which
+    is all that most records need; ``asked``: the login whose rights a call asks for, and how many there had been; other
+    notes are taken by ``note``. ``done``: it has done what is recorded; ``written``: a transaction has recorded it.
+    ``undo``: what takes back an effect that would outlive a refusal at the end. ``claimed``: the officer that somebody
+    wants to be. ``ahead``: the library has granted the call already, by what the engine had said before."""
 
     __slots__ = (
-        "ahead", "began", "claimed", "detail", "done", "function", "keys", "last", "mechanism", "noted", "officer",
-        "slot", "undo", "use", "written",
+        "ahead", "asked", "began", "claimed", "detail", "done", "function", "keys", "last", "mechanism", "noted",
+        "officer", "slot", "undo", "use", "written",
     )
 
     def __init__(self) -> None:
@@ -54,12 +54,13 @@ class Call:
         self.function = ""
         self.began = 0
         self.last: Context = ("", 0, "", 0, 0, 0, (("", ""),), None, ())
-        self.use: tuple[Session, TokenObject, int] | None = None
+        self.use: tuple[Session, TokenObject, int, Login | None] | None = None
         self.clear()
 
     def clear(self) -> None:
         """Drops the notes of a call that has ended; most calls leave none."""
         self.noted = self.done = self.written = False
+        self.asked: tuple[Login | None, int] | None = None
         self.officer = ""
         self.slot = -1
         self.keys: Said = ()
@@ -70,17 +71,16 @@ class Call:
 
     def at(self, session: Session) -> None:
         self.slot = session.partition.slot
-        login = session.login
+        login = session.login if self.asked is None else self.asked[0]
         if login is not None:
             self.officer = login.officer
 
-    def entry_of_use(self, app: Application, use: tuple[Session, TokenObject, int]) -> Entry:
+    def entry_of_use(self, app: Application, use: tuple[Session, TokenObject, int, Login | None]) -> Entry:
         """Most are like the one before them, and share what they have in common with it."""
-        session, key, mechanism = use
+        session, key, mechanism, login = use
         slot, known, last = session.partition.slot, key.key_name(), self.last
         if not known[1]:
             known = named(key)
-        login = app.logins.get(slot)
         officer = "" if login is None else login.officer
         if not (
             last[0] is self.function and last[6][0] is known and last[2] is officer and last[7] == mechanism
@@ -99,7 +99,8 @@ class Call:
         """``where``: the call's first argument, for a call that was refused before it said where it is."""
         self.noted = True
         if self.use is not None:  # its record could not be written
-            session, key, self.mechanism = self.use
+            session, key, self.mechanism, login = self.use
+            self.asked = login, 0
             self.at(session)
             self.keys = (named(key),)
         elif self.slot < 0 and isinstance(where, int):
@@ -160,10 +161,35 @@ def about(items: Iterable[TokenObject], mechanism: int | None = None) -> None:
         call.mechanism = mechanism
 
 
-def used(session: Session, key: TokenObject | None, mechanism: int) -> None:
-    """A step of an operation has given something out, or ended it. One without a key is in no record."""
+def used(session: Session, key: TokenObject | None, mechanism: int, login: Login | None) -> None:
+    """A step of an operation has given something out, or ended it, by the rights of ``login``. One without a key is in
+    no record."""
     if key is not None:
-        CURRENT.call.use = (session, key, mechanism)
+        CURRENT.call.use = (session, key, mechanism, login)
+
+
+def begun(session: Session) -> None:
+    """From here on the call asks for the rights of who is logged in now."""
+    slot, app = session.partition.slot, session.application
+    logins = app.logins_begun.get(slot, 0)
+    note().asked = app.logins.get(slot), logins
+
+
+def asked_of(session: Session) -> Login | None:
+    """The login whose rights the call has asked for. Where another thread has logged out meanwhile, some may have been
+    those of another, and the record would name somebody who did not do it: the call is refused. The first login may
+    come in between, since nobody before it had any rights."""
+    login, call = session.login, CURRENT.call
+    if call.asked is None:
+        return login
+    before, logins = call.asked
+    since = session.application.logins_begun.get(session.partition.slot, 0) - logins
+    if before is None and since == 1 and login is not None:
+        call.asked = login, logins + 1
+    elif login is not before or since:
+        words = "another thread has logged out or in while this call was answered"
+        raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, words)
+    return login
 
 
 def detail(**told: str) -> None:

@@ -47,7 +47,7 @@ def C_DigestKey(app: Application, session: int, key: int) -> tuple[int]:
         if item.key_class != ck.CKO_SECRET_KEY or item.flag(ck.CKA_SENSITIVE) or not item.flag(ck.CKA_EXTRACTABLE):
             raise TokenError(ck.CKR_KEY_INDIGESTIBLE, "only secret keys that may be read can be digested")
         active.state.update(item.get(ck.CKA_VALUE) or b"")
-        calls.used(opened, item, active.entry.number)
+        calls.used(opened, item, active.entry.number, active.asked)
         calls.note().undo = lambda: opened.active.pop("digest", None)
     return (ck.CKR_OK,)
 

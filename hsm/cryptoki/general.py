@@ -190,6 +190,7 @@ def _login(app: Application, handle: int, user_type: int, name: bytes, pin: byte
     came = session.partition.authenticate(app, user_type, name, pin)
     app.start_login(session, came.officer, user_type, came.must_change)
     calls.done(session)
+    calls.note().officer = came.officer  # whoever is there by now
     calls.note().undo = lambda: app.end_login(session.partition)
     return (ck.CKR_OK,)
 

@@ -24,6 +24,7 @@ def _mechanism(session: Session, mech: Any, use: str) -> tuple[Any, Any]:
     if mech is None:
         raise TokenError(ck.CKR_ARGUMENTS_BAD, "the mechanism is missing")
     calls.about((), mech.number)
+    calls.begun(session)
     entry = registry.find(mech.number, use, session.partition.legacy)
     return entry, entry.parameter(mech.parameter)
 
@@ -72,6 +73,7 @@ def C_WrapKey(app: Application, handle: int, mech: Any, wrapping: int, target: i
     policy.check_wrapped(session, wrapped_key)
     key_policy.may_wrap(key, wrapped_key, entry, known=session.partition.values.is_known(key))
     blob = bytes(entry.wrap(key, parameter, wrapped_key))
+    calls.asked_of(session)
     approved = quorum.wrapping(session, key, wrapped_key, entry.number)
     short = too_small(len(blob), capacity)
     if short is not None:

@@ -18,6 +18,7 @@ from pkcs11_shim import constants as ck
 
 def C_CreateObject(app: Application, handle: int, template: Template) -> tuple[int, int]:
     session = app.session(handle)
+    calls.begun(session)
     attributes = templates.for_create(templates.parse(template), session.trusts)
     session.partition.may_add(session, attributes, "create")
     attributes = templates.finish(attributes, formats.check_and_complete(attributes), "create", known_outside=True)
@@ -28,6 +29,7 @@ def C_CreateObject(app: Application, handle: int, template: Template) -> tuple[i
 
 def C_CopyObject(app: Application, handle: int, source: int, template: Template) -> tuple[int, int]:
     session = app.session(handle)
+    calls.begun(session)
     item = session.object(source)
     calls.about((item,))
     attributes = templates.for_copy(item, templates.parse(template), session.trusts)
@@ -43,6 +45,7 @@ def _writable(session: Session, item: TokenObject) -> None:
 
 def C_DestroyObject(app: Application, handle: int, target: int) -> tuple[int]:
     session = app.session(handle)
+    calls.begun(session)
     item = session.object(target)
     calls.about((item,))
     _writable(session, item)
@@ -110,6 +113,7 @@ def _array(packed: bytes) -> list[Any]:
 
 def C_SetAttributeValue(app: Application, handle: int, target: int, template: Template) -> tuple[int]:
     session = app.session(handle)
+    calls.begun(session)
     trustee = session.trustee(target)
     item = trustee or session.object(target)
     calls.about((item,))
@@ -134,10 +138,12 @@ class Search:
 
 def C_FindObjectsInit(app: Application, handle: int, template: Template) -> tuple[int]:
     session = app.session(handle)
+    calls.begun(session)
     with session.lock:
         if "find" in session.active:
             raise TokenError(ck.CKR_OPERATION_ACTIVE, "a search is active already")
         found = session.partition.find(session, template)
+        calls.asked_of(session)
         session.active["find"] = Search(found[::-1])
     calls.done(session, attributes=" ".join([table.name_of(number) for number, _ in template]), found=str(len(found)))
     calls.note().undo = lambda: session.active.pop("find", None)

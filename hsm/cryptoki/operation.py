@@ -28,7 +28,9 @@ _KEPT = {"decrypt": ck.CKR_ENCRYPTED_DATA_INVALID, "verify_recover": ck.CKR_SIGN
 class Operation:
     """One active operation: the mechanism's state, the key it uses, and a result not yet fetched with its input."""
 
-    __slots__ = ("entry", "given", "in_parts", "key", "login", "nonce", "result", "state", "told", "unauthenticated")
+    __slots__ = (
+        "asked", "entry", "given", "in_parts", "key", "login", "nonce", "result", "state", "told", "unauthenticated",
+    )
 
     def __init__(
         self, entry: Mechanism, state: Any, key: TokenObject | None, login: Login | None, nonce: bytes | None = None
@@ -37,6 +39,7 @@ class Operation:
         self.state = state
         self.key = key
         self.login = login
+        self.asked = login  # whose rights the step that goes on asks for
         self.nonce = nonce
         self.unauthenticated = key is not None and key.flag(ck.CKA_ALWAYS_AUTHENTICATE)
         self.given: bytes | None = None
@@ -98,6 +101,7 @@ def start(app: Application, handle: int, kind: str, mech: Any, key_handle: int |
                     key_use.check_nonce(key, nonce)
         except TokenError:
             calls.about(() if key is None else (key,), mech.number)
+            calls.note().asked = login, 0
             raise
         session.active[kind] = Operation(entry, state, key, login, nonce)
         return (ck.CKR_OK,)
@@ -111,11 +115,13 @@ def going_on(session: Session, kind: str) -> Iterator[Operation]:
         if active is None:
             raise TokenError(ck.CKR_OPERATION_NOT_INITIALIZED, f"no {kind} operation is active")
         try:
+            active.asked = session.login
             if active.is_over(session):
                 words = "the key of the operation, the login it was started under or its mechanism is gone"
                 raise TokenError(ck.CKR_OPERATION_NOT_INITIALIZED, words)
             if active.key is not None:
                 key_use.check_right(session, active.key, kind, active.entry)
+                _still_asked(session, active, active.key)
             if active.unauthenticated:
                 raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "the key asks for a context-specific login first")
             yield active
@@ -123,7 +129,14 @@ def going_on(session: Session, kind: str) -> Iterator[Operation]:
             session.active.pop(kind, None)
             if active.key is not None:
                 calls.about((active.key,), active.entry.number)
+                calls.note().asked = active.asked, 0
             raise
+
+
+def _still_asked(session: Session, active: Operation, key: TokenObject) -> None:
+    """Whose right was asked is who is recorded, whoever else another thread has logged in meanwhile."""
+    if (key.private or key.names) and (active.asked is None or session.login is not active.asked):
+        raise TokenError(ck.CKR_OPERATION_NOT_INITIALIZED, "another thread has logged out or in meanwhile")
 
 
 @contextmanager
@@ -204,7 +217,7 @@ def finish(
             if active.nonce is not None:
                 _spend(active.key, active.nonce)
         session.active.pop(kind, None)
-        calls.used(session, active.key, active.entry.number)
+        calls.used(session, active.key, active.entry.number, active.asked)
         return ck.CKR_OK, len(active.result), active.result
 
 
@@ -242,7 +255,7 @@ def _part(session: Session, kind: str, active: Operation, given: bytes) -> Sized
         key_use.used(session, active.key, kind, active.entry)
         if not active.told:  # who never ends the operation has had this all the same
             active.told = True
-            calls.used(session, active.key, active.entry.number)
+            calls.used(session, active.key, active.entry.number, active.asked)
             calls.note().undo = lambda: session.active.pop(kind, None)
     return ck.CKR_OK, len(part), part
 
@@ -288,5 +301,5 @@ def verify(app: Application, handle: int, one_shot: bool, work: Callable[[Any], 
             key_use.used(session, active.key, "verify", active.entry)  # yes or no, the answer tells of the MAC
         work(active.state)
         session.active.pop("verify", None)
-        calls.used(session, active.key, active.entry.number)
+        calls.used(session, active.key, active.entry.number, active.asked)
         return (ck.CKR_OK,)
