@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import struct
+from pathlib import Path
 from typing import Any
 
 import pytest
 from abi import good, initialised
+from engine_room import CHEAP, DiskPool
 
-from hsm.client import Client, Refused
+from hsm.client import Client, Refused, connect
+from hsm.store.sqlite import Store
 from pkcs11_shim import constants as ck
 
 ADMIN = 0xFFFD
@@ -45,3 +49,56 @@ def test_frames_that_are_none_end_their_own_connection(adyton_token: Any) -> Non
             assert client._socket.recv(1) == b""
     with Client(os.environ["ADYTON_HOME"]) as client:
         assert client.ask("status")["partitions"]
+
+
+def _sealed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> DiskPool:
+    """A pool with one token, whose engine has just started: the partition is sealed."""
+    pool = DiskPool(tmp_path / "pool", CHEAP)
+    monkeypatch.setenv("ADYTON_HOME", str(pool.home))
+    with connect(start=True) as client:
+        client.ask("partition-create", kind="token", label="one", so_pin="the-so-pin", pin="the-user-pin")
+    pool.stop()
+    return pool
+
+
+def _is_open(client: Client) -> bool:
+    return bool(client.ask("status")["partitions"][0]["open"])
+
+
+@pytest.mark.parametrize(("act", "rv"), [("officer-show", ck.CKR_ARGUMENTS_BAD), ("audit-key", ck.CKR_OK)])
+def test_whoever_opens_a_partition_by_a_pin_is_in_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, act: str, rv: int
+) -> None:
+    """Also by a request that ends as one that is not well formed, and by an act that is in no record itself."""
+    pool = _sealed(tmp_path, monkeypatch)
+    with connect(start=True) as client:
+        asked = json.dumps({"act": act, "slot": 0, "as": "so", "pin": "the-so-pin"}).encode()
+        assert client._exchange(ADMIN, asked)[0] == rv
+        assert _is_open(client)
+    pool.stop()
+    store = Store(str(pool.home))
+    told = [(record.operation, record.rv, record.officer) for record in store.audit.records()]
+    store.close()
+    assert told.count((act, rv, "so")) == 1
+
+
+def test_what_anybody_may_ask_looks_at_no_pin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = _sealed(tmp_path, monkeypatch)
+    with connect(start=True) as client:
+        for act in ("partition-list", "whoami"):
+            client.ask(act, slot=0, **{"as": "so", "pin": "the-so-pin"})
+        assert not _is_open(client)
+    pool.stop()
+
+
+def test_who_is_nobody_fills_no_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Long requests would push out by their refusals what others have done before."""
+    pool = _sealed(tmp_path, monkeypatch)
+    with connect(start=True) as client:
+        before = client.ask("status")["audit"]["size"]
+        for size in (200_000, 2_000_000):
+            with pytest.raises(Refused):
+                client.ask("role-assignment-create", slot=0, scope=os.urandom(size).hex())
+        client.ask("audit-records")  # has written what was queued
+        assert client.ask("status")["audit"]["size"] - before < 5000
+    pool.stop()

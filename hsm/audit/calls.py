@@ -13,7 +13,7 @@ from time import perf_counter_ns
 from typing import TYPE_CHECKING
 
 from hsm import clock
-from hsm.errors import TokenError
+from hsm.errors import TokenError, shortened
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ class Call:
     def entry(self, app: Application, rv: int, detail: Said = ()) -> Entry:
         return clock.now(), perf_counter_ns() - self.began, (
             self.function, rv, self.officer, app.uid, app.pid, self.slot, self.keys, self.mechanism,
-            self.detail + detail,
+            tuple([(name, shortened(value)) for name, value in self.detail + detail]),
         )
 
     def refused(self, app: Application, where: object, rv: int, refusal: TokenError) -> Entry:

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from hsm.server.listener import Listener
 
 
+LONGEST = 1 << 20  # bytes of a request: more than the longest role takes
+_NOT_WELL_FORMED = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
+
+
 def _status(listener: Listener, app: Application, request: Request) -> dict[str, Any]:
     pool = listener.pool
     damage = [
@@ -94,12 +98,15 @@ def _on_a_partition(listener: Listener, app: Application, request: Request) -> d
     call = calls.CURRENT.call
     call.function, call.began, call.use, call.noted = act.name, perf_counter_ns(), None, True
     call.slot = partition.slot if partition is not None else -1
+    opens = partition is not None and not partition.is_open
     try:
-        if partition is not None and partition.initialised:
+        if partition is not None and partition.initialised and act.asks != ANYBODY:
             caller = _authenticated(act, caller, name, request)
             call.officer = caller.officer
         answered = registry.perform(act, caller, request)
-        if act.told and act.asks != ANYBODY and not call.written:  # a change's own transaction has recorded that
+        opens = opens and partition is not None and partition.is_open
+        # A change's own transaction has recorded that.
+        if (opens or act.told) and act.asks != ANYBODY and not call.written:
             pool.audit.tell(call.entry(app, ck.CKR_OK))
         return answered
     except TokenError as refusal:
@@ -108,6 +115,9 @@ def _on_a_partition(listener: Listener, app: Application, request: Request) -> d
             # Not that name: it may be a PIN that was typed in the wrong place.
             told = TokenError(refusal.rv, "there is no officer of that name")
         pool.audit.tell_anyway(call.refused(app, None, refusal.rv, told))
+        raise
+    except Exception as fault:  # somebody's PIN may have been right before it
+        pool.audit.tell_anyway(call.refused(app, None, *_fault(fault)))
         raise
     finally:
         call.function = ""
@@ -127,10 +137,20 @@ def _authenticated(act: Act, caller: Caller, name: str, request: Request) -> Cal
     return registry.prove(act, caller, name, pin) if name else caller
 
 
+def _fault(fault: Exception) -> tuple[int, TokenError]:
+    """What is not well formed, or a fault of ours, as the refusal that it is."""
+    rv, words = int(ck.CKR_DEVICE_ERROR), "a fault of the engine: its log says where"
+    if isinstance(fault, _NOT_WELL_FORMED):
+        rv, words = ck.CKR_ARGUMENTS_BAD, f"the request is not well formed: {type(fault).__name__}"
+    return rv, TokenError(rv, words)
+
+
 def answer(listener: Listener, app: Application, payload: bytes, descriptor: int | None = None) -> bytes:
     """The response body to one admin request: rv, then JSON. ``descriptor``: an open file that came with it."""
     rv, result = int(ck.CKR_OK), dict[str, Any]()
     try:
+        if len(payload) > LONGEST:
+            raise ValueError("length")
         request = json.loads(payload)
         if not isinstance(request, dict):
             raise TypeError("request")
@@ -144,10 +164,9 @@ def answer(listener: Listener, app: Application, payload: bytes, descriptor: int
         result.update(_denial(listener.pool, refusal.subject, refusal.scope, refusal.officer, slot))
         if isinstance(refusal, Proposed):
             result["proposed"] = refusal.proposal.name
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as fault:
-        words = f"the request is not well formed: {type(fault).__name__}"
-        rv, result = ck.CKR_ARGUMENTS_BAD, {"error": words, "rv": ck.CKR_ARGUMENTS_BAD}
     except Exception as fault:  # as in dispatch: a fault of ours is answered, and prints no value
-        report(fault)
-        rv, result = ck.CKR_DEVICE_ERROR, {"error": "a fault of the engine: its log says where"}
+        if not isinstance(fault, _NOT_WELL_FORMED):
+            report(fault)
+        rv, told = _fault(fault)
+        result = {"error": told.reason, "rv": rv}
     return struct.pack("<Q", rv) + json.dumps(result).encode()
