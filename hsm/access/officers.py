@@ -105,7 +105,10 @@ class Officers:
         """C_SetPIN, by the officer, whose PIN opens afterwards what it opened before."""
         may_be(new, self.directory.officers)
         key = self.credentials.check(name, old)
-        self._replace_pin(self.get(name), new, key, record)
+        officer = self.get(name)
+        if officer.must_change and new == old:
+            raise TokenError(ck.CKR_PIN_INVALID, "the PIN must be changed, and this is the one it was", name)
+        self._replace_pin(officer, new, key, record)
 
     def _replace_pin(
         self, officer: Officer, pin: bytes, key: bytes | None, record: Record, *, must_change: bool = False,
