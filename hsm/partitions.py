@@ -344,6 +344,9 @@ class Partition:
                     self.objects[item.object_id] = item
                 else:
                     item.names = names[position]
+                    item.of_token = (source is not None and (source.is_token or source.of_token)) or bool(
+                        policy.is_guarded(attributes) and self.values.bearers(attributes)
+                    )
                     self.session_objects.add(item)
                 self.index.add(item)
                 self.values.enter(item)

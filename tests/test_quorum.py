@@ -132,6 +132,22 @@ def test_a_copy_that_is_no_token_key_leaves_by_two_as_well(world: World, private
     assert world.wrap(copy)[0] == "CKR_OK"
 
 
+def test_a_copy_of_a_public_key_that_is_gone_leaves_by_two_as_well(adyton_token: ThrowAway) -> None:
+    """Under a rule for leaving alone: its officer may destroy the key, and has its value all the same."""
+    officers = Officers(adyton_token)
+    officers.rule("export")
+    with initialised(adyton_token.module) as m:
+        world = World(m, officers)
+        key = m.aes(world.s, token=True, label=b"open", private=False, extractable=True)
+        rv, copy = m.copy(world.s, key, {ck.CKA_TOKEN: False})
+        good(rv)
+        rv, second = m.copy(world.s, copy, {})
+        good(rv)
+        good(m.C_DestroyObject(world.s, key))
+        assert world.wrap(copy)[0] == world.wrap(second)[0] == NOT_OUT
+        good(m.wrap(world.s, world.kwp, world.over, m.aes(world.s, extractable=True))[0])
+
+
 def test_nobody_without_a_name_proposes(world: World) -> None:
     """A key that is not private is destroyed and wrapped by anybody, but for the rule."""
     key = world.m.aes(world.s, token=True, label=b"open", extractable=True, private=False)

@@ -329,12 +329,12 @@ def destroying(session: Session, item: TokenObject) -> Proposal | None:
 
 
 def wrapping(session: Session, key: TokenObject, target: TokenObject, mechanism: int) -> Proposal | None:
-    """C_WrapKey of a token key, or of a session object that has a token key's value."""
+    """C_WrapKey of a token key, or of a session object that has a token key's value, also where that one is gone."""
     partition = session.partition
     if not partition.quorum.covers(EXPORT) or target.key_class not in table.GUARDED_CLASSES:
         return None
     bearers = () if target.is_token else partition.values.bearers(target.attributes)
-    if not target.is_token and not target.names and not bearers:
+    if not (target.is_token or target.names or target.of_token or bearers):
         return None
     name = target.name() or next((bearer.name() for bearer in bearers), "")
     told = {"key": _told(target), "under": _told(key), "mechanism": mechanism_name(mechanism)}

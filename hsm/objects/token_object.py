@@ -30,9 +30,10 @@ def compact(attributes: dict[int, bytes]) -> dict[int, bytes]:
 
 class TokenObject(Key):
     """A token object (``owner`` is None) or a session object of ``owner``. ``names`` are those of the token keys whose
-    value a session object has, which is asked for under any of them."""
+    value a session object has, which is asked for under any of them; ``of_token``: whether it had a token key's value
+    when it was made, also a public one's, under whose name nothing is asked."""
 
-    __slots__ = ("_named", "alive", "handles", "names", "object_id", "owner", "partition")
+    __slots__ = ("_named", "alive", "handles", "names", "object_id", "of_token", "owner", "partition")
 
     def __init__(
         self, partition: Partition, attributes: dict[int, bytes], owner: Session | None, object_id: int = 0
@@ -43,6 +44,7 @@ class TokenObject(Key):
         self.object_id = object_id
         self.handles: dict[Application, int] = {}
         self.names: tuple[str, ...] = ()
+        self.of_token = False
         self.alive = True
         self._named: tuple[str, str] | None = None
 
