@@ -60,7 +60,8 @@ operation is over: CKR_OPERATION_NOT_INITIALIZED.
 
 A new token key that has a token key's value under another name, or is public, also asks for `keys/backup` on that key,
 however it is made, and also where only a session's copy is left of it. C_WrapKey asks for it on a session object too
-that has a token key's value.
+that has a token key's value, and so does C_DigestKey; C_GetAttributeValue does for the value of a key that shows it:
+CKR_ATTRIBUTE_SENSITIVE.
 
 These ask for nothing:
 

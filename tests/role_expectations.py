@@ -138,7 +138,7 @@ unwrap into a new name                    ..+.l.l..   ..l.l.l..   .........  .
 derive for the session                    ..+.l.l..   ..+.l.l..   .........  .
 derive into a token key                   ..+.l.l..   ..+.l.l..   .........  .
 derive into a new name                    ..+.l.l..   ..l.l.l..   .........  .
-token: digest a key                       ..+.+.+..   ..+.+.+..   .........  .
+token: digest a key                       ..+.i.i..   ..+.i.i..   .........  .
 managed-hsm: digest a key                 ..i.i.i..   ..i.i.i..   .........  .
 
 generate a key                            ll+llllll   ll+llllll   lllllllll  l

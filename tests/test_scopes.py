@@ -281,6 +281,29 @@ def rsa(seat: Seat) -> tuple[int, int]:
     return int(public), int(private)
 
 
+def test_the_value_of_a_key_that_shows_it_is_no_attribute_like_others(seat: Seat) -> None:
+    """A key that is not sensitive leaves the token where it is read, in a session's copy or by a digest too."""
+    m, s = seat.m, seat.s
+    if seat.kind == "managed-hsm":  # where no token key shows its value
+        rows = {ck.CKA_TOKEN: True, ck.CKA_SENSITIVE: False, ck.CKA_VALUE_LEN: 32}
+        assert name(m.generate(s, ck.CKM_AES_KEY_GEN, rows)[0]) == "CKR_TEMPLATE_INCONSISTENT"
+        return
+    m.aes(s, token=True, label=THIS, id=b"open", sensitive=False, extractable=True)
+    for role, code in (("AU", "CKR_ATTRIBUTE_SENSITIVE"), ("SE", "CKR_ATTRIBUTE_SENSITIVE"), ("CU", "CKR_OK")):
+        seat.sit(officer(seat, (role, "/keys/this")))
+        key = seat.handle(b"open")
+        rv, copy = m.copy(s, key, {ck.CKA_TOKEN: False})
+        good(rv)
+        for handle in (key, copy):
+            rows, count = m.template({ck.CKA_VALUE: None})
+            assert name(m.C_GetAttributeValue(s, handle, rows, count)) == code
+            assert m.read(s, handle, ck.CKA_LABEL) == THIS
+            good(m.C_DigestInit(s, m.mechanism(ck.CKM_SHA256)))
+            digested = name(m.C_DigestKey(s, handle))
+            assert digested == ("CKR_OK" if code == "CKR_OK" else "CKR_KEY_INDIGESTIBLE")
+            m.C_SessionCancel(s, ck.CKF_DIGEST)
+
+
 def test_a_key_that_one_may_read_goes_into_no_derivation(seat: Seat) -> None:
     """Neither as the base nor as the salt, and into no data either."""
     generic(seat, b"base", THIS)

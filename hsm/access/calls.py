@@ -48,7 +48,7 @@ CALLS: dict[str, Call] = {
     "C_FindObjects": Call((roles.KEY_READ,), "each private object", ck.CKR_OK),
     "C_GetAttributeValue": Call((roles.KEY_READ,), "the object", ck.CKR_OBJECT_HANDLE_INVALID),
     "C_GetObjectSize": Call((roles.KEY_READ,), "the object", ck.CKR_OBJECT_HANDLE_INVALID),
-    "C_DigestKey": Call((roles.KEY_READ,), _KEY, ck.CKR_KEY_HANDLE_INVALID),
+    "C_DigestKey": Call((roles.KEY_BACKUP,), _KEY, ck.CKR_KEY_INDIGESTIBLE),
     "C_SetAttributeValue": Call((roles.KEY_WRITE,), "the object", ck.CKR_ACTION_PROHIBITED),
     "C_DestroyObject": Call((roles.KEY_DELETE,), "the object", ck.CKR_ACTION_PROHIBITED),
     "C_CreateObject": _made("create"),

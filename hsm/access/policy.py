@@ -93,12 +93,12 @@ def check_use(session: Session, key: TokenObject, use: str) -> None:
     raise denied(session, action, name, rv)
 
 
-def check_wrapped(session: Session, target: TokenObject) -> None:
-    """A token key that leaves the token, wrapped, is backed up by that: who may wrap with one key and only read another
-    does not carry that one out."""
+def check_leaves(session: Session, target: TokenObject, rv: int = ck.CKR_USER_NOT_LOGGED_IN) -> None:
+    """A token key whose value leaves the token, wrapped or, where the key lets it, in clear, is backed up by that: who
+    may wrap with one key and only read another does not carry that one out. Asked for keys that have a secret."""
     names = ([target.name()] if target.private else []) if target.is_token else list(target.names)
     if names and not any(permitted(session, roles.KEY_BACKUP, name) for name in names):
-        raise denied(session, roles.KEY_BACKUP, names[0], ck.CKR_USER_NOT_LOGGED_IN)
+        raise denied(session, roles.KEY_BACKUP, names[0], rv)
 
 
 def denied(session: Session, action: str, name: str, rv: int) -> TokenError:

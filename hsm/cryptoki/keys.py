@@ -70,7 +70,7 @@ def C_WrapKey(app: Application, handle: int, mech: Any, wrapping: int, target: i
     wrapped_key = session.key(target)
     calls.about((wrapped_key,))
     key_use.check(session, key, "wrap", entry)
-    policy.check_wrapped(session, wrapped_key)
+    policy.check_leaves(session, wrapped_key)
     key_policy.may_wrap(key, wrapped_key, entry, known=session.partition.values.is_known(key))
     blob = bytes(entry.wrap(key, parameter, wrapped_key))
     calls.asked_of(session)

@@ -73,6 +73,8 @@ def C_GetAttributeValue(app: Application, handle: int, target: int, query: Templ
                 words = "of private wrapping keys the SO sees label and CKA_TRUSTED only"
                 raise TokenError(ck.CKR_ATTRIBUTE_SENSITIVE, words)
             value = templates.read(item, attribute)
+            if templates.is_secret(item, attribute):
+                policy.check_leaves(session, item, ck.CKR_ATTRIBUTE_SENSITIVE)
         except TokenError as refusal:
             worst = refusal.rv
             answers.append((ck.CK_UNAVAILABLE_INFORMATION, None))

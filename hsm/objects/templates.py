@@ -380,6 +380,12 @@ def read(item: Key, number: int) -> bytes:
     return value
 
 
+def is_secret(item: Key, number: int) -> bool:
+    """Whether an attribute is part of a key's value, which is read in clear only where the key lets it (note 7)."""
+    row = _rows_of(item).get(number)
+    return row is not None and 7 in row.notes
+
+
 def size(item: Key) -> int:
     """C_GetObjectSize: bytes of the attributes as the engine holds them."""
     return sum(16 + len(value) for value in item.attributes.values())
