@@ -260,6 +260,10 @@ class Application:
             slot = session.partition.slot
             self.logins[slot] = Login(officer, user_type, held, must_change)
             self.logins_begun[slot] = self.logins_begun.get(slot, 0) + 1
+            why = session.partition.directory.why_not(officer)
+            if why:  # who was disabled while the PIN was looked at, before this login was there to be ended
+                del self.logins[slot]
+                raise TokenError(ck.CKR_PIN_LOCKED, why, officer)
             self.must_change = self.must_change or must_change
             self.pool.epoch.bump()
 
@@ -284,11 +288,11 @@ class Application:
             if user_type == ck.CKU_SO and read_only:
                 raise TokenError(ck.CKR_SESSION_READ_ONLY_EXISTS, "a read-only session is open: the SO can't log in")
 
-    def end_login(self, partition: Partition) -> None:
+    def end_login(self, partition: Partition) -> Login | None:
         """Logout: private session objects are gone and private handles void (section 5.6.10). Operations with private
-        keys are over because the login they were started under is."""
+        keys are over because the login they were started under is. Returns whose login has ended."""
         with self.lock:
-            self.logins.pop(partition.slot, None)
+            ended = self.logins.pop(partition.slot, None)
             self.must_change = any(login.must_change for login in self.logins.values())
             partition.drop_private_session_objects(self)
             self.saved.drop(lambda saved: saved.partition is partition and any(
@@ -299,6 +303,7 @@ class Application:
                     self.handles.pop(handle, None)
                     item.handles.pop(self, None)
             self.pool.epoch.bump()
+            return ended
 
     def end(self) -> None:
         with self.lock:

@@ -9,6 +9,7 @@ import pytest
 from hsm.access import officers as chapter
 from hsm.access.officers import Officers
 from hsm.application import Application
+from hsm.cryptoki import general
 from hsm.errors import TokenError
 from hsm.pool import Form, Pool
 from pkcs11_shim import constants as ck
@@ -68,3 +69,25 @@ def test_an_administrator_without_a_copy_takes_no_bound_officers_place(
     with pytest.raises(TokenError) as refused:
         officers.authenticate(ck.CKU_USER, "svc", NEW, 0)
     assert refused.value.rv == ck.CKR_PIN_LOCKED
+
+
+def test_who_is_disabled_while_the_pin_is_looked_at_is_not_logged_in(tmp_path: Path) -> None:
+    """The login was not there yet when all of that officer's were ended, and no role comes back to it later."""
+    pool = Pool(str(tmp_path), in_memory=True, cheap_pin=True)
+    app = Application(pool, 1, 0)
+    partition = pool.create_token(app, Form("token"), b"t", {"so": SO, "user": USER})
+    session = app.open_session(partition, True)
+    check = partition.officers.credentials.check
+
+    def checked(name: str, pin: bytes) -> bytes | None:
+        key = check(name, pin)
+        with partition.directory.change() as change:
+            change.write(partition.officers.get(name)._replace(enabled=False))
+        partition.end_logins(name)
+        return key
+
+    partition.officers.credentials.check = checked  # type: ignore[method-assign]
+    with pytest.raises(TokenError) as refused:
+        general.C_Login(app, session.handle, ck.CKU_USER, USER)
+    assert refused.value.rv == ck.CKR_PIN_LOCKED
+    assert session.login is None

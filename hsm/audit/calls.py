@@ -204,9 +204,10 @@ def done(session: Session, **detail: str) -> None:
     call.done = True
 
 
-def left(session: Session) -> None:
-    """A logout: told at once, for who it was is known no later; and done, whether it can be told or not."""
+def left(session: Session, ended: Login) -> None:
+    """A logout, which is done, whether it can be told or not."""
     call, app = note(), session.application
+    call.asked = ended, 0
     call.at(session)
     if call.function:
         app.pool.audit.tell_anyway(call.entry(app, ck.CKR_OK))

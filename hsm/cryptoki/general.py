@@ -230,10 +230,10 @@ def C_LoginUser(app: Application, handle: int, user_type: int, pin: bytes | None
 
 def C_Logout(app: Application, handle: int) -> tuple[int]:
     session = app.session(handle)
-    if session.login is None:
+    ended = app.end_login(session.partition)
+    if ended is None:
         raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "nobody is logged in")
-    calls.left(session)
-    app.end_login(session.partition)
+    calls.left(session, ended)
     return (ck.CKR_OK,)
 
 
