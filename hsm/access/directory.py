@@ -150,14 +150,17 @@ class Directory:
     def _weigh(self) -> None:
         for gone in self._held.keys() - self.officers.keys():
             self._held.pop(gone).empty()
+        given: dict[str, list[RoleAssignment]] = {}
+        for assignment in self.assignments.values():
+            given.setdefault(assignment.principal, []).append(assignment)
         for name, officer in self.officers.items():
-            self._weigh_one(self._held.setdefault(name, Held()), officer)
+            self._weigh_one(self._held.setdefault(name, Held()), officer, given.get(officer.object_id, []))
 
-    def _weigh_one(self, held: Held, officer: Officer) -> None:
+    def _weigh_one(self, held: Held, officer: Officer, given: list[RoleAssignment]) -> None:
         everywhere: set[str] = set()
         by_name: dict[str, set[str]] = {}
         comes = not (officer.damaged or officer.pending) and officer.enabled
-        for assignment in self.assignments_of(officer) if comes else ():
+        for assignment in given if comes else ():
             definition = self.definition(assignment.role)
             if assignment.pending or definition is None:  # a deleted role's assignments are without effect
                 continue
