@@ -115,6 +115,10 @@ def test_each_finished_operation_is_one_record(pool: DiskPool) -> None:
         rv, opened = m.unwrap(s, kwp, wrapping, blob, {
             ck.CKA_CLASS: ck.CKO_SECRET_KEY, ck.CKA_KEY_TYPE: ck.CKK_AES, ck.CKA_TOKEN: False})
         c.does("C_UnwrapKey", rv)
+        # The value of a token key that shows it is no attribute like others.
+        shows = c.aes(token=True, sensitive=False, extractable=True)
+        assert len(m.read(s, shows, ck.CKA_VALUE)) == 32
+        c.does("C_GetAttributeValue", 0)
         c.does("C_SetAttributeValue", m.change(s, key, {ck.CKA_ID: b"1"}))
         c.does("C_CopyObject", m.copy(s, opened, {ck.CKA_LABEL: b"copy"})[0])
         c.does("C_DestroyObject", m.C_DestroyObject(s, key))
@@ -129,6 +133,8 @@ def test_each_finished_operation_is_one_record(pool: DiskPool) -> None:
     assert by_function["C_GenerateKeyPair"].mechanism == ck.CKM_EC_KEY_PAIR_GEN
     assert by_function["C_FindObjectsInit"].detail == {"attributes": "CKA_LABEL CKA_TOKEN", "found": "1"}
     assert by_function["C_SetAttributeValue"].detail["attributes"] == "CKA_ID"
+    assert by_function["C_GetAttributeValue"].detail == {"attributes": "CKA_VALUE"}
+    assert by_function["C_GetAttributeValue"].keys == by_function["C_GenerateKey"].keys
     one, three = by_function["C_GenerateKeyPair"].keys, by_function["C_WrapKey"].keys
     assert by_function["C_Sign"].keys == one and one[0].startswith("pair/"), "both halves are one version of one key"
     wrapping_key, session_key = calls[2].keys[0], calls[3].keys[0]

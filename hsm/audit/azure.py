@@ -33,6 +33,7 @@ _NAMES = """
     Authentication     C_Login C_LoginUser login
     KeyDerive          C_DeriveKey derive                                    ours
     KeyDigest          C_DigestKey                                           ours
+    KeyExport          C_GetAttributeValue                                   ours
     KeyCopy            C_CopyObject copy                                     ours
     KeyFirstUse        first-sign first-verify first-encrypt first-decrypt   ours
     KeyFirstUse        first-wrap first-unwrap first-derive                  ours
@@ -64,6 +65,7 @@ _NAMES = """
     ProposalApprove    proposal-approve                                      ours
     ProposalReject     proposal-reject                                       ours
     ProposalExpire     proposal-expire                                       ours
+    ProposalVoid       proposal-void                                         ours
     AuditRead          audit-records audit-key                               ours
     AuditExport        audit-export                                          ours
     AuditCheckpoint    audit-checkpoint                                      ours

@@ -67,6 +67,7 @@ def C_GetAttributeValue(app: Application, handle: int, target: int, query: Templ
     item = trustee or session.object(target)
     worst = ck.CKR_OK
     answers: list[Any] = []
+    shown: list[str] = []
     for attribute, capacity in query:
         try:
             if trustee and attribute not in table.TRUSTING:
@@ -75,6 +76,8 @@ def C_GetAttributeValue(app: Application, handle: int, target: int, query: Templ
             value = templates.read(item, attribute)
             if templates.is_secret(item, attribute):
                 policy.check_leaves(session, item, ck.CKR_ATTRIBUTE_SENSITIVE)
+                if capacity is not None and capacity >= len(value):
+                    shown.append(table.name_of(attribute))
         except TokenError as refusal:
             worst = refusal.rv
             answers.append((ck.CK_UNAVAILABLE_INFORMATION, None))
@@ -85,6 +88,9 @@ def C_GetAttributeValue(app: Application, handle: int, target: int, query: Templ
             rv, answer = _filled(value, capacity)
         worst = worst or rv
         answers.append(answer)
+    if shown and (item.is_token or item.names):  # no attribute like others: a token key has left the token
+        calls.about((item,))
+        calls.done(session, attributes=" ".join(shown))
     return worst, answers
 
 
