@@ -91,3 +91,24 @@ def test_who_is_disabled_while_the_pin_is_looked_at_is_not_logged_in(tmp_path: P
         general.C_Login(app, session.handle, ck.CKU_USER, USER)
     assert refused.value.rv == ck.CKR_PIN_LOCKED
     assert session.login is None
+
+
+def test_a_pin_that_was_replaced_while_it_was_checked_sets_no_other(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Argon2id takes its time there too: the PIN that an Administrator has set meanwhile stands."""
+    officers, key = _officers(tmp_path, recovery=False, pins={"so": SO, "user": USER})
+    officers.create("svc", USER, key, True, RECORD, roles=chapter.STANDARD["user"])
+    slow = officers.credentials.check
+
+    def check(name: str, pin: bytes) -> bytes | None:
+        opened = slow(name, pin)
+        officers.reset_pin("svc", b"by-an-administrator", key, True, RECORD, must_change=True)
+        return opened
+
+    monkeypatch.setattr(officers.credentials, "check", check)
+    with pytest.raises(TokenError) as refused:
+        officers.set_pin("svc", USER, NEW, RECORD)
+    assert refused.value.rv == ck.CKR_FUNCTION_FAILED
+    assert officers.get("svc").must_change
+    assert slow("svc", b"by-an-administrator") == key

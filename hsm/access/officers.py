@@ -104,8 +104,8 @@ class Officers:
     def set_pin(self, name: str, old: bytes, new: bytes, record: Record) -> None:
         """C_SetPIN, by the officer, whose PIN opens afterwards what it opened before."""
         may_be(new, self.directory.officers)
+        officer = self.get(name)  # as it was before the check, which takes its time: see _replace_pin
         key = self.credentials.check(name, old)
-        officer = self.get(name)
         if officer.must_change and new == old:
             raise TokenError(ck.CKR_PIN_INVALID, "the PIN must be changed, and this is the one it was", name)
         self._replace_pin(officer, new, key, record)
