@@ -17,7 +17,7 @@ from abi import good, initialised
 from apart import PINS, adyton
 from officer_desk import Desk, desk, pin_of
 
-from hsm.client import MODULE
+from hsm.client import MODULE, Refused, connect
 from pkcs11_shim import constants as ck
 
 P256 = bytes.fromhex("06082a8648ce3d030107")
@@ -183,6 +183,25 @@ def test_an_export_in_azures_form(pool: Desk, tmp_path: Path) -> None:
     # What an auditor takes out is its own partition's.
     pool.says("audit", "export", "--out", str(tmp_path / "hers.json"), by="audrey")
     assert {r["properties"]["partition"] for r in json.loads((tmp_path / "hers.json").read_text())} == {0}
+
+
+def test_what_takes_no_export_is_said(pool: Desk, tmp_path: Path) -> None:
+    """A caller opens what the engine writes to: it may be anything."""
+    (tmp_path / "file").touch()
+    reading, writing = os.pipe()
+    places = {
+        "a regular file": [writing, os.open(tmp_path, os.O_RDONLY), os.open("/dev/full", os.O_WRONLY)],
+        "can't be written: Bad file descriptor": [os.open(tmp_path / "file", os.O_RDONLY)],
+    }
+    signs(PINS["ADYTON_PIN"], 2)
+    for form in ("azure", "chain"):
+        for words, descriptors in places.items():
+            for descriptor in descriptors:
+                with connect(start=True) as client, pytest.raises(Refused, match=words) as refused:
+                    client.ask_into(descriptor, "audit-export", format=form)
+                assert refused.value.rv == ck.CKR_ARGUMENTS_BAD
+    for descriptor in (reading, *(one for several in places.values() for one in several)):
+        os.close(descriptor)
 
 
 def test_a_file_that_cannot_be_made_is_said_and_no_pin_is_in_the_log(pool: Desk) -> None:

@@ -5,8 +5,10 @@ The pool's owner, who has its files anyway, reads all of it; an officer who hold
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -81,18 +83,20 @@ def _export(caller: Caller, request: Request) -> dict[str, Any]:
     descriptor = request.get("descriptor")
     if type(descriptor) is not int:
         raise wrong("an export needs an open file to be written to", "descriptor")
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # a pipe that nobody reads would hold a thread for ever
+        raise wrong("an export goes into a regular file", "descriptor")
     form = given_or(request, "format", str, "azure")
-    with open(os.dup(descriptor), "wb") as out:
-        try:
+    try:
+        # The descriptor is the door's to close. What is buffered when something fails is written or fails here too.
+        with open(descriptor, "wb", closefd=False) as out:
             if form == "azure":
                 written = _in_azures_form(caller, request, out)
             elif form == "chain":
                 written = _chain(caller, out)
             else:
                 raise wrong(f"there is no format {form!r}; there are: azure, chain", "format")
-            out.flush()
-        except OSError as fault:
-            raise wrong(f"the file can't be written: {os.strerror(fault.errno or 0)}") from None
+    except OSError as fault:
+        raise wrong(f"the file can't be written: {os.strerror(fault.errno or errno.EIO)}", "descriptor") from None
     return {"format": form, "records": written, "publicKey": caller.pool.audit.public_key().hex()}
 
 
