@@ -1,6 +1,6 @@
 """One record of the audit log, as everybody reads it.
 
-On the disk many records are one block (hsm/audit/block.py); a reader never sees how they lie there.
+On the disk many records are one block (hsm/audit/chain.py); a reader never sees how they lie there.
 """
 
 from __future__ import annotations
