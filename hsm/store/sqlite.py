@@ -246,6 +246,7 @@ class Store:
             self.note(slot, f"the record of object {object_id}'s name and version is damaged")
             return "", ""
         return said[about.NAME].decode(), said[about.VERSION].decode()
+
     # -- the audit log
 
     def blocks(self, after: int) -> Iterator[tuple[int, bytes, bytes]]:
@@ -298,9 +299,9 @@ class Store:
                 raise TokenError(*_FAILURES[sqlite3.SQLITE_READONLY])
             rider, self._riding.rider = self._riding.rider, None
             try:
+                tx = Transaction(self, self._database)
                 self._database.execute("BEGIN IMMEDIATE")
                 try:
-                    tx = Transaction(self, self._database)
                     yield tx
                     if rider is not None:
                         rider.write(tx)
