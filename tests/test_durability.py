@@ -405,7 +405,7 @@ def test_a_change_that_does_not_commit_leaves_memory_as_it_was(made: Path, monke
             items = sorted(room.partition.objects.items())
             return [(number, dict(item.attributes)) for number, item in items], store.heads[0].total, \
                 store.pool_head.chain, room.partition.label, room.find(b"kept"), room.find(b"changed"), \
-                room.partition.values.is_stored(items[0][1]), room.partition.officers.credentials.exists("user"), \
+                room.partition.values.is_stored(items[0][1]), room.partition.officers.exists("user"), \
                 room.app.handles
 
         before = whole()

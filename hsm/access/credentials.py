@@ -64,9 +64,6 @@ class Credentials:
         self._checks: dict[str, threading.Lock] = {}
         self._fast: dict[str, tuple[bytes, bytes | None]] = {}
 
-    def exists(self, officer: str) -> bool:
-        return officer in self._directory.officers
-
     # -- failed tries
 
     def _counter(self, officer: Officer) -> tuple[int, bytes]:

@@ -121,8 +121,6 @@ OFFICERS_DELETE = f"{OURS}/officers/delete/action"
 KEY_TRUST = f"{OURS}/keys/trust/action"
 PARTITION_WRITE, PARTITION_DELETE = f"{OURS}/partition/write/action", f"{OURS}/partition/delete/action"
 AUDIT_READ = f"{OURS}/audit/read/action"
-# What an officer may have in an Administrator's session (CKU_SO), and what makes it one.
-ROLE_MANAGEMENT = frozenset({ASSIGNMENTS_WRITE})
 # What is done with keys; an Administrator's session has none of it.
 OF_KEYS = frozenset(action for action in ACTIONS if action.startswith(f"{AZURE}/keys/"))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from hsm.audit.azure import moment, name_of
@@ -44,9 +43,6 @@ class Filter(NamedTuple):
         if self.result in ("ok", "refused"):
             return (record.rv == ck.CKR_OK) == (self.result == "ok")
         return code_name(record.rv).lower() == str(self.result).lower()
-
-    def of(self, records: Iterable[Record]) -> Iterator[Record]:
-        return filter(self.fits, records)
 
 
 def row(record: Record) -> dict[str, Any]:
