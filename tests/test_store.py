@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from hsm.access import key_use
 from hsm.access.credentials import TRIES
+from hsm.cryptoki import general
 from hsm.errors import TokenError
 from hsm.store import folder, schema
 from hsm.store.counters import Counters
@@ -351,6 +352,22 @@ def test_what_was_destroyed_leaves_the_files(home: Path) -> None:
         for path in home.iterdir():
             content = path.read_bytes()
             assert sealed not in content and again not in content, path.name
+
+
+def test_an_officer_whose_record_is_damaged_has_no_roles_and_a_new_pin_works(home: Path) -> None:
+    edit(home, "UPDATE records SET sealed = x'00' WHERE kind = 'officer' AND name = 'user'")
+    with Room(home) as room:
+        with refused(ck.CKR_DEVICE_ERROR):
+            room.login()
+        room.login(SO, ck.CKU_SO)
+        general.C_InitPIN(room.app, room.handle, b"another-pin")
+        room.logout()
+        room.login(b"another-pin")
+        assert not room.find(b"secret key")
+    with Room(home) as room:
+        room.login(b"another-pin")
+        officer = room.partition.directory.officers["user"]
+        assert officer.object_id and not room.partition.directory.assignments_of(officer)
 
 
 # -- versions

@@ -126,6 +126,7 @@ class Officers:
             made = there._replace(
                 wrapped=made.wrapped, public=made.public, copy=made.copy, uid=-1, must_change=must_change,
                 pending=there.pending or (waits and self.directory.was_given(there, OF_KEYS)),
+                damaged=False, object_id=there.object_id or str(uuid.uuid4()),
             )
             if not there.wrapped:
                 made = made._replace(counter=change.tx.free_counter())
