@@ -108,8 +108,8 @@ class PartitionHead:
         made.rule = Rule.unpack(fields[_RULE]) if _RULE in fields else Rule()
         if _TRIES in fields:
             made.tries = _pairs(fields[_TRIES])
-        else:  # a head of the first release, whose partitions had eight counters each
-            first = fields[_FIRST_TRIES]
+        else:  # a head of the first release, whose partitions had eight counters each, and two officers
+            first = fields[_FIRST_TRIES][:16]
             made.tries = dict(enumerate(struct.unpack(f"<{len(first) // 8}Q", first), 8 * slot))
         return made
 

@@ -57,7 +57,14 @@ _TABLES = {
     1: ("objects", "key_values", "partition_keys", "officers", "role_assignments"),
     2: ("objects", "key_values", "partition_keys", "records"),
 }
-_OF_A_SLOT = 8  # PIN counters, the first two of which were those of the first release's two officers
+# What the first release had: eight PIN counters a partition, and two officers with these roles, whose counters were the
+# first two.
+_OF_A_SLOT = 8
+_FIRST_ROLES = {
+    "so": ("a290e904-7015-4bba-90c8-60543313cdb4",),
+    "user": ("21dbd100-6940-42c2-9190-5d6cb909625b", "515eb02d-2335-4d2d-92f2-b1cbdf9c3778"),
+}
+_OPENS_NOTHING = b"\0"  # no form of a wrapped key: it is damaged for every PIN, and a new PIN takes its place
 
 
 def _first(tx: Transaction) -> None:
@@ -72,27 +79,31 @@ def _second(tx: Transaction) -> None:
 
 
 def _move_officers(tx: Transaction) -> None:
-    """The first release's officers, ``so`` and ``user``, and their roles become records."""
+    """The first release's officers, ``so`` and ``user``, and their roles become records. Their rows were not sealed
+    each: whatever else stands there, nobody comes out of this with more than that release gave."""
     ids: dict[tuple[int, str], str] = {}
     for slot, name, sealed in tx.database.execute("SELECT slot, officer, wrapped FROM officers").fetchall():
         if slot not in tx.heads:
             continue
         tx.take("officers", slot, name)
-        key = sealing.derive(tx.device_key, b"officer", tx.heads[slot].serial, str(name).encode())
-        counter = _OF_A_SLOT * slot + (0 if name == "so" else 1)
-        made = records.Officer(name, ids.setdefault((slot, name), str(uuid.uuid4())), counter=counter)
+        if name not in _FIRST_ROLES:
+            continue
+        ids[slot, name] = str(uuid.uuid4())
+        key = sealing.derive(tx.device_key, b"officer", tx.heads[slot].serial, name.encode())
         try:
-            tx.put_record(slot, made._replace(wrapped=sealing.unseal(key, sealed, b"")))
-        except sealing.Damaged:
-            tx.put_damaged(slot, made)
+            wrapped = sealing.unseal(key, sealed, b"")
+        except (sealing.Damaged, TypeError):
+            tx.note(slot, f"the credential of {name} is damaged")
+            wrapped = _OPENS_NOTHING
+        counter = _OF_A_SLOT * slot + list(_FIRST_ROLES).index(name)
+        tx.put_record(slot, records.Officer(name, ids[slot, name], counter=counter, wrapped=wrapped))
     rows = tx.database.execute("SELECT slot, officer, role_definition, scope FROM role_assignments").fetchall()
     for slot, name, role, scope in rows:
-        if (slot, name) in ids:
-            tx.take("role_assignments", slot, name, role, scope)
+        if slot not in tx.heads:
+            continue
+        tx.take("role_assignments", slot, name, role, scope)
+        if (slot, name) in ids and role in _FIRST_ROLES[name] and scope == "/":
             tx.put_record(slot, records.RoleAssignment(str(uuid.uuid4()), ids[slot, name], role, scope))
-    for head in tx.heads.values():
-        # Of the eight counters that each partition had, those that nobody uses are free for other officers.
-        head.tries = {number: least for number, least in head.tries.items() if number % _OF_A_SLOT < 2}
     tx.database.execute("DROP TABLE officers")
     tx.database.execute("DROP TABLE role_assignments")
 

@@ -92,6 +92,9 @@ class Transaction:
         for copy in (0, 1):
             self.database.execute("INSERT OR REPLACE INTO pool VALUES (?, ?)", (copy, self.pool_head.seal(device)))
 
+    def note(self, slot: int, words: str) -> None:
+        self._store.note(slot, words)
+
     # -- partitions
 
     def create_partition(self, record: dict[str, str]) -> int:
@@ -146,11 +149,6 @@ class Transaction:
         if isinstance(record, records.Officer) and record.wrapped:
             self._store.counters.reserve(record.counter + 1)
             self._head(slot).tries.setdefault(record.counter, 0)
-
-    def put_damaged(self, slot: int, record: records.Officer) -> None:
-        """An officer whose credential does not open stays one that is known by name only."""
-        kind, _ = self._place(slot, record)
-        self._put("records", slot, kind, record.name, b"")
 
     def drop_record(self, slot: int, record: records.Record) -> None:
         kind, _ = self._place(slot, record)
