@@ -72,6 +72,7 @@ def test_a_query_finds_what_was_done(pool: Desk) -> None:
                                                                         "--operation", "C_Sign")
     assert records("--operation", "KeySign", "--result", "refused") == []
     assert "no record fits" in owner("query", "--by", "nobody-of-that-name")
+    assert "give ok, refused, or a code" in owner("query", "--result", "bad", status=1)
     everything = records()
     assert [record["sequence"] for record in everything] == list(range(1, len(everything) + 1))
     moment = signed[1]["time"]
@@ -144,8 +145,12 @@ def test_what_was_taken_out_is_verified_with_no_pool_and_no_engine(taken: Path) 
     assert "proves little" in owner("verify", "log")
     assert not _verdict("log", "--public-key", "00" * 32, status=1)["whole"]
     for wrong, why in ((("nowhere",), "No such file"), (("log", "--public-key", "log"), "holds no public key"),
-                       (("log", "--public-key", "nowhere"), "No such file")):
+                       (("log", "--public-key", "nowhere"), "no public key (64 hexadecimal digits")):
         assert why in owner("verify", *wrong, status=1)
+    # Azure's form, or any other file: said once, whatever its length.
+    (taken / "other").write_text("[\n" + "{}\n" * 100)
+    (said,) = _verdict("other", status=1)["findings"]
+    assert "adyton audit export --format chain" in said["what"]
 
 
 def test_each_harm_is_found(taken: Path) -> None:
@@ -176,6 +181,9 @@ def test_an_export_in_azures_form(pool: Desk, tmp_path: Path) -> None:
     object_ids = {officer["name"]: officer["objectId"] for officer in pool.gives("officer", "list")}
     (signed, _) = [record for record in found if record["operationName"] == "KeySign"]
     assert json.loads(signed["identity"])["objectidentifier"] == object_ids["user"]
+    for words in (("--by", "user"), ("--partition", "0"), ("--since", "1h")):
+        said = owner("export", "--format", "chain", "--out", str(tmp_path / "part"), *words, status=1)
+        assert f"exported whole, or it couldn't be verified: leave out {words[0]}" in said
     assert "is there already" in owner("export", "--out", str(tmp_path / "all.json"), status=1)
     owner("export", "--out", str(tmp_path / "none.json"), "--by", "nobody")
     assert json.loads((tmp_path / "none.json").read_text()) == []

@@ -43,6 +43,8 @@ def verify(lines: Iterable[str], public_key: bytes | None = None, kept: Iterable
     for number, line in enumerate(lines, 1):
         if line.strip():
             reading.line(number, line)
+            if not reading.begun:  # nothing after it says anything without it
+                break
     for line in kept:
         if line.strip():
             reading.checkpoint(line, kept=True)
@@ -78,7 +80,9 @@ class _Reading:
             else:
                 self._block(int(read["last"]), bytes.fromhex(read["hash"]), read["body"].encode())
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
-            self.found(self.last + 1, self.last + 1, f"line {number} can't be read: altered, or no line of an export")
+            if self.begun:
+                words = f"line {number} can't be read: altered, or no line of an export"
+                self.found(self.last + 1, self.last + 1, words)
 
     def _head(self, read: dict[str, Any]) -> None:
         if read.get("format") != FORMAT:
@@ -143,7 +147,8 @@ class _Reading:
 
     def verdict(self) -> Verdict:
         if not self.begun:
-            self.found(0, 0, "no export of an audit log: its first line is missing or altered")
+            words = "no exported chain, or its first line is altered: adyton audit export --format chain writes one"
+            self.found(0, 0, words)
         if self.after:
             if self.after not in self.vouched:
                 self.found(self.after, self.after, "the log begins here, and no checkpoint vouches for it")

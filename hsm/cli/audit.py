@@ -23,6 +23,8 @@ from hsm.cli.command import Arguments, Failure, cell, show, table
 from hsm.client import Client, connect
 
 COLUMNS = ("number", "time (UTC)", "who", "operation", "keys", "result")
+# Of a record's detail. "as": who a login that failed was to be.
+_ABOUT = ("subject", "as", "role", "scope", "action", "proposal")
 _WINDOW = 1000
 _SPANS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
@@ -48,6 +50,9 @@ def _time(text: str | None, option: str) -> dict[str, float]:
 def _wanted(given: Arguments) -> dict[str, Any]:
     fields = {"by": given.by, "operation": given.operation, "key": given.key, "result": given.result}
     told: dict[str, Any] = {name: value for name, value in fields.items() if value is not None}
+    result = told.get("result", "ok")
+    if result not in ("ok", "refused") and not re.fullmatch("(?i)CKR_[A-Z0-9_]+", result):
+        raise Failure(f"--result {result!r} is none: give ok, refused, or a code such as CKR_PIN_INCORRECT")
     return {**told, **_time(given.since, "since"), **_time(given.until, "until")}
 
 
@@ -58,7 +63,7 @@ def _row(record: dict[str, Any]) -> dict[str, Any]:
         who += f" (uid {record['uid']}, pid {record['pid']})"
     said = [record["result"]] + [f"x{record['count']}"] * (record["count"] > 1)
     about = [key.partition("/")[0] if "/" in key else key for key in record["keys"]]
-    about += [f"{name}={detail[name]}" for name in ("subject", "role", "scope", "action", "proposal") if name in detail]
+    about += [f"{name}={detail[name]}" for name in _ABOUT if name in detail]
     what = record["operation"] + (f" {record['mechanism']}" if record["mechanism"] else "")
     when = record["time"][:19].replace("T", " ")
     return {
@@ -160,13 +165,20 @@ def _new_file(path: Path) -> int:
 
 
 def export(given: Arguments) -> int:
-    path = Path(given.out)
+    path, wanted = Path(given.out), _wanted(given)
+    named = [*wanted, "partition"] if given.partition and not given.officer else list(wanted)
+    if given.format == "chain" and named:
+        options = " and ".join(f"--{name}" for name in named)
+        words = f"a chain is exported whole, or it couldn't be verified: leave out {options}, or give --format azure"
+        raise Failure(words)
     with connect(start=True) as client:
-        who = acting.owner_or_officer(given, client)
+        # The chain is the owner's, whoever is logged in here.
+        owner = given.format == "chain" and not given.officer
+        who = {} if owner else acting.owner_or_officer(given, client)
         file = _new_file(path)
         try:
             with _progress(str(path)):
-                told = client.ask_into(file, "audit-export", **who, **_wanted(given), format=given.format)
+                told = client.ask_into(file, "audit-export", **who, **wanted, format=given.format)
             os.fsync(file)
         except BaseException:
             path.unlink()
@@ -225,10 +237,22 @@ def _public_key(text: str | None) -> bytes | None:
     """As hexadecimal digits, or a file of them."""
     if text is None:
         return None
-    told = text if re.fullmatch(r"[0-9a-fA-F]{64}", text) else Path(text).read_text(errors="replace").strip()
+    digits = "64 hexadecimal digits, as adyton audit key prints them"
+    try:
+        told = text if re.fullmatch(r"[0-9a-fA-F]{64}", text) else Path(text).read_text(errors="replace").strip()
+    except FileNotFoundError:
+        words = f"--public-key {text} is no public key ({digits}), and no file with one: No such file or directory"
+        raise Failure(words) from None
     if not re.fullmatch(r"[0-9a-fA-F]{64}", told):
-        raise Failure(f"{text} holds no public key: 64 hexadecimal digits, as adyton audit key prints them")
+        raise Failure(f"{text} holds no public key: {digits}")
     return bytes.fromhex(told)
+
+
+def _records_in_words(first: int, last: int) -> str:
+    """Before record 1 there is the head of an export."""
+    if last < 1:
+        return "head"
+    return f"record {first}" if first == last else f"records {first} to {last}"
 
 
 def _verify(given: Arguments, path: Path, public_key: bytes | None, kept: list[str]) -> int:
@@ -241,7 +265,7 @@ def _verify(given: Arguments, path: Path, public_key: bytes | None, kept: list[s
         "log": verdict.log, "first": verdict.first, "last": verdict.last, "signed": verdict.signed,
         "whole": not findings, "findings": findings,
     }
-    lines_ = [f"records {f['first']} to {f['last']}: {cell(f['what'])}" for f in findings]
+    lines_ = [f"{_records_in_words(f.first, f.last)}: {cell(f.words)}" for f in verdict.findings]
     if not findings:
         lines_ = [f"whole: records {verdict.first} to {verdict.last}, signed up to {verdict.signed}"]
     if public_key is None:
