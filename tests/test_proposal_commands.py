@@ -63,7 +63,7 @@ def test_a_walk(terminals: Terminals) -> None:
     shown = terminals.by("boss", "proposal", "show", told["id"][:8])[0]
     assert "name: temp" in shown and "new_pin: a new PIN" in shown and PINS["user"] not in shown
     said = terminals.by("so", "proposal", "approve", told["id"], status=1)[1]
-    assert "nobody approves what is proposed by oneself" in said
+    assert "nobody approves his own proposal" in said
     said = terminals.by("boss", "proposal", "approve", told["id"][:8])[0]
     assert said.startswith("approved: officer-create") and "so asks for it again now" in said
     assert terminals.told("so", *create)["name"] == "temp"

@@ -141,12 +141,12 @@ def test_a_proposal_expires_by_the_engines_clock(tmp_path: Path, monkeypatch: py
         began = clock.now()
         monkeypatch.setattr(clock, "now", lambda: began + 2 * 3600 + 1)
         assert act(room, "carol", "proposal-list") == {"proposals": []}
-        with pytest.raises(TokenError, match="no proposals"):
+        with pytest.raises(TokenError, match="no proposal begins"):
             act(room, "carol", "proposal-show", name=proposal)
         assert propose(room, key) != proposal
         assert list(room.partition.quorum.proposals) != [proposal], "what has expired went with the next commit"
         monkeypatch.setattr(clock, "now", lambda: began)
-        with pytest.raises(TokenError, match="no proposals"):  # nor does it come back with the clock
+        with pytest.raises(TokenError, match="no proposal begins"):  # nor does it come back with the clock
             act(room, "carol", "proposal-show", name=proposal)
     store = Store(str(tmp_path))
     [expired] = [record for record in store.audit.records() if record.operation == "proposal-expire"]

@@ -32,10 +32,10 @@ TRIES = 10
 # What is left to do when the tries are used up.
 _LOCKED = {
     "so": "Other officers' PINs still open the keys; an officer who is Administrator too unlocks it: adyton officer "
-    "unlock",
+    "unlock so",
     "user": "The SO sets a new one: C_InitPIN, or pkcs11-tool --login --login-type so --init-pin",
 }
-_LOCKED_OTHERS = "An Administrator unlocks it: adyton officer unlock"
+_LOCKED_OTHERS = "An Administrator unlocks it: adyton officer unlock {name}"
 _AT_ONCE = threading.BoundedSemaphore(2)
 _SESSION_KEY = os.urandom(32)
 
@@ -104,8 +104,8 @@ class Credentials:
                 raise TokenError(ck.CKR_PIN_INCORRECT, words)
             failures = self._failures(officer)
             if failures >= TRIES:
-                words = f"the PIN of {name} is locked after {TRIES} wrong ones. {_LOCKED.get(name, _LOCKED_OTHERS)}"
-                raise TokenError(ck.CKR_PIN_LOCKED, words)
+                words = f"the PIN of {name} is locked after {TRIES} wrong ones. "
+                raise TokenError(ck.CKR_PIN_LOCKED, words + _LOCKED.get(name, _LOCKED_OTHERS.format(name=name)))
             fast = self._fast.get(name)
             if fast is not None and hmac.compare_digest(fast[0], self._verifier(officer, pin)):
                 if failures:

@@ -98,7 +98,8 @@ class Officers:
         officer = self.get(name)
         if not holds and officer.holds_key:
             words = "the Administrator keeps no copy of this partition's key, so a new PIN could open nothing"
-            raise TokenError(ck.CKR_FUNCTION_FAILED, words, "--no-admin-recovery")
+            then = "and make it anew (adyton officer create); an officer whose PIN opens the keys approves it"
+            raise TokenError(ck.CKR_FUNCTION_FAILED, f"{words}. Delete {name} {then}", "--no-admin-recovery")
         self._replace_pin(officer, pin, key if holds else None, record, must_change=must_change, waits=not holds)
 
     def set_pin(self, name: str, old: bytes, new: bytes, record: Record) -> None:
@@ -185,12 +186,15 @@ class Officers:
     def _may_come(self, name: str, user_type: int, standard: str) -> None:
         if not self.exists(name):
             if name == standard:
-                raise TokenError(ck.CKR_USER_PIN_NOT_INITIALIZED, f"officer {name} has no PIN yet", name)
+                words = f"officer {name} has no PIN yet: the SO sets it by C_InitPIN. Other officers' PINs are name:pin"
+                raise TokenError(ck.CKR_USER_PIN_NOT_INITIALIZED, words, name)
             # Not that name: it may be a PIN that was typed in the wrong place, and reasons go into the audit log.
             raise TokenError(ck.CKR_PIN_INCORRECT, "there is no officer of that name")
         if not self.directory.why_not(name) and not self.comes_as(name, user_type):
-            role = "role management" if user_type == ck.CKU_SO else "data actions on keys"
-            words = f"officer {name} does not log in as this user type: its roles have no {role}"
+            refused, lacks, instead = "CKU_USER", "data actions on keys", "CKU_SO"
+            if user_type == ck.CKU_SO:
+                refused, lacks, instead = "CKU_SO", "role management", "CKU_USER"
+            words = f"officer {name} does not log in as {refused}: its roles have no {lacks}. It does as {instead}"
             raise TokenError(ck.CKR_PIN_INCORRECT, words, name)
 
     def comes_as(self, name: str, user_type: int) -> bool:

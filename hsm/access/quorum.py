@@ -198,7 +198,7 @@ class Quorum:
         with self._store.lock:
             found, approver = self.get(name), self._object_id(officer)
             if approver == found.proposer:
-                words = "nobody approves what is proposed by oneself: another officer does"
+                words = "nobody approves his own proposal: another officer does"
                 raise TokenError(ck.CKR_ACTION_PROHIBITED, words, name)
             if approver in found.approvals:
                 raise TokenError(ck.CKR_ARGUMENTS_BAD, f"officer {officer} has approved this already", name)

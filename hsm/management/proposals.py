@@ -71,7 +71,12 @@ def _found(caller: Caller, request: Request) -> Proposal:
     name, quorum = given(request, "name", str).lower(), caller.partition.quorum
     begins = [p for p in quorum.live() if len(name) >= 4 and p.name.startswith(name) and _concerns(caller, p)]
     if len(begins) != 1:
-        raise wrong(f"{len(begins) or 'no'} proposals begin so; see adyton proposal list", name)
+        words = f"{len(begins)} proposals begin so: give more of the id"
+        if not begins:
+            words = f"no proposal begins with {name}"
+        if len(name) < 4:
+            words = "of a proposal's id it takes the first four characters, or more"
+        raise wrong(f"{words}; see adyton proposal list", name)
     return begins[0]
 
 
