@@ -79,7 +79,7 @@ def test_module_path_imports_no_cryptography() -> None:
 
 FAILURES: dict[tuple[str, ...], str] = {
     ("partition", "create"): "--label, or --blank",
-    ("partition", "create", "--label", "x", "--blank"): "--label, or --blank",
+    ("partition", "create", "--label", "x", "--blank"): "give --label or --blank, not both",
     ("partition", "create", "--label", "x" * 33): "32 bytes at most",
     ("partition", "create", "--label", "x"): "no SO PIN was given: set ADYTON_SO_PIN",
     ("partition", "create", "--label", "x", "--so-pin-file", "/nowhere"): "/nowhere: No such file",

@@ -76,6 +76,7 @@ def test_times_of_expiry_as_people_write_them(pool: Desk) -> None:
     for text in ("2001-01-01", "1970-01-01", "0d"):
         assert "has passed already" in pool.fails("officer", "update", "user", "--expires", text)
     assert "Give --enable, --disable or --expires" in pool.fails("officer", "update", "user")
+    assert "--enable or --disable, not both" in pool.fails("officer", "update", "user", "--enable", "--disable")
 
 
 def test_an_expired_officer_is_told_so(pool: Desk) -> None:
@@ -187,7 +188,7 @@ def test_each_way_of_not_being_an_officer_says_what_to_do(pool: Desk) -> None:
         said = adyton("officer", "list", "--as", "alice", status=1, ADYTON_PIN="wrong-one")
         assert f"wrong PIN for alice: {left} tr{'y' if left == 1 else 'ies'} left" in said and "wrong-one" not in said
     said = pool.fails("officer", "list", by="alice")
-    assert "the PIN of alice is locked" in said and "An Administrator unlocks it: adyton officer unlock" in said
+    assert "the PIN of alice is locked" in said and "An Administrator unlocks it: adyton officer unlock alice" in said
     assert "locked" in pool.says("officer", "list")
     assert pool.gives("officer", "unlock", "alice")["failures"] == 0
     assert "no role assignment" in pool.fails("officer", "list", by="alice")

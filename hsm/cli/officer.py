@@ -99,7 +99,9 @@ def show_one(given: Arguments) -> int:
 
 
 def update(given: Arguments) -> int:
-    fields: dict[str, Any] = {} if given.enabled is None else {"enabled": given.enabled}
+    if given.enable and given.disable:
+        raise Failure("is it to work or not? Give --enable or --disable, not both")
+    fields: dict[str, Any] = {"enabled": given.enable} if given.enable or given.disable else {}
     fields |= expiry.fields(given.expires)
     if not fields:
         raise Failure("what is to change? Give --enable, --disable or --expires")

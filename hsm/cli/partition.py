@@ -12,7 +12,9 @@ from hsm.client import Client, connect
 
 
 def create(given: Arguments) -> int:
-    if given.blank == bool(given.label):
+    if given.blank and given.label:
+        raise Failure("a --blank partition has its label from who initialises it: give --label or --blank, not both")
+    if not given.blank and not given.label:
         raise Failure("a partition needs a --label, or --blank for one that a program initialises itself")
     fields: dict[str, Any] = {
         "legacy": given.legacy, "kind": given.kind, "admin_recovery": not given.no_admin_recovery, **_rule(given),
@@ -82,7 +84,9 @@ def change(given: Arguments) -> int:
 
 
 def unattended(given: Arguments) -> int:
-    if bool(given.key_file) == given.off:
+    if given.off and given.key_file:
+        raise Failure("is a file to open the partition, or none? Give --key-file FILE or --off, not both")
+    if not given.off and not given.key_file:
         raise Failure("which file opens the partition? Give --key-file FILE, or --off for none")
     fields = {} if given.off else {"key_file": os.path.abspath(given.key_file)}
     with connect(start=True) as client:
