@@ -33,7 +33,8 @@ TRIES = 10
 _LOCKED = {
     "so": "Other officers' PINs still open the keys; an officer who is Administrator too unlocks it: adyton officer "
     "unlock so",
-    "user": "The SO sets a new one: C_InitPIN, or pkcs11-tool --login --login-type so --init-pin",
+    "user": "An Administrator unlocks it: adyton officer unlock user. The SO sets a new one: C_InitPIN, or "
+    "pkcs11-tool --login --login-type so --init-pin",
 }
 _LOCKED_OTHERS = "An Administrator unlocks it: adyton officer unlock {name}"
 _AT_ONCE = threading.BoundedSemaphore(2)

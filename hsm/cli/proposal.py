@@ -29,7 +29,10 @@ def _about(request: dict[str, Any]) -> str:
     if isinstance(key, dict):
         under = request.get("under", {}).get("name") or request.get("under", {}).get("label")
         return f"{key['name'] or key['label']}{f' under {under}' if under else ''}"
-    return " ".join(f"{name}={value}" for name, value in request.items() if isinstance(value, str | int)) or "-"
+    told = [f"{name}={value}" for name, value in request.items() if isinstance(value, str | int)]
+    roles = [value for value in request.values() if isinstance(value, dict) and "roleName" in value]
+    told += [f"roleName={role['roleName']}" for role in roles]
+    return " ".join(told) or "-"
 
 
 def _in_words(proposal: dict[str, Any]) -> str:
