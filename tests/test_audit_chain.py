@@ -208,7 +208,7 @@ def test_another_key_signs_nothing_here(exported: tuple[Lines, bytes]) -> None:
     assert verify([head, *lines[1:]], public).findings, "nor where the file says it is its own"
     last = verify(lines).last
     chained = bytes.fromhex(json.loads(lines[-2])["hash"])
-    lie = json.dumps({"checkpoint": checkpoint.sign(private, public, last, chained, 1.8e9)})
+    lie = json.dumps({"checkpoint": checkpoint.sign(private, public, last, chained, 1_800_000_000_000_000)})
     assert verify([*lines[:-1], lie], exported[1]).findings
 
 

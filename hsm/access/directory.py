@@ -41,7 +41,7 @@ class Held:
     def allows(self, action: str, name: Callable[[], str] | str = "") -> bool:
         """On the key of that name, or, without one, on the partition. The name may be a function, which is asked only
         where the answer hangs on it."""
-        if self.until and self.until <= clock.now() * 1e6:
+        if self.until and self.until <= clock.microseconds():
             return False
         if action in self.everywhere:
             return True
@@ -52,7 +52,7 @@ class Held:
 
     def any_of(self, actions: Iterable[str]) -> bool:
         """Whether any of ``actions`` is allowed, on whatever key."""
-        if self.until and self.until <= clock.now() * 1e6:
+        if self.until and self.until <= clock.microseconds():
             return False
         return any(not held.isdisjoint(actions) for held in (self.everywhere, *self.by_name.values()))
 
@@ -103,7 +103,7 @@ class Directory:
         if not record.enabled:
             words = f"officer {officer} is disabled. An Administrator enables it: adyton officer"
             return f"{words} update {officer} --enable"
-        if record.expires and record.expires <= clock.now() * 1e6:
+        if record.expires and record.expires <= clock.microseconds():
             words = f"the credential of officer {officer} has expired. An Administrator gives it more time"
             return f"{words}: adyton officer update {officer} --expires 90d"
         return ""

@@ -42,10 +42,6 @@ class Came(NamedTuple):
     must_change: bool
 
 
-def now() -> int:
-    return int(clock.now() * 1e6)
-
-
 class Officers:
     """The officers of one partition. ``changed`` is called after every change of what one may do."""
 
@@ -228,7 +224,8 @@ class Officers:
         if pin is not None:
             may_be(pin, {*self.directory.officers, name})
         pending = not holds
-        officer = Officer(name, str(uuid.uuid4()), created=now(), expires=expires, pending=pending, uid=uid)
+        made = clock.microseconds()
+        officer = Officer(name, str(uuid.uuid4()), created=made, expires=expires, pending=pending, uid=uid)
         if pin is not None:
             given = key if holds else None
             officer = with_pin(officer, pin, given, self._serial, self._cost)._replace(must_change=must_change)
@@ -242,7 +239,7 @@ class Officers:
             change.write(officer)
             for role in roles:
                 change.write(RoleAssignment(
-                    str(uuid.uuid4()), officer.object_id, role, "/", now(), record.get("officer", ""), pending
+                    str(uuid.uuid4()), officer.object_id, role, "/", made, record.get("officer", ""), pending
                 ))
             self._drop_recovery(change, officer)
             change.tx.audit(record)
@@ -279,11 +276,11 @@ def put_first(
     recovery = tx.heads[slot].recovery
     made = []
     for name, pin in pins.items():
-        officer = Officer(name, str(uuid.uuid4()), created=now(), counter=tx.free_counter())
+        officer = Officer(name, str(uuid.uuid4()), created=clock.microseconds(), counter=tx.free_counter())
         keeps = key if name != "so" or recovery or len(pins) == 1 else None
         officer = with_pin(officer, pin, keeps, tx.heads[slot].serial, cost, copies=name == "so" and not recovery)
         tx.put_record(slot, officer)
         for role in STANDARD[name]:
-            tx.put_record(slot, RoleAssignment(str(uuid.uuid4()), officer.object_id, role, "/", now()))
+            tx.put_record(slot, RoleAssignment(str(uuid.uuid4()), officer.object_id, role, "/", clock.microseconds()))
         made.append(officer)
     return key, made

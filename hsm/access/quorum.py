@@ -148,7 +148,7 @@ class Quorum:
                 f"{MOST_OF_ONE} of one officer. Approve or reject some; see adyton proposal list"
             )
             raise TokenError(asked.rv, words, "limit")
-        now = _now()
+        now = clock.microseconds()
         made = Proposal(
             str(uuid.uuid4()), digest, asked.act, asked.kind, asked.action, asked.key, _as_json(asked.told), proposer,
             now, now + self.rule.hours * 3_600_000_000,
@@ -167,7 +167,7 @@ class Quorum:
 
     def _stands(self, proposal: Proposal) -> bool:
         """Whether it has not expired, and who proposed and approved it may still act."""
-        if proposal.expires <= _now():
+        if proposal.expires <= clock.microseconds():
             return False
         names = [self.name_of(proposal.proposer), *map(self.name_of, proposal.approvals)]
         if any(self._directory.why_not(name) for name in names):
@@ -274,7 +274,7 @@ class Quorum:
     def _drop(self, tx: Transaction, void: list[Proposal]) -> None:
         for proposal in void:
             tx.drop_record(self._slot, proposal)
-            act = "proposal-expire" if proposal.expires <= _now() else "proposal-void"
+            act = "proposal-expire" if proposal.expires <= clock.microseconds() else "proposal-void"
             due = str(proposal.expires // 1_000_000)
             by = {"slot": str(self._slot), "pid": str(os.getpid()), "uid": str(os.geteuid())}
             tx.audit({"act": act, **by, "subject": proposal.name, "asks": proposal.act, "due": due})
@@ -293,10 +293,6 @@ class _Use:
 
     def committed(self) -> None:
         self._quorum.proposals.pop(self._approved.name, None)
-
-
-def _now() -> int:
-    return int(clock.now() * 1e6)
 
 
 def _time(microseconds: int) -> str:

@@ -31,7 +31,7 @@ def seal(path: str, home: str | None, serial: bytes, partition_key: bytes) -> Un
         raise _unfit(path, "it lies in the pool's own folder, so that every copy of that would open itself")
     secret = _made(path) or _read(path)
     copy = sealing.seal(_key(secret, serial), partition_key, path.encode())
-    return Unattended("unattended", path, copy, int(clock.now() * 1e6))
+    return Unattended("unattended", path, copy, clock.microseconds())
 
 
 def unseal(record: Unattended, serial: bytes) -> bytes:

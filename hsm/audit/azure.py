@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from hsm import clock
 from hsm.audit.record import Record
 from hsm.errors import code_name, mechanism_name
 from pkcs11_shim import constants as ck
@@ -152,7 +152,7 @@ def record(told: Record, place: Place) -> dict[str, Any]:
     name = place.pool_name(told.slot)
     return {
         "TenantId": place.guid("tenant"),
-        "time": moment(told.time_us),
+        "time": clock.moment(told.time_us),
         "resourceId": place.resource_id(told.slot),
         "operationName": name_of(told.operation),
         "operationVersion": "7.6",
@@ -178,8 +178,3 @@ def record(told: Record, place: Place) -> dict[str, Any]:
         "resourceType": "managedHSMs",
         "properties": properties,
     }
-
-
-def moment(microseconds: int) -> str:
-    """RFC 3339, UTC."""
-    return datetime.fromtimestamp(microseconds / 1e6, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

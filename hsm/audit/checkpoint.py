@@ -12,6 +12,8 @@ import hashlib
 import re
 from typing import NamedTuple
 
+from hsm import clock
+
 _LINE = re.compile(
     r"adyton-checkpoint-1 log=([0-9a-f]{32}) sequence=([0-9]{1,18}) hash=([0-9a-f]{64}) "
     r"time=([0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z) signature=([A-Za-z0-9+/]{86}==)"
@@ -42,13 +44,11 @@ def log_id(public_key: bytes) -> str:
     return hashlib.sha256(public_key).hexdigest()[:32]
 
 
-def sign(private_key: bytes, public_key: bytes, sequence: int, chain_hash: bytes, now: float) -> str:
-    from datetime import UTC, datetime
-
+def sign(private_key: bytes, public_key: bytes, sequence: int, chain_hash: bytes, now: int) -> str:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-    when = datetime.fromtimestamp(now, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-    told = f"adyton-checkpoint-1 log={log_id(public_key)} sequence={sequence} hash={chain_hash.hex()} time={when}"
+    told = f"adyton-checkpoint-1 log={log_id(public_key)} sequence={sequence} hash={chain_hash.hex()}"
+    told += f" time={clock.moment(now)}"
     signature = Ed25519PrivateKey.from_private_bytes(private_key).sign(told.encode())
     return f"{told} signature={base64.b64encode(signature).decode()}"
 

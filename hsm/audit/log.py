@@ -209,7 +209,8 @@ class Log:
         entries = [*taken.queued]
         if taken.lost:
             _, since, until = self._lost
-            detail = (("count", str(taken.lost)), ("since", _when(since)), ("until", _when(until)))
+            times = [clock.moment(int(seconds * 1e6)) for seconds in (since, until)]
+            detail = (("count", str(taken.lost)), ("since", times[0]), ("until", times[1]))
             entries.append(self._own("audit-lost", detail))
         entries += changes
         if entries and not self._opened:
@@ -279,7 +280,7 @@ class Log:
             return version, ("previous", _BROKEN_OFF)
         if last.operation == "engine-stop" and not self._store.was_marked:
             return version, ("previous", _ENDED)
-        return version, ("previous", _BROKEN_OFF), ("missing_since", _when(last.time_us / 1e6))
+        return version, ("previous", _BROKEN_OFF), ("missing_since", clock.moment(last.time_us))
 
     # -- checkpoints
 
@@ -300,7 +301,7 @@ class Log:
         told = tx.pool_head.chain
         if told.sequence > told.signed:
             self._sign_at(tx, told.sequence, told.hash)
-            now = int(clock.now() * 1e6)
+            now = clock.microseconds()
             tx.pool_head.chain = tx.pool_head.chain._replace(signed=told.sequence, signed_us=now)
 
     def _sign_at(self, tx: Transaction, sequence: int, chained: bytes) -> None:
@@ -311,7 +312,7 @@ class Log:
         from hsm.audit import checkpoint
 
         private, public = self._store.audit_key()
-        return checkpoint.sign(private, public, sequence, chained, clock.now())
+        return checkpoint.sign(private, public, sequence, chained, clock.microseconds())
 
     # -- what is dropped
 
@@ -487,9 +488,3 @@ class Log:
             self._store.unmark_use()
         except TokenError as refusal:
             say(f"the audit log can't be ended ({refusal.reason}): {len(self._queue)} records are lost")
-
-
-def _when(seconds: float) -> str:
-    from datetime import UTC, datetime
-
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from hsm.audit.azure import moment, name_of
+from hsm import clock
+from hsm.audit.azure import name_of
 from hsm.audit.record import Record
 from hsm.errors import code_name, mechanism_name
 from pkcs11_shim import constants as ck
@@ -48,7 +49,7 @@ class Filter(NamedTuple):
 def row(record: Record) -> dict[str, Any]:
     """A record as the command line and JSON tell it."""
     return {
-        "sequence": record.sequence, "time": moment(record.time_us), "operation": record.operation,
+        "sequence": record.sequence, "time": clock.moment(record.time_us), "operation": record.operation,
         "operationName": name_of(record.operation), "result": code_name(record.rv),
         "officer": record.officer or None, "uid": record.uid, "pid": record.pid,
         "partition": record.slot if record.slot >= 0 else None, "keys": list(record.keys),

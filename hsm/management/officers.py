@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from hsm import clock
 from hsm.access.credentials import TRIES
 from hsm.access.directory import WHOLE
-from hsm.access.officers import now
 from hsm.access.quorum import POLICY
 from hsm.access.roles import ADMINISTRATOR, OFFICERS_DELETE, OFFICERS_READ, OFFICERS_WRITE
 from hsm.errors import TokenError
@@ -68,13 +68,13 @@ def _expiry(request: Request) -> int:
         span = int(given(request, "expires_in", int))
         if not 0 < span < 1e11:
             raise wrong("that time has passed already, or is too far away")
-        return now() + span * 1_000_000
+        return clock.microseconds() + span * 1_000_000
     seconds = request.get("expires")
     if seconds is None:
         return 0
     if type(seconds) not in (int, float) or not 0 <= seconds < 1e11:
         raise wrong("a time of expiry is seconds since the epoch, or null; expires_in is seconds from now")
-    if seconds * 1e6 <= now():
+    if seconds * 1e6 <= clock.microseconds():
         raise wrong("that time has passed already")
     return int(seconds * 1e6)
 

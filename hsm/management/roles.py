@@ -6,8 +6,8 @@ import re
 import uuid
 from typing import Any
 
+from hsm import clock
 from hsm.access.directory import WHOLE, Change, Directory, as_definition
-from hsm.access.officers import now
 from hsm.access.quorum import POLICY
 from hsm.access.roles import (
     ASSIGNMENTS_DELETE,
@@ -187,7 +187,7 @@ def _put_definition(caller: Caller, request: Request, *, new: bool) -> dict[str,
             raise wrong(f"there is a role definition {guid} already: update it", "name")
         if not new and guid not in custom:
             raise wrong("there is no such custom role: give its GUID as name; see adyton role definition list", "name")
-        role = _custom(told, guid or str(uuid.uuid4()), now() if new else custom[guid].created)
+        role = _custom(told, guid or str(uuid.uuid4()), clock.microseconds() if new else custom[guid].created)
         same = [d for d in partition.directory.definitions() if _short(d.role_name) == _short(role.role_name)]
         if any(definition.name != role.name for definition in same):
             raise wrong(f"there is a role {role.role_name!r} already: choose another roleName", "roleName")
@@ -266,7 +266,7 @@ def _create_assignment(caller: Caller, request: Request) -> dict[str, Any]:
             raise wrong(f"there is a role assignment {guid} already", "name")
         _may_be_one_more(caller, officer, role, scope)
         pending = caller.waits(role.permits)
-        made = RoleAssignment(guid, officer.object_id, role.name, scope, now(), caller.officer, pending)
+        made = RoleAssignment(guid, officer.object_id, role.name, scope, clock.microseconds(), caller.officer, pending)
         change.write(made)
         told = {"subject": officer.name, "role": role.role_name, "scope": scope, "name": guid}
         change.tx.audit(caller.record("role-assignment-create", **told))

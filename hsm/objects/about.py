@@ -31,7 +31,7 @@ def of(
     """The record of a key with these attributes. Name, version, time and state are those of the record ``before``; a
     new key has the ones given, is enabled, and was created now (microseconds since the epoch)."""
     made = before or {
-        NAME: name, VERSION: version, ENABLED: TRUE, CREATED: int(clock.now() * 1e6).to_bytes(8, "little"),
+        NAME: name, VERSION: version, ENABLED: TRUE, CREATED: clock.microseconds().to_bytes(8, "little"),
     }
     said = {number: attributes[number] for number in _SAID if number in attributes}
     return {**made, **said, BITS: _bits(attributes).to_bytes(8, "little")}
