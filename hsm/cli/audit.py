@@ -11,14 +11,12 @@ import re
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from hsm.cli import acting
+from hsm.cli import acting, times
 from hsm.cli.command import Arguments, Failure, cell, show, table
 from hsm.client import Client, connect
 
@@ -26,25 +24,9 @@ COLUMNS = ("number", "time (UTC)", "who", "operation", "keys", "result")
 # Of a record's detail. "as": who a login that failed was to be.
 _ABOUT = ("subject", "as", "role", "scope", "action", "proposal")
 _WINDOW = 1000
-_SPANS = {"d": 86400, "h": 3600, "m": 60, "s": 1}
 
 
 # -- what is asked for
-
-
-def _time(text: str | None, option: str) -> dict[str, float]:
-    """A span back from now, or a moment."""
-    if text is None:
-        return {}
-    span = re.fullmatch(r"([0-9]{1,9})([dhms])", text.lower())
-    if span:
-        return {option: max(time.time() - int(span[1]) * _SPANS[span[2]], 0)}
-    try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        forms = "2026-12-31, 2026-12-31T18:00 (UTC), or back from now: 90d, 12h, 15m, 30s"
-        raise Failure(f"--{option} {text!r} is no time: give {forms}") from None
-    return {option: (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()}
 
 
 def _wanted(given: Arguments) -> dict[str, Any]:
@@ -53,7 +35,7 @@ def _wanted(given: Arguments) -> dict[str, Any]:
     result = told.get("result", "ok")
     if result not in ("ok", "refused") and not re.fullmatch("(?i)CKR_[A-Z0-9_]+", result):
         raise Failure(f"--result {result!r} is none: give ok, refused, or a code such as CKR_PIN_INCORRECT")
-    return {**told, **_time(given.since, "since"), **_time(given.until, "until")}
+    return {**told, **times.bound(given.since, "since"), **times.bound(given.until, "until")}
 
 
 def _row(record: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from hsm.cli import acting, expiry
+from hsm.cli import acting, times
 from hsm.cli.command import Arguments, Failure, cell, show, table
 from hsm.cli.pins import Source
 from hsm.client import connect
@@ -36,13 +36,9 @@ def _row(officer: dict[str, Any]) -> dict[str, Any]:
     uid = officer["uid"]
     return {
         **officer, "state": _state(officer), "roles": "; ".join(roles) or "none",
-        "credential": officer["credential"] if uid is None else f"uid {uid}", "expires": moment(officer["expires"]),
-        "created": moment(officer["created"], "unknown"),
+        "credential": officer["credential"] if uid is None else f"uid {uid}",
+        "expires": times.in_words(officer["expires"]), "created": times.in_words(officer["created"], "unknown"),
     }
-
-
-def moment(at: float | None, none: str = "never") -> str:
-    return none if at is None else time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at))
 
 
 def _in_words(officer: dict[str, Any]) -> str:
@@ -72,7 +68,7 @@ def create(given: Arguments) -> int:
     if given.uid is not None and (given.new_pin_file or given.new_pin_fd is not None or given.must_change):
         raise Failure("an officer who is a user of the machine has no PIN: give --uid, or a PIN")
     fields: dict[str, Any] = {"uid": _uid(given.uid)} if given.uid is not None else {"must_change": given.must_change}
-    fields |= expiry.fields(given.expires)
+    fields |= times.expiry(given.expires)
     with connect(start=True) as client:
         slot = acting.partition(given, client)["slot"]
         who = acting.officer(given, client, slot)
@@ -102,7 +98,7 @@ def update(given: Arguments) -> int:
     if given.enable and given.disable:
         raise Failure("is it to work or not? Give --enable or --disable, not both")
     fields: dict[str, Any] = {"enabled": given.enable} if given.enable or given.disable else {}
-    fields |= expiry.fields(given.expires)
+    fields |= times.expiry(given.expires)
     if not fields:
         raise Failure("what is to change? Give --enable, --disable or --expires")
     with connect(start=True) as client:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hsm.cli import acting
+from hsm.cli import acting, times
 from hsm.cli.command import Arguments, cell, show, table
-from hsm.cli.officer import moment
 from hsm.client import connect
 
 COLUMNS = ("id", "act", "about", "proposedBy", "approvedBy", "state", "expires")
@@ -18,8 +17,8 @@ def _row(proposal: dict[str, Any]) -> dict[str, Any]:
     waits = "waits for another officer" if missing == 1 else f"waits for {missing} other officers"
     return {
         **proposal, "id": proposal["id"][:8], "about": _about(proposal["request"]),
-        "approvedBy": ", ".join(proposal["approvedBy"]) or "nobody", "expires": moment(proposal["expires"]),
-        "created": moment(proposal["created"]), "state": "approved" if proposal["approved"] else waits,
+        "approvedBy": ", ".join(proposal["approvedBy"]) or "nobody", "expires": times.in_words(proposal["expires"]),
+        "created": times.in_words(proposal["created"]), "state": "approved" if proposal["approved"] else waits,
     }
 
 
@@ -63,7 +62,7 @@ def approve(given: Arguments) -> int:
         proposal = acting.ask(given, client, "proposal-approve", name=given.id)["proposal"]
     words = f"approved: {cell(proposal['act'])}, {cell(_about(proposal['request']))}. "
     if proposal["approved"]:
-        words += f"{proposal['proposedBy']} asks for it again now, before {moment(proposal['expires'])}"
+        words += f"{proposal['proposedBy']} asks for it again now, before {times.in_words(proposal['expires'])}"
     else:
         words += f"It {_row(proposal)['state']}"
     return show(given, proposal, words)
