@@ -12,11 +12,12 @@ import gc
 import threading
 from typing import TYPE_CHECKING
 
-from hsm.access import key_policy, policy, quorum, unattended
+from hsm.access import key_policy, policy, quorum
 from hsm.access.kinds import KINDS
 from hsm.access.officers import Came, Officers
 from hsm.access.quorum import DESTROY, POLICY, Asked, Quorum
-from hsm.access.roles import KEY_DELETE, KEY_READ, KEY_WRITE, OFFICERS_WRITE, PARTITION_DELETE
+from hsm.access.roles import KEY_DELETE, KEY_WRITE, OFFICERS_WRITE, PARTITION_DELETE
+from hsm.access.unattended import Unsealing
 from hsm.access.values import Values
 from hsm.audit import calls
 from hsm.errors import TokenError
@@ -24,7 +25,6 @@ from hsm.objects import attributes as table
 from hsm.objects.index import ObjectIndex
 from hsm.objects.templates import Template
 from hsm.objects.token_object import TokenObject
-from hsm.store.records import Unattended
 from hsm.store.transaction import Transaction
 from pkcs11_shim import constants as ck
 
@@ -52,7 +52,7 @@ class Partition:
         self.officers = Officers(pool.store, slot, pool.pin_cost, self._rights_changed)
         self.directory = self.officers.directory
         self.quorum = Quorum(pool.store, slot, self.directory)
-        self.unattended = self.pool.store.records(slot, Unattended).get("unattended")
+        self.unattended = Unsealing(pool.store, slot, self.serial.encode())
         self.key: bytes | None = None
         self._load(None)
 
@@ -168,14 +168,14 @@ class Partition:
             self.may_write()
             officer = "so"
             if self.initialised:
-                officer = self._may_be_initialised(app, pin)
+                officer = self.officers.may_initialise(pin, app.uid)
             told = {"label": label.rstrip(b" ").decode("utf-8", "replace")}
             asked = Asked(DESTROY, "C_InitToken", PARTITION_DELETE, "", told, rv=ck.CKR_FUNCTION_FAILED)
             approved = self.quorum.ask(asked, officer, self.act(app, "proposal-create", officer))
             with self.quorum.carried_out(approved, ck.CKR_FUNCTION_FAILED):
                 key = self.officers.initialise(label.rstrip(b" "), pin, self.act(app, "C_InitToken", officer))
             self.quorum.load()
-            self.unattended = None
+            self.unattended.load()
             for item in self.objects.values():
                 item.alive = False
             self.objects.clear()
@@ -185,15 +185,6 @@ class Partition:
             self.damaged.clear()
             self._open(key)
             self.pool.slot_events.happened(self.slot, app)
-
-    def _may_be_initialised(self, app: Application, pin: bytes) -> str:
-        """The SO's PIN, or that of an officer who may delete the partition, by name."""
-        officer, given = self.officers.spelling("so", pin)
-        self.officers.prove(officer, given, app.uid)
-        if not self.directory.holds(officer, PARTITION_DELETE):
-            words = f"officer {officer} has no role assignment with {PARTITION_DELETE} at scope /"
-            raise TokenError(ck.CKR_PIN_INCORRECT, words, PARTITION_DELETE)
-        return officer
 
     def init_pin(self, app: Application, officer: str, pin: bytes) -> None:
         """C_InitPIN, by ``officer``, whose copy of the partition key, or none, is what the PIN opens."""
@@ -223,35 +214,14 @@ class Partition:
         """Whoever logs in."""
         came = self.officers.authenticate(user_type, name.decode("utf-8", "replace"), pin, app.uid)
         if pin is None and not self.is_open:
-            came = came._replace(key=self._unsealed(came.officer))
+            came = came._replace(key=self.unattended.key(came.officer))
         return self.came(came)
-
-    def _unsealed(self, officer: str) -> bytes:
-        """The partition key, for an officer who has no PIN to open the partition by."""
-        if self.unattended is None:
-            words = (
-                f"the partition is sealed, and {officer} has no PIN that opens it: let another log in first, or "
-                f"turn unattended unsealing on: adyton partition unattended {self.slot} --key-file FILE"
-            )
-            raise TokenError(ck.CKR_FUNCTION_FAILED, words, officer)
-        key = unattended.unseal(self.unattended, self.serial.encode())
-        calls.detail(unsealed="unattended")
-        return key
 
     def unattend(self, path: str, record: dict[str, str]) -> None:
         """Turns unattended unsealing on, with this key file, or, without one, off."""
         with self.lock:
             self.may_write()
-            before = self.unattended
-            home = self.pool.store.home
-            made = unattended.seal(path, home, self.serial.encode(), self.opened()) if path else None
-            with self.pool.store.transaction() as tx:
-                if before is not None:
-                    tx.drop_record(self.slot, before)
-                if made is not None:
-                    tx.put_record(self.slot, made)
-                tx.audit(record)
-            self.unattended = made
+            self.unattended.turn(path, self.opened() if path else b"", record)
 
     def came(self, who: Came) -> Came:
         """An officer has proved to be there: the partition opens if it was sealed."""
@@ -268,7 +238,7 @@ class Partition:
     def shuts_out(self) -> bool:
         """Whether the engine's end would keep officers out who have no PIN, and work here now."""
         names = [officer.name for officer in self.directory.officers.values() if officer.uid >= 0]
-        return self.is_open and self.unattended is None and any(not self.directory.why_not(name) for name in names)
+        return self.is_open and not self.unattended.is_on and any(not self.directory.why_not(name) for name in names)
 
     def end_logins(self, officer: str) -> None:
         """Who may do nothing any more is logged out everywhere, and what was under way is over."""
@@ -326,7 +296,8 @@ class Partition:
             session.still_open()
             for attributes in rows:
                 self.may_add(session, attributes, how)
-            names = [self._names(session, attributes, how, source) for attributes in rows]
+            twins = [self.values.twins(attributes) if policy.is_guarded(attributes) else [] for attributes in rows]
+            names = [policy.names(session, *row, how, source) for row in zip(rows, twins, strict=True)]
             calls.asked_of(session)
             rows = [self.values.admit(attributes) for attributes in rows]
             stored = [attributes.get(ck.CKA_TOKEN) == table.TRUE for attributes in rows]
@@ -353,24 +324,6 @@ class Partition:
                 made.append(item)
         calls.about(made)
         return [session.application.handle_of(item) for item in made]
-
-    def _names(
-        self, session: Session, attributes: dict[int, bytes], how: str, source: TokenObject | None
-    ) -> tuple[str, ...]:
-        """The names under which a session object is asked for: those of the token keys with its value. A token key of
-        another name than theirs, or a public one, needs a right on each of them."""
-        if not policy.is_guarded(attributes):
-            return ()
-        names = tuple(dict.fromkeys(twin.name() for twin in self.values.twins(attributes)))
-        if attributes.get(ck.CKA_TOKEN) == table.TRUE:
-            # A session copy has its key's name for as long as it lives, also where the key is gone.
-            policy.may_be_twin(session, attributes, (*names, *(source.names if source is not None else ())), how)
-            return ()
-        if source is not None and (source.names or source.is_token):
-            return source.names or ((source.name(),) if source.private else ())
-        if names and not any(policy.permitted(session, KEY_READ, name) for name in names):
-            raise policy.denied(session, KEY_READ, names[0], policy.MAKING[how].rv)
-        return names
 
     def put_value(self, tx: Transaction, attributes: dict[int, bytes], bits: int) -> None:
         """What has happened to this key's value, for when it outlives this engine."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hsm import clock
 from hsm.access.credentials import Cost, Credentials, may_be, with_pin
 from hsm.access.directory import Change, Directory
-from hsm.access.roles import ADMINISTRATOR, ASSIGNMENTS_WRITE, CRYPTO_OFFICER, CRYPTO_USER, OF_KEYS
+from hsm.access.roles import ADMINISTRATOR, ASSIGNMENTS_WRITE, CRYPTO_OFFICER, CRYPTO_USER, OF_KEYS, PARTITION_DELETE
 from hsm.audit import calls
 from hsm.errors import TokenError
 from hsm.store import sealing
@@ -161,6 +161,16 @@ class Officers:
             self._bound(name, uid)
             return Came(name, None, False)
         return Came(name, self.credentials.check(name, pin), officer.must_change)
+
+    def may_initialise(self, pin: bytes, uid: int) -> str:
+        """C_InitToken of a token that is initialised: by the SO's PIN, or that of an officer who may delete the
+        partition, by name."""
+        name, given = self.spelling("so", pin)
+        self.prove(name, given, uid)
+        if not self.directory.holds(name, PARTITION_DELETE):
+            words = f"officer {name} has no role assignment with {PARTITION_DELETE} at scope /"
+            raise TokenError(ck.CKR_PIN_INCORRECT, words, PARTITION_DELETE)
+        return name
 
     def prove_again(self, officer: str, name: str, pin: bytes | None, uid: int) -> None:
         """A context-specific login: by who is logged in, and by nobody else."""

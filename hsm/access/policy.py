@@ -149,6 +149,26 @@ def may_be_twin(session: Session, attributes: Mapping[int, bytes], names: Iterab
             raise denied(session, roles.KEY_BACKUP, name, MAKING[how].rv)
 
 
+def names(
+    session: Session, attributes: Mapping[int, bytes], twins: Iterable[TokenObject], how: str,
+    source: TokenObject | None,
+) -> tuple[str, ...]:
+    """The names under which a new session key is asked for: those of ``twins``, the token keys with its value. A token
+    key of another name than theirs, or a public one, needs a right on each. ``source``: what it is a copy of."""
+    if not is_guarded(attributes):
+        return ()
+    theirs = tuple(dict.fromkeys(twin.name() for twin in twins))
+    if attributes.get(ck.CKA_TOKEN) == table.TRUE:
+        # A session copy has its key's name for as long as it lives, also where the key is gone.
+        may_be_twin(session, attributes, (*theirs, *(source.names if source is not None else ())), how)
+        return ()
+    if source is not None and (source.names or source.is_token):
+        return source.names or ((source.name(),) if source.private else ())
+    if theirs and not any(permitted(session, roles.KEY_READ, name) for name in theirs):
+        raise denied(session, roles.KEY_READ, theirs[0], MAKING[how].rv)
+    return theirs
+
+
 def may_change(session: Session, item: TokenObject, action: str, kind: Kind) -> None:
     """Whether the login may change or destroy an object that it sees."""
     if item.is_token and (item.private or kind.guarded) and not permitted(session, action, item):

@@ -10,16 +10,62 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
+from typing import TYPE_CHECKING
 
 from hsm import clock
+from hsm.audit import calls
 from hsm.errors import TokenError
 from hsm.store import sealing
 from hsm.store.records import Unattended
 from pkcs11_shim import constants as ck
 
+if TYPE_CHECKING:
+    from hsm.store.sqlite import Store
+
 SHORTEST, LONGEST = 32, 4096
 # systemd hands credentials out read-only to their service, by an access list that shows as the group's right.
 _CREDENTIALS = "/run/credentials/"
+
+
+class Unsealing:
+    """Whether a key file opens a partition, and which. Its partition's lock is held over a change."""
+
+    def __init__(self, store: Store, slot: int, serial: bytes) -> None:
+        self._store = store
+        self._slot = slot
+        self._serial = serial
+        self.load()
+
+    def load(self) -> None:
+        """From the store: at the start, and when the token was initialised anew. A damaged record opens nothing."""
+        self._record = self._store.records(self._slot, Unattended).get("unattended")
+
+    @property
+    def is_on(self) -> bool:
+        return self._record is not None
+
+    def key(self, officer: str) -> bytes:
+        """The partition key, for an officer who has no PIN to open the partition by."""
+        if self._record is None:
+            words = (
+                f"the partition is sealed, and {officer} has no PIN that opens it: let another log in first, or "
+                f"turn unattended unsealing on: adyton partition unattended {self._slot} --key-file FILE"
+            )
+            raise TokenError(ck.CKR_FUNCTION_FAILED, words, officer)
+        key = unseal(self._record, self._serial)
+        calls.detail(unsealed="unattended")
+        return key
+
+    def turn(self, path: str, key: bytes, record: dict[str, str]) -> None:
+        """On, with a file that opens this partition key; off, where there is no path."""
+        before, made = self._record, seal(path, self._store.home, self._serial, key) if path else None
+        with self._store.transaction() as tx:
+            if before is not None:
+                tx.drop_record(self._slot, before)
+            if made is not None:
+                tx.put_record(self._slot, made)
+            tx.audit(record)
+        self._record = made
 
 
 def seal(path: str, home: str | None, serial: bytes, partition_key: bytes) -> Unattended:

@@ -28,7 +28,7 @@ def describe(partition: Partition) -> dict[str, Any]:
         "user_pin": partition.has_user,
         "officers": len(partition.directory.officers),
         "quorum": _describe_rule(partition),
-        "unattended": partition.unattended is not None,
+        "unattended": partition.unattended.is_on,
         "open": partition.is_open,
         "sessions": partition.sessions,
         "objects": len(partition.objects),
@@ -146,7 +146,7 @@ def _unattended(caller: Caller, request: Request) -> dict[str, Any]:
     if not officer.holds_key and (path or not caller.holds(PARTITION_WRITE)):
         words = f"officer {officer.name} has no copy of the partition key to give; see adyton officer list: opens"
         raise TokenError(ck.CKR_ACTION_PROHIBITED, words, officer.name)
-    if not path and partition.unattended is None:
+    if not path and not partition.unattended.is_on:
         raise wrong("unattended unsealing is off already")
     record = caller.record("partition-unattended", state="on" if path else "off", **({"keyFile": path} if path else {}))
     partition.unattend(path, record)
