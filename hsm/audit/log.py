@@ -410,7 +410,7 @@ class Log:
         """Those with a higher number than ``after``, in their order; the first there is may be higher than 1, where
         older ones were dropped. A block that is damaged is one record that says so, under its last one's number."""
         self._up_to_date()
-        time_us = 0
+        time_us = clock.microseconds()
         for sequence, block, _ in self._store.blocks(after):
             try:
                 held = chain.unpack(sequence, chain.body_of(block))

@@ -154,7 +154,6 @@ class Syslog(_Lines):
                 taken = record["properties"]["sequence"]
         return taken, 0
 
-
     def _send(self, out: socket.socket, record: Written) -> None:
         """One that is longer than a datagram may be goes without what it says of itself."""
         try:
@@ -205,10 +204,11 @@ class Runner:
 
     def _run(self) -> None:
         pause = _FIRST_PAUSE
-        self.cursor = self._kept()
-        begun = False
+        known = begun = False
         while True:
             try:
+                if not known:
+                    self.cursor, known = self._kept(), True
                 if not begun:  # before anything goes out: where this can't be kept, it would go out again and again
                     self._keep(self.cursor)
                     self._sink.restore(self.cursor)

@@ -67,15 +67,12 @@ def officer(given: Arguments, client: Client, slot: int, otherwise: str = "") ->
 
 
 def owner_or_officer(given: Arguments, client: Client) -> dict[str, Any]:
-    """For what the pool's owner may ask as well: who acts, where an officer is named or logged in; else nobody, and of
-    which partition, where one is named."""
-    if given.officer is None and given.partition is None:
-        known = client.ask("whoami")["officers"]
-        if len(known) == 1 and known[0]["by"] == "login":
-            return {"slot": known[0]["slot"], "as": known[0]["officer"]}
-        return {}
+    """For what the pool's owner may ask as well: nobody acts then, whoever is logged in here, unless ``--as`` names an
+    officer; and it is about one partition where one is named. Anybody else acts as everywhere."""
+    if given.officer is None and client.ask("whoami")["owner"]:
+        return {} if given.partition is None else {"only": partition(given, client)["slot"]}
     slot = partition(given, client)["slot"]
-    return {"slot": slot, **officer(given, client, slot)} if given.officer else {"only": slot}
+    return {"slot": slot, **officer(given, client, slot)}
 
 
 def ask(given: Arguments, client: Client, act: str, **fields: Any) -> dict[str, Any]:

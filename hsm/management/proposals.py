@@ -13,7 +13,8 @@ from hsm.partitions import Partition
 from hsm.store.records import Proposal
 
 # What is the door's, and what nobody else gets to see: of a new PIN they see that there is one.
-_OF_THE_DOOR = ("act", "slot", "as", "pin", "so_pin")
+_OF_THE_DOOR = ("act", "slot", "as", "pin", "so_pin", "descriptor")
+_LONGEST = 256 << 10  # of a request that is kept; a role definition is the longest there is
 
 
 def ask(act: Act, caller: Caller, request: Request) -> Proposal | None:
@@ -28,6 +29,8 @@ def ask(act: Act, caller: Caller, request: Request) -> Proposal | None:
     told = {name: value for name, value in request.items() if name not in _OF_THE_DOOR}
     if told.get("new_pin") is not None:
         told["new_pin"] = "a new PIN"
+    if len(json.dumps(told)) > _LONGEST:
+        raise wrong("the request is longer than what a proposal keeps")
     asked = Asked(second.kind, act.name, second.action, key, told, _as_they_are(caller, told))
     return partition.quorum.ask(asked, caller.officer, caller.record("proposal-create"))
 

@@ -160,7 +160,8 @@ def _whoami(caller: Caller, request: Request) -> dict[str, Any]:
         if bound is not None:
             found.append({**told, "officer": bound.name, "by": "uid", "seconds": None})
     session = terminal.leader if terminal else None
-    return {"uid": caller.app.uid, "session": session, "problem": why or None, "officers": found}
+    owner = caller.app.uid in (0, os.geteuid())  # of the pool
+    return {"uid": caller.app.uid, "owner": owner, "session": session, "problem": why or None, "officers": found}
 
 
 ACTS = (
