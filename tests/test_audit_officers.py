@@ -18,7 +18,7 @@ SO, USER, BOB = "the-so-pin", "the-user-pin", "the-bob-pin"
 # As another thread of the application could: after the right was asked for, and before the record is made.
 SWAPS = """
 from hsm.access import key_use
-from hsm.partitions import Partition
+from hsm.access import policy
 def swapping(asked, first):
     def swap(*given, **more):
         answer = asked(*given, **more)
@@ -30,7 +30,7 @@ def swapping(asked, first):
         return answer
     return swap
 key_use.used = swapping(key_use.used, 0)
-Partition._names = swapping(Partition._names, 1)
+policy.names = swapping(policy.names, 0)
 """
 
 
