@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hsm.access.credentials import Cost
 from hsm.access.officers import put_first
-from hsm.audit.log import Settings
+from hsm.audit.keeping import Settings
 from hsm.epoch import Epoch
 from hsm.errors import TokenError
 from hsm.partitions import Partition

@@ -19,7 +19,7 @@ from engine_room import CHEAP, SO, USER, DiskPool, Room, cheap_pins, crashes_at,
 
 from hsm import clock
 from hsm.audit import log
-from hsm.audit.log import Settings
+from hsm.audit.keeping import Settings
 from hsm.audit.record import Record
 from hsm.audit.verify import Verdict, verify
 from hsm.client import MODULE, Client
@@ -518,3 +518,18 @@ def test_the_status_of_an_engine_tells_of_its_log(tmp_path: Path, monkeypatch: p
     pool.stop()
     assert told["mode"] == "strict" and told["cap"] == 3 << 20 and told["key"] == key and told["pending"] == 0
     assert SO not in json.dumps(told).encode()
+
+
+def test_an_engine_that_ends_at_the_cap_ends_cleanly(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an end must write has its room, by what is dropped: only a pool set to strict drops nothing unasked."""
+    with Room(home) as room:
+        room.with_user()
+        for number in range(40):
+            room.data(b"object %d" % number)
+        monkeypatch.setattr("hsm.audit.keeping.Keeping.cap", 1 << 12)
+    monkeypatch.undo()
+    with Room(home) as room:
+        room.data(b"after")
+        found = list(room.pool.audit.records())
+    assert [record.detail["previous"] for record in found if record.operation == "engine-start"][-1] == "ended"
+    assert "audit-drop" in [record.operation for record in found]

@@ -11,15 +11,12 @@ engine that was killed has lost up to a second of records of use: the next one's
 ``audit = strict``: each answer waits until its record is on the disk, and nothing is given out where it can't be. Many
 at a time share one commit.
 
-What is older than ``audit-retention``, or more than ``audit-cap`` holds, is dropped from the beginning, after a
-checkpoint has been signed for what goes, and with a record that names it. ``strict`` drops only what has been exported:
-at the cap it refuses use instead, until somebody has exported the log or raised the cap.
+How much is kept: hsm/audit/keeping.py.
 """
 
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -27,6 +24,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hsm import __version__, clock
 from hsm.audit import chain
 from hsm.audit.chain import Entry, Said
+from hsm.audit.keeping import ROW, Keeping, Settings, time_of
 from hsm.errors import TokenError
 from hsm.log import report, say
 from pkcs11_shim import constants as ck
@@ -40,21 +38,8 @@ GATHER = 0.5  # seconds between the first queued record and the commit
 RETRY = 2.0  # after one that failed
 MOST_KEPT = 50_000  # records in memory while none can be written
 SIGN_AFTER = 1000  # records
-ROW = 64  # bytes that a block takes beside its body
-IN_MEMORY = 16 << 20  # bytes of log that a pool in memory keeps at most
 DAMAGED = "audit-damaged"
-WARN_AT = 0.8
-_DAY = 86400.0
 _ENDED, _BROKEN_OFF, _EARLIER = "ended", "broken off", "of an earlier release"
-
-
-class Settings(NamedTuple):
-    """``retention`` in days, ``cap`` in MiB, 0 is none; ``checkpoint`` in seconds, 0: by the number of records only."""
-
-    strict: bool = False
-    retention: int = 0
-    cap: int = 512
-    checkpoint: float = 60.0
 
 
 class Written(NamedTuple):
@@ -70,7 +55,7 @@ class Log:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.settings = Settings()
+        self.keeping = Keeping(store)
         self.strict = False
         self._queue: deque[Entry] = deque()
         self._since = clock.now()
@@ -84,11 +69,9 @@ class Log:
         self._news = threading.Condition()
         self._lost: list[float] = [0, 0.0, 0.0]  # how many, since when, until when
         self._failing = ""
-        self._warned = False
-        self._looked = 0.0
 
     def configure(self, settings: Settings) -> None:
-        self.settings = settings
+        self.keeping.settings = settings
         self.strict = settings.strict
 
     # -- telling
@@ -212,14 +195,14 @@ class Log:
             times = [clock.moment(int(seconds * 1e6)) for seconds in (since, until)]
             detail = (("count", str(taken.lost)), ("since", times[0]), ("until", times[1]))
             entries.append(self._own("audit-lost", detail))
-        entries += changes
+        dropped = self.keeping.drop(tx, self._sign_at) if taken.opened else None
+        if dropped:
+            entries.append(self._own("audit-drop", dropped))
+        entries += changes  # last, since an engine's last word is that it ends
         if entries and not self._opened:
             self._store.mark_use()
             start = self._own("engine-start", self._before(tx))
             entries.insert(0, (self._since, *start[1:]))
-        dropped = self._drop(tx) if entries else None
-        if dropped:
-            entries.append(self._own("audit-drop", dropped))
         for at in range(0, len(entries), chain.LARGEST):
             self._put(tx, entries[at : at + chain.LARGEST])
         told = tx.pool_head.chain
@@ -255,7 +238,7 @@ class Log:
         if self._failing:
             self._failing = ""
             say("the audit log is written again")
-        self._warn()
+        self.keeping.look()
         if self._asleep and not self._closing.is_set():
             self._stir()
         with self._news:
@@ -286,9 +269,9 @@ class Log:
 
     def _until_checkpoint(self, told: chain.Chain) -> float | None:
         """Seconds until the next one is due by time; None where none will be."""
-        if told.signed >= told.sequence or not self.settings.checkpoint:
+        if told.signed >= told.sequence or not self.keeping.settings.checkpoint:
             return None
-        return told.signed_us / 1e6 + self.settings.checkpoint - clock.now()
+        return told.signed_us / 1e6 + self.keeping.settings.checkpoint - clock.now()
 
     def _sign_alone(self) -> None:
         try:
@@ -314,65 +297,6 @@ class Log:
         private, public = self._store.audit_key()
         return checkpoint.sign(private, public, sequence, chained, clock.microseconds())
 
-    # -- what is dropped
-
-    @property
-    def cap(self) -> int:
-        """Bytes; 0 is no cap."""
-        given = self.settings.cap << 20
-        return min(given or IN_MEMORY, IN_MEMORY) if self._store.home is None else given
-
-    def _drop(self, tx: Transaction) -> Said:
-        """Drops what is too old or too much; says what, or nothing where there was none."""
-        told = tx.pool_head.chain
-        too_much = self.cap and told.size > self.cap
-        aim = int(self.cap * 0.9) if too_much else told.size
-        oldest = clock.now() - self.settings.retention * _DAY if self.settings.retention else 0.0
-        if not too_much and not (oldest and time.monotonic() - self._looked > 60):
-            return ()
-        self._looked = time.monotonic()
-        size, through, chained = told.size, told.dropped, told.dropped_hash
-        for sequence, block, block_hash in tx.blocks(told.dropped):
-            if size <= aim and not (oldest and self._time_of(sequence, block) < oldest):
-                break
-            if sequence == told.sequence or (self.strict and sequence > told.exported):
-                break
-            size, through, chained = size - len(block) - ROW, sequence, block_hash
-        if self.strict and self.cap and size > self.cap:
-            words = "the audit log is at its cap, and strict drops nothing that was not exported: export it, or raise"
-            raise TokenError(ck.CKR_DEVICE_MEMORY, f"{words} the setting audit-cap", "audit-cap")
-        if through == told.dropped:
-            return ()
-        size -= tx.drop_blocks(through)
-        tx.pool_head.chain = told._replace(size=max(0, size), dropped=through, dropped_hash=chained)
-        self._sign_at(tx, through, chained)
-        return (
-            ("first", str(told.dropped + 1)), ("through", str(through)), ("hash", chained.hex()),
-            ("reason", "audit-cap" if too_much else "audit-retention"),
-        )
-
-    @staticmethod
-    def _time_of(sequence: int, block: bytes) -> float:
-        """When a block's last record was made; of one that is damaged, long ago."""
-        try:
-            return chain.unpack(sequence, chain.body_of(block))[-1].time_us / 1e6
-        except chain.Broken:
-            return 0.0
-
-    def _warn(self) -> None:
-        near = bool(self.cap) and self._store.pool_head.chain.size >= WARN_AT * self.cap
-        if near and not self._warned:
-            say(self._nearly_full())
-        self._warned = near
-
-    def _nearly_full(self) -> str:
-        held, cap = self._store.pool_head.chain.size, self.cap
-        then = "use is refused" if self.strict else "the oldest records are dropped"
-        return (
-            f"the audit log holds {held / (1 << 20):.1f} of the {cap >> 20} MiB that audit-cap allows; at the cap "
-            f"{then}: export it, or raise audit-cap"
-        )
-
     # -- what it says of itself
 
     def problems(self) -> list[str]:
@@ -383,9 +307,7 @@ class Log:
                 f"the audit log can't be written ({self._failing}): {len(self._queue)} records are in memory only"
                 + (f", {int(self._lost[0])} more are lost" if self._lost[0] else "")
             )
-        if self._warned:
-            found.append(self._nearly_full())
-        return found
+        return found + list(filter(None, [self.keeping.problem()]))
 
     def status(self) -> dict[str, Any]:
         from hsm.audit import checkpoint
@@ -394,8 +316,8 @@ class Log:
         row = self._store.last_block()
         return {
             "mode": "strict" if self.strict else "normal", "first": told.dropped + 1, "last": told.sequence,
-            "written": self._time_of(*row) if row else None, "pending": len(self._queue), "lost": int(self._lost[0]),
-            "size": told.size, "cap": self.cap, "signed": told.signed,
+            "written": time_of(*row) if row else None, "pending": len(self._queue), "lost": int(self._lost[0]),
+            "size": told.size, "cap": self.keeping.cap, "signed": told.signed,
             "key": checkpoint.log_id(self._store.audit_key()[1]),
         }
 
