@@ -16,7 +16,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from hsm import clock
 from hsm.access.credentials import Cost, Credentials, may_be, with_pin
 from hsm.access.directory import Change, Directory
-from hsm.access.roles import ADMINISTRATOR, ASSIGNMENTS_WRITE, CRYPTO_OFFICER, CRYPTO_USER, OF_KEYS, PARTITION_DELETE
+from hsm.access.roles import (
+    ADMINISTRATOR,
+    ASSIGNMENTS_WRITE,
+    CRYPTO_OFFICER,
+    CRYPTO_USER,
+    OF_KEYS,
+    PARTITION_DELETE,
+    denial,
+)
 from hsm.audit import calls
 from hsm.errors import TokenError
 from hsm.store import sealing
@@ -105,21 +113,23 @@ class Officers:
         key = self.credentials.check(name, old)
         if officer.must_change and new == old:
             raise TokenError(ck.CKR_PIN_INVALID, "the PIN must be changed, and this is the one it was", name)
-        self._replace_pin(officer, new, key, record)
+        # The old PIN is none any more where another request has replaced it meanwhile.
+        self._replace_pin(officer, new, key, record, stale=ck.CKR_PIN_INCORRECT)
 
     def _replace_pin(
         self, officer: Officer, pin: bytes, key: bytes | None, record: Record, *, must_change: bool = False,
-        waits: bool = False,
+        waits: bool = False, stale: int = ck.CKR_FUNCTION_FAILED,
     ) -> None:
         """The same commit forgets wrong tries, which were another credential's. ``waits``: the officer has been let to
-        keys, but not whoever knows this PIN."""
+        keys, but not whoever knows this PIN. ``stale``: the code where the credential is another one by now; C_InitPIN
+        has no nearer one in its list."""
         made = with_pin(officer, pin, key, self._serial, self._cost, copies=bool(officer.public))
         with self.directory.change() as change:
             # Argon2id took its time: who was disabled, deleted or lost its copy meanwhile gets nothing of it back.
             there = self.directory.officers.get(officer.name)
             if there is None or _credential(there) != _credential(officer):
                 words = f"the credential of {officer.name} was changed by another request: nothing is changed by this"
-                raise TokenError(ck.CKR_FUNCTION_FAILED, words, officer.name)
+                raise TokenError(stale, words, officer.name)
             made = there._replace(
                 wrapped=made.wrapped, public=made.public, copy=made.copy, uid=-1, must_change=must_change,
                 pending=there.pending or (waits and self.directory.was_given(there, OF_KEYS)),
@@ -168,8 +178,7 @@ class Officers:
         name, given = self.spelling("so", pin)
         self.prove(name, given, uid)
         if not self.directory.holds(name, PARTITION_DELETE):
-            words = f"officer {name} has no role assignment with {PARTITION_DELETE} at scope /"
-            raise TokenError(ck.CKR_PIN_INCORRECT, words, PARTITION_DELETE)
+            raise denial(name, PARTITION_DELETE, "", ck.CKR_PIN_INCORRECT)
         return name
 
     def prove_again(self, officer: str, name: str, pin: bytes | None, uid: int) -> None:

@@ -102,16 +102,13 @@ def check_leaves(session: Session, target: TokenObject, rv: int = ck.CKR_USER_NO
 
 
 def denied(session: Session, action: str, name: str, rv: int) -> TokenError:
-    """In Azure's words: the officer, the data action, the scope."""
+    """Of the session's login, which may be of a kind that no role helps."""
     login = session.login
-    where = f"/keys/{name}" if name else "/"
     if login is not None and login.user_type == ck.CKU_SO and action in roles.OF_KEYS:
+        where = roles.scope_of(name)
         words = f"an Administrator's session (CKU_SO) never has {action} (scope {where}): log in as CKU_USER for it"
         return TokenError(rv, words, action, scope=where)
-    officer = login.officer if login is not None else ""
-    who = f"officer {officer}" if officer else "nobody logged in"
-    words = f"{who} has no role assignment with {action} at scope {where}"
-    return TokenError(rv, words, action, scope=where, officer=officer)
+    return roles.denial(login.officer if login is not None else "", action, name, rv)
 
 
 def is_guarded(attributes: Mapping[int, bytes]) -> bool:

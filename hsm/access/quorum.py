@@ -177,7 +177,7 @@ class Quorum:
     def _object_id(self, officer: str) -> str:
         found = self._directory.officers.get(officer)
         if found is None:
-            raise TokenError(ck.CKR_FUNCTION_FAILED, f"officer {officer} is gone", officer)
+            raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, f"officer {officer} is gone", officer)
         return found.object_id
 
     def name_of(self, object_id: str) -> str:

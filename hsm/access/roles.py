@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple
 
+from hsm.errors import TokenError
+
 AZURE = "Microsoft.KeyVault/managedHsm"
 OURS = "Adyton/managedHsm"
 # Data action, and the built-in roles that have it.
@@ -136,6 +138,18 @@ def least(action: str) -> RoleDefinition | None:
     """The built-in role that has this data action and the fewest others."""
     having = [role for role in BUILT_IN.values() if action in role.data_actions]
     return min(having, key=lambda role: len(role.data_actions), default=None)
+
+
+def scope_of(name: str) -> str:
+    """Of the key of that name; without one, of the partition."""
+    return f"/keys/{name}" if name else "/"
+
+
+def denial(officer: str, action: str, name: str, rv: int) -> TokenError:
+    """In Azure's words: the officer, the data action, the scope."""
+    scope, who = scope_of(name), f"officer {officer}" if officer else "nobody logged in"
+    words = f"{who} has no role assignment with {action} at scope {scope}"
+    return TokenError(rv, words, action, scope=scope, officer=officer)
 
 
 def _any(action: str, patterns: Iterable[str]) -> bool:

@@ -6,10 +6,11 @@ act's fields and its answer are what JSON can say, in Azure's words where Azure 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from hsm.access.roles import OF_KEYS
+from hsm.access.roles import OF_KEYS, denial
 from hsm.errors import TokenError
 from pkcs11_shim import constants as ck
 
@@ -44,9 +45,19 @@ class Caller(NamedTuple):
 
     def must_hold(self, action: str, name: str = "") -> None:
         if not self.holds(action, name):
-            where = f"/keys/{name}" if name else "/"
-            words = f"officer {self.officer} has no role assignment with {action} at scope {where}"
-            raise TokenError(ck.CKR_ACTION_PROHIBITED, words, action, scope=where, officer=self.officer)
+            raise denial(self.officer, action, name, ck.CKR_ACTION_PROHIBITED)
+
+    @property
+    def owns(self) -> bool:
+        """Whether it is the user of the machine who owns the pool, or root."""
+        return owns(self.app)
+
+    def must_have_copy(self) -> None:
+        """That the officer has a copy of the partition key, to give it to others."""
+        officer = self.partition.officers.get(self.officer)
+        if not officer.holds_key:
+            words = f"officer {officer.name} has no copy of the partition key to give; see adyton officer list: opens"
+            raise TokenError(ck.CKR_ACTION_PROHIBITED, words, officer.name)
 
     @property
     def gives_keys(self) -> bool:
@@ -63,6 +74,15 @@ class Caller(NamedTuple):
     def record(self, what: str, **more: str) -> dict[str, str]:
         """The act's record in the audit log, which says what was changed and never a PIN."""
         return {**self.partition.act(self.app, what, self.officer), **more}
+
+
+def owns(app: Application) -> bool:
+    return app.uid in (0, os.geteuid())
+
+
+def must_own(app: Application) -> None:
+    if not owns(app):
+        raise TokenError(ck.CKR_FUNCTION_REJECTED, "only the user who owns the pool, or root, may do this")
 
 
 class Second(NamedTuple):

@@ -142,10 +142,8 @@ def _unattended(caller: Caller, request: Request) -> dict[str, Any]:
     """By an officer with a copy of the partition key: whoever reads the key file has one too, in effect. Off by any
     Administrator as well."""
     partition, path = caller.partition, given_or(request, "key_file", str, "")
-    officer = partition.officers.get(caller.officer)
-    if not officer.holds_key and (path or not caller.holds(PARTITION_WRITE)):
-        words = f"officer {officer.name} has no copy of the partition key to give; see adyton officer list: opens"
-        raise TokenError(ck.CKR_ACTION_PROHIBITED, words, officer.name)
+    if path or not caller.holds(PARTITION_WRITE):
+        caller.must_have_copy()
     if not path and not partition.unattended.is_on:
         raise wrong("unattended unsealing is off already")
     record = caller.record("partition-unattended", state="on" if path else "off", **({"keyFile": path} if path else {}))

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from hsm.access.quorum import Asked
-from hsm.access.roles import AUDIT_READ, OFFICERS_READ
+from hsm.access.roles import AUDIT_READ, OFFICERS_READ, scope_of
 from hsm.management import roles
 from hsm.management.acts import OFFICER, OWNER, Act, Caller, Request, given, wrong
 from hsm.partitions import Partition
@@ -54,7 +54,7 @@ def describe(partition: Partition, proposal: Proposal) -> dict[str, Any]:
     return {
         "id": proposal.name, "act": proposal.act, "kind": proposal.kind, "request": json.loads(proposal.told),
         "proposedBy": quorum.name_of(proposal.proposer), "dataAction": proposal.action,
-        "scope": f"/keys/{proposal.key}" if proposal.key else "/", "created": proposal.created / 1e6,
+        "scope": scope_of(proposal.key), "created": proposal.created / 1e6,
         "expires": proposal.expires / 1e6, "approvedBy": list(map(quorum.name_of, proposal.approvals)),
         "needed": needed, "approved": len(proposal.approvals) >= needed,
     }

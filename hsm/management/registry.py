@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-
+from hsm.access.roles import scope_of
 from hsm.errors import TokenError
 from hsm.management import audit, officers, partitions, proposals, roles, terminal
-from hsm.management.acts import ANYBODY, OFFICER, OWNER, Act, Caller, Request
+from hsm.management.acts import ANYBODY, OFFICER, OWNER, Act, Caller, Request, must_own
 from pkcs11_shim import constants as ck
 
 ROOMS = (partitions, officers, roles, proposals, terminal, audit)
@@ -15,13 +14,12 @@ ACTS: dict[str, Act] = {act.name: act for room in ROOMS for act in room.ACTS}
 
 def perform(act: Act, caller: Caller, request: Request) -> dict[str, object]:
     """Whether this caller may, and then what the act answers."""
-    owns = caller.app.uid in (0, os.geteuid())
-    if act.owners and not owns:
-        raise TokenError(ck.CKR_FUNCTION_REJECTED, "only the user who owns the pool, or root, may do this")
-    if act.asks not in (ANYBODY, OWNER) and not (act.or_owner and owns and not caller.officer):
+    if act.owners:
+        must_own(caller.app)
+    if act.asks not in (ANYBODY, OWNER) and not (act.or_owner and caller.owns and not caller.officer):
         if not caller.officer:
             words = "this needs an officer: give --as NAME and the PIN, or log in first: adyton login --as NAME"
-            scope = "" if act.asks == OFFICER else f"/keys/{name}" if (name := act.scope(request)) else "/"
+            scope = "" if act.asks == OFFICER else scope_of(act.scope(request))
             raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, words, act.asks, scope=scope)
         if act.asks != OFFICER:
             caller.must_hold(act.asks, act.scope(request))

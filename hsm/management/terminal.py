@@ -160,8 +160,7 @@ def _whoami(caller: Caller, request: Request) -> dict[str, Any]:
         if bound is not None:
             found.append({**told, "officer": bound.name, "by": "uid", "seconds": None})
     session = terminal.leader if terminal else None
-    owner = caller.app.uid in (0, os.geteuid())  # of the pool
-    return {"uid": caller.app.uid, "owner": owner, "session": session, "problem": why or None, "officers": found}
+    return {"uid": caller.app.uid, "owner": caller.owns, "session": session, "problem": why or None, "officers": found}
 
 
 ACTS = (

@@ -21,7 +21,7 @@ from hsm.audit import calls
 from hsm.errors import TokenError, code_name
 from hsm.log import report
 from hsm.management import partitions, registry, terminal
-from hsm.management.acts import ANYBODY, Act, Caller, Request, given, given_or
+from hsm.management.acts import ANYBODY, Act, Caller, Request, given, given_or, must_own
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
@@ -75,8 +75,7 @@ def _denial(pool: Pool, action: str, scope: str, officer: str, slot: int) -> dic
 
 
 def _stop(listener: Listener, app: Application, request: Request) -> dict[str, Any]:
-    if app.uid not in (0, os.geteuid()):
-        raise TokenError(ck.CKR_FUNCTION_REJECTED, "only the user who owns the pool, or root, may do this")
+    must_own(app)
     listener.leaving = True
     return {"pid": os.getpid()}
 
