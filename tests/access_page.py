@@ -92,6 +92,7 @@ assignment is made or taken away at. "The owner" is the user whom the pool belon
 """
 # Of acts whose functions decide more than a data action says.
 SAID = {
+    "officer-waiting": "none: an officer whose PIN opens the partition's keys",
     "officer-approve": "none: an officer whose PIN opens the partition's keys",
     "officer-set-pin": "for another officer `Adyton/managedHsm/officers/write/action`; one's own PIN takes the old one",
     "partition-set": "where it is initialised, `Adyton/managedHsm/partition/write/action`",

@@ -332,13 +332,40 @@ def test_without_recovery_an_administrators_officers_wait_for_approval(bare: Des
     assert "no copy of the partition key" in said
     assigned = bare.assign("Crypto User", "alice", "/")
     assert assigned["pending"]
-    assert bare.gives("officer", "approve", "alice", by="user")["opens"]
+    said = bare.fails("officer", "approve", "alice", by="user")
+    assert "Crypto User at / (pending)" in said and "--yes" in said
+    assert bare.gives("officer", "approve", "alice", "--yes", by="user")["opens"]
     assert "nothing of officer alice waits" in bare.fails("officer", "approve", "alice", by="user")
     with initialised(str(MODULE)) as m:
         s = m.session()
         good(m.login(s, "alice:alice-pin"))
         m.aes(s, token=True)
     assert "no copy of this partition's key" in bare.fails("officer", "set-pin", "user", ADYTON_NEW_PIN="taken-over")
+
+
+@pytest.mark.parametrize("meanwhile", ["another role", "a wider role", "another PIN"])
+def test_what_came_after_the_approver_looked_is_not_approved(bare: Desk, meanwhile: str) -> None:
+    """The Administrator alone gives nobody keys, nor by being quicker than who approves."""
+    bare.partition("strict", "--no-admin-recovery")
+    bare.officer("alice")
+    definition = {"roleName": "Reader", "dataActions": ["Microsoft.KeyVault/managedHsm/keys/read/action"]}
+    bare.gives("role", "definition", "create", "--role-definition", json.dumps(definition))
+    bare.assign("Reader", "alice", "/keys/web")
+    approver = {"slot": 0, "name": "alice", "as": "user", "pin": pin_of("user")}
+    with connect(start=True) as client:
+        seen = client.ask("officer-waiting", **approver)["seen"]
+        if meanwhile == "another role":
+            bare.assign("Crypto User", "alice", "/")
+        elif meanwhile == "a wider role":
+            wider = {**definition, "dataActions": ["Microsoft.KeyVault/managedHsm/keys/*"]}
+            bare.gives("role", "definition", "update", "--role-definition", json.dumps(wider))
+        else:
+            bare.says("officer", "set-pin", "alice", ADYTON_NEW_PIN="the Administrator's")
+        with pytest.raises(Refused, match="look at it again"):
+            client.ask("officer-approve", seen=seen, **approver)
+        assert bare.gives("officer", "show", "alice")["pending"]
+        client.ask("officer-approve", seen=client.ask("officer-waiting", **approver)["seen"], **approver)
+    assert not bare.gives("officer", "show", "alice")["pending"]
 
 
 def every_word(told: Any) -> Iterator[str]:

@@ -156,7 +156,7 @@ def test_who_sees_and_approves_what_another_has_proposed(ruled: Desk, row: Row) 
 # Acts that ask for no role: the pool's owner's, anybody's, and any officer's with a copy of the partition key or a
 # session at a terminal. The rest have rows.
 ASK_NO_ROLE = {
-    "partition-create", "partition-list", "init", "whoami", "login", "logout", "officer-approve",
+    "partition-create", "partition-list", "init", "whoami", "login", "logout", "officer-waiting", "officer-approve",
     "partition-unattended", "proposal-list",
 }
 

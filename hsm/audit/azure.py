@@ -47,7 +47,7 @@ _NAMES = """
     OfficerPinSet      C_InitPIN C_SetPIN officer-set-pin                    ours
     OfficerCreate      officer-create                                        ours
     OfficerList        officer-list                                          ours
-    OfficerGet         officer-show                                          ours
+    OfficerGet         officer-show officer-waiting                          ours
     OfficerUpdate      officer-update officer-unlock                         ours
     OfficerApprove     officer-approve                                       ours
     OfficerDelete      officer-delete                                        ours

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
@@ -107,9 +108,25 @@ def update(given: Arguments) -> int:
 
 
 def approve(given: Arguments) -> int:
+    """Of what waits, just what was shown is let in."""
     with connect(start=True) as client:
-        officer = acting.ask(given, client, "officer-approve", name=given.name)["officer"]
-    return show(given, officer, f"officer {officer['name']} is approved, and so is what was assigned to it")
+        slot = acting.partition(given, client)["slot"]
+        who = acting.officer(given, client, slot)
+        told = client.ask("officer-waiting", slot=slot, name=given.name, **who)
+        if not given.yes:
+            _confirm(told["officer"])
+        officer = client.ask("officer-approve", slot=slot, name=given.name, seen=told["seen"], **who)["officer"]
+    return show(given, officer, f"officer {officer['name']} is approved. Its roles: {_row(officer)['roles']}")
+
+
+def _confirm(officer: dict[str, Any]) -> None:
+    shown = _in_words(officer)
+    if not sys.stdin.isatty():
+        raise Failure(f"nothing is approved unseen. This waits:\n{shown}\nAdd --yes to let it in")
+    print(shown, file=sys.stderr)
+    print("Let it in? (yes/no) ", end="", file=sys.stderr, flush=True)
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise Failure("nothing was approved")
 
 
 def delete(given: Arguments) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 from hsm import clock
@@ -130,20 +132,36 @@ def administrator_must_stay(
     raise TokenError(ck.CKR_ACTION_PROHIBITED, words, "Managed HSM Administrator")
 
 
-def _approve(caller: Caller, request: Request) -> dict[str, Any]:
-    """By an officer with a copy of the partition key, for an officer and its assignments that wait."""
-    partition, name = caller.partition, given(request, "name", str)
-    approver = partition.officers.get(caller.officer)
-    if not approver.holds_key:
-        words = f"officer {approver.name} has no copy of the partition key to give; see adyton officer list: opens"
-        raise TokenError(ck.CKR_ACTION_PROHIBITED, words, approver.name)
-    if approver.name == name:
+def _waits(caller: Caller, name: str) -> tuple[Officer, list[RoleAssignment], dict[str, Any]]:
+    """The officer that waits and its assignments that do, and what an approver gets to see of them: ``seen`` tells
+    officer, credential, scopes and what the roles permit, so that nobody approves what came after he looked."""
+    directory = caller.partition.directory
+    caller.must_have_copy()
+    if caller.officer == name:
         raise TokenError(ck.CKR_ACTION_PROHIBITED, "nobody approves what is given to oneself", name)
+    officer = caller.partition.officers.get(name)
+    waiting = [assignment for assignment in directory.assignments_of(officer) if assignment.pending]
+    if not officer.pending and not waiting:
+        raise wrong(f"nothing of officer {name} waits for approval", name)
+    given_to = [(a, role) for a in directory.assignments_of(officer) if (role := directory.definition(a.role))]
+    told = [[a.name, a.scope, a.pending, role.role_name, sorted(role.permits)] for a, role in given_to]
+    credential = [officer.object_id, officer.pending, officer.uid, hashlib.sha256(officer.wrapped).hexdigest()]
+    seen = hashlib.sha256(json.dumps([credential, sorted(told)]).encode()).hexdigest()
+    return officer, waiting, {"officer": describe(caller.partition, officer), "seen": seen}
+
+
+def _waiting(caller: Caller, request: Request) -> dict[str, Any]:
+    return _waits(caller, given(request, "name", str))[2]
+
+
+def _approve(caller: Caller, request: Request) -> dict[str, Any]:
+    """By an officer with a copy of the partition key, for an officer and its assignments that wait: as they were
+    ``seen``, what officer-waiting told."""
+    partition, name, seen = caller.partition, given(request, "name", str), given(request, "seen", str)
     with partition.directory.change() as change:
-        officer = partition.officers.get(name)
-        waiting = [a for a in partition.directory.assignments_of(officer) if a.pending]
-        if not officer.pending and not waiting:
-            raise wrong(f"nothing of officer {name} waits for approval", name)
+        officer, waiting, told = _waits(caller, name)
+        if told["seen"] != seen:
+            raise wrong(f"what waits of officer {name} is not what you have seen any more: look at it again", name)
         change.write(partition.officers.give_copy(officer, partition.opened()))
         for assignment in waiting:
             change.write(assignment._replace(pending=False))
@@ -214,6 +232,7 @@ ACTS = (
     Act("officer-list", OFFICERS_READ, _list),
     Act("officer-show", OFFICERS_READ, _show),
     Act("officer-update", OFFICERS_WRITE, _update, second=under(POLICY, OFFICERS_WRITE)),
+    Act("officer-waiting", OFFICER, _waiting),
     Act("officer-approve", OFFICER, _approve),
     Act("officer-delete", OFFICERS_DELETE, _delete, second=under(POLICY, OFFICERS_DELETE)),
     Act("officer-set-pin", OFFICER, _set_pin, second=_second_for_pin),
