@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from hsm.audit.sinks import Spec
 
 MACHINE_SETTINGS = "/etc/adyton/adyton.conf"
 SYSTEM_HOME = "/var/lib/adyton"
@@ -76,12 +79,12 @@ def _gids(text: str) -> frozenset[int]:
     return _listed(text, lambda name: grp.getgrnam(name).gr_gid, "group")
 
 
-def _sinks(text: str) -> tuple[str, ...]:
+def _sinks(text: str) -> tuple[Spec, ...]:
     if not text:
         return ()
     from hsm.audit import sinks  # who has none never needs it
 
-    return tuple(map(str, sinks.parse(text)))
+    return sinks.parse(text)
 
 
 def _program(text: str) -> str:
@@ -164,7 +167,7 @@ class EngineSettings(NamedTuple):
     audit_retention: int
     audit_cap: int
     audit_checkpoint: float
-    audit_sinks: tuple[str, ...]
+    audit_sinks: tuple[Spec, ...]
 
 
 def engine_settings(home: str) -> EngineSettings:

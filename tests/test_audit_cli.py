@@ -88,6 +88,7 @@ def test_tail_ends_where_the_log_does_and_follows_it(pool: Desk) -> None:
     lines = owner("tail", "-n", "5", "--operation", "KeySign").splitlines()
     assert lines[0].split()[0] == "number" and len(lines) == 6 and all("C_Sign" in line for line in lines[1:])
     assert len(owner("tail").splitlines()) == 21
+    assert "give 1 or more" in owner("tail", "-n", "0", status=1)
     command = [sys.executable, "-m", "hsm.cli.main", "audit", "tail", "-n", "1", "--follow", "--json",
                "--operation", "KeySign"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ) as following:

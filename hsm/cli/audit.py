@@ -71,6 +71,8 @@ def _print(given: Arguments, records: list[dict[str, Any]], *, head: bool) -> No
 
 
 def tail(given: Arguments) -> int:
+    if given.lines < 1:
+        raise Failure(f"--lines {given.lines}: give 1 or more")
     with connect(start=True) as client:
         who, wanted = acting.owner_or_officer(given, client), _wanted(given)
         found, after = _last(client, {**who, **wanted}, given.lines)
@@ -112,18 +114,23 @@ def query(given: Arguments) -> int:
 # -- taking it out
 
 
-@contextmanager
-def _progress(path: str) -> Iterator[None]:
-    """On a terminal: how much has been written, since the engine writes it."""
+def _console() -> Any:
+    """None where rich is not installed, which only the extras bring."""
     try:
         from rich.console import Console
     except ImportError:
-        Console = None  # type: ignore[assignment,misc]
-    if Console is None or not sys.stderr.isatty():
+        return None
+    return Console(stderr=True)
+
+
+@contextmanager
+def _progress(path: str) -> Iterator[None]:
+    """On a terminal: how much has been written, since the engine writes it."""
+    console = _console() if sys.stderr.isatty() else None
+    if console is None:
         yield
         return
     ended = threading.Event()
-    console = Console(stderr=True)
     with console.status("exporting the audit log") as shown:
 
         def watch() -> None:

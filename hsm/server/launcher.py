@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from hsm.audit.sinks import Sinks
+    from hsm.audit.sinks import Sinks, Spec
     from hsm.pool import Pool
     from hsm.server.listener import Listener
 
@@ -101,7 +101,7 @@ def _open(options: dict[str, str]) -> Listener:
     import socket
 
     from hsm import config
-    from hsm.audit.log import Settings
+    from hsm.audit.keeping import Settings
     from hsm.pool import Pool
     from hsm.server.listener import Listener, Peers
 
@@ -125,13 +125,13 @@ def _open(options: dict[str, str]) -> Listener:
     return made
 
 
-def _sinks(pool: Pool, setting: tuple[str, ...]) -> Sinks:
+def _sinks(pool: Pool, specs: tuple[Spec, ...]) -> Sinks:
     from hsm.audit import azure, sinks
     from hsm.management import audit
 
     place = audit.place(pool)
     home = None if pool.in_memory else pool.home
-    return sinks.Sinks(pool.audit, sinks.parse(",".join(setting)), lambda record: azure.record(record, place), home)
+    return sinks.Sinks(pool.audit, specs, lambda record: azure.record(record, place), home)
 
 
 def main(argv: list[str]) -> int:
