@@ -47,7 +47,9 @@ def terminal_of(app: Application) -> Terminal:
     if started > app.since * _TICKS:
         raise _untold(f"process {app.pid}, which connected, is gone")
     if session <= 0:
-        raise _untold(f"process {app.pid} is in a session that this engine can't see")
+        raise _untold(
+            f"process {app.pid} is in a session begun outside this container (`setsid --wait bash` begins one inside)"
+        )
     return Terminal(app.uid, session, _stat(session)[1])
 
 
