@@ -148,7 +148,9 @@ def test_explain_gives_the_reason_of_a_refusal(home: Path) -> None:
         (row,) = json.loads(adyton("explain", "--json", "--pid", str(os.getpid())))
         assert row["function"] == "C_Login" and row["code"] == "CKR_PIN_INCORRECT" and "9 tries left" in row["reason"]
         assert "wrong-one" not in adyton("explain") and "CKR_PIN_INCORRECT" in adyton("explain")
-    assert json.loads(adyton("explain", "--json", "--pid", "1")) == []
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    assert json.loads(adyton("explain", "--json", "--pid", str(gone.pid))) == []
 
 
 def test_explain_says_what_to_do_about_what_is_switched_off_or_was_taken_by_an_earlier_use(home: Path) -> None:
