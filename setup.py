@@ -6,6 +6,7 @@ Where libcrypto's headers are, a module of the stable ABI comes with it, which t
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import sys
 import tempfile
@@ -76,5 +77,6 @@ class WithLibrary(Distribution):
         return True
 
 
+os.umask(0o022)  # whoever makes the wheel: everybody may read what is installed of it, and its bytes are the same
 COMMANDS = {"build_py": BuildLibrary, "bdist_wheel": PlatformWheel, "sdist": SourceWithLibrary}
 setup(cmdclass=COMMANDS, distclass=WithLibrary)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -9,19 +10,29 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from pkcs11_shim import generate
 
 ROOT = Path(__file__).resolve().parent.parent
+LOCK = ROOT / "tools/locked/engine.txt"
 
 
 def run(*command: str | Path, cwd: Path | None = None, environment: dict[str, str] | None = None) -> str:
     done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, f"{command}\n{done.stdout[-3000:]}{done.stderr[-3000:]}"
     return done.stdout
+
+
+def needed_by(name: str) -> set[str]:
+    """The packages that one can't do without, itself left out, as their own metadata have it."""
+    wanted = map(Requirement, metadata.requires(name) or ())
+    direct = {each.name for each in wanted if each.marker is None or each.marker.evaluate({"extra": ""})}
+    return direct.union(*map(needed_by, direct))
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +43,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in filter(None, names):
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            (folder / name).write_bytes((ROOT / name).read_bytes())
+            shutil.copy(ROOT / name, folder / name)
     return folder
 
 
@@ -51,12 +62,60 @@ def library(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         return Path(packed.extract("pkcs11_shim/adyton-pkcs11.so", folder))
 
 
+def test_the_wheel_is_the_same_wherever_it_is_made(source: Path, tmp_path: Path) -> None:
+    """Another folder, another temporary one, another umask, time zone and language: the same bytes."""
+    found = []
+    left_out = shutil.ignore_patterns("build", "*.egg-info")
+    for name, umask, zone, language in (("one", 0o022, "UTC", "C.UTF-8"), ("another", 0o077, "Pacific/Chatham", "C")):
+        copied = shutil.copytree(source, tmp_path / name / "source", ignore=left_out)
+        scratch = tmp_path / name / "scratch"
+        scratch.mkdir()
+        given = {"SOURCE_DATE_EPOCH": "1700000000", "TZ": zone, "LC_ALL": language, "TMPDIR": str(scratch)}
+        make = ["pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", scratch, copied]
+        command = [sys.executable, "-m", *make]
+        subprocess.run(command, env={**os.environ, **given}, check=True, capture_output=True, umask=umask)
+        (made,) = scratch.glob("*.whl")
+        found.append(made.read_bytes())
+    assert found[0] == found[1]
+
+
 def test_one_wheel_for_every_python(wheel: Path) -> None:
     assert re.fullmatch(r"adyton-[\d.]+-py3-none-linux_\w+\.whl", wheel.name)
     with zipfile.ZipFile(wheel) as packed:
         names = packed.namelist()
     assert "hsm/server/launcher.py" in names and "hsm/mechanisms/_libcrypto.abi3.so" in names
     assert not [name for name in names if name.startswith(("tests/", "tools/", "c_src/"))]
+
+
+def test_what_an_engine_imports_is_pinned() -> None:
+    """tools/locked/engine.txt: every package that Adyton needs, and theirs, at the version which the tests ran with."""
+    pinned = dict(re.findall(r"^([\w.-]+)==([\w.]+) \\\n    --hash=sha256:[0-9a-f]{64}", LOCK.read_text(), re.M))
+    assert needed_by("adyton") <= set(pinned)
+    assert {name: metadata.version(name) for name in pinned} == pinned
+
+
+@pytest.mark.long
+def test_a_release(source: Path, tmp_path: Path) -> None:
+    """What tools/release puts into dist/, from a commit of what is here now. Where nobody can be asked for known
+    vulnerabilities it fails, and says so."""
+    shutil.copytree(source, tmp_path / "source", ignore=shutil.ignore_patterns("build", "*.egg-info"))
+    git = ["git", "-C", str(tmp_path / "source"), "-c", "user.name=release", "-c", "user.email=release@localhost"]
+    for words in (["init", "-q"], ["add", "-A"], ["commit", "-q", "-m", "a release"]):
+        run(*git, *words)
+    made = subprocess.run([tmp_path / "source/tools/release"], capture_output=True, text=True, timeout=600)
+    dist = tmp_path / "source/dist"
+    run("sha256sum", "--check", "--strict", "SHA256SUMS", cwd=dist)
+    bill = json.loads((dist / "sbom.cdx.json").read_text())
+    names = {component["name"]: component for component in bill["components"]}
+    assert set(names) == {"cffi", "cryptography", "pyasn1", "pycparser"}
+    assert "openssl" in {inner["name"] for inner in names["cryptography"]["components"]}
+    assert "/" not in json.dumps(bill["metadata"]["component"].get("bom-ref", ""))
+    assert str(tmp_path) not in json.dumps(bill)
+    told = made.stdout + made.stderr
+    assert ("no known vulnerability" in told) if made.returncode == 0 else ("is not known" in told), told[-3000:]
+    (tmp_path / "source/left-over").write_text("")
+    again = subprocess.run([tmp_path / "source/tools/release"], capture_output=True, text=True, timeout=60)
+    assert again.returncode == 1 and "A release is made of a commit" in again.stderr
 
 
 def test_the_library_needs_libc_only(library: Path) -> None:
@@ -97,7 +156,7 @@ def test_a_source_distribution_builds(source: Path, tmp_path: Path) -> None:
     backend = "from setuptools import build_meta; print(build_meta.build_sdist('sdist'))"
     environment = tmp_path / "environment"
     run(sys.executable, "-m", "venv", environment)
-    run(environment / "bin/pip", "install", "-q", "setuptools>=70.1")
+    run(environment / "bin/pip", "install", "-q", "setuptools>=77.0.3")
     name = run(environment / "bin/python", "-c", backend, cwd=source).split()[-1]
     with tarfile.open(source / "sdist" / name) as packed:
         packed.extractall(tmp_path, filter="data")

@@ -63,5 +63,6 @@ def build(folder: Path) -> Path:
     """Compiles the module into ``folder``; raises what cffi and the compiler raise where it can't be done."""
     builder = cffi.FFI()
     builder.cdef(DECLARATIONS)
-    builder.set_source(NAME, SOURCE, libraries=["crypto"])
+    # The same module to the byte wherever it is built.
+    builder.set_source(NAME, SOURCE, libraries=["crypto"], extra_compile_args=[f"-ffile-prefix-map={folder}=."])
     return Path(builder.compile(tmpdir=str(folder), target=f"{NAME}.abi3.so"))  # cffi asks for the stable ABI itself
