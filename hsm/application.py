@@ -173,10 +173,12 @@ class SavedStates:
 class Application:
     """What one C_Initialize made: sessions, handles, logins and the last refusals."""
 
-    def __init__(self, pool: Pool, pid: int, uid: int) -> None:
+    def __init__(self, pool: Pool, pid: int, uid: int, hung_up: Callable[[], bool] = lambda: False) -> None:
         self.pool = pool
         self.pid = pid
         self.uid = uid
+        self.hung_up = hung_up  # whether its process has closed the control connection
+        self.gone = threading.Event()
         self.since = time.clock_gettime(time.CLOCK_BOOTTIME)
         self.lock = threading.RLock()
         self.sessions: dict[int, Session] = {}
@@ -314,3 +316,4 @@ class Application:
             for item in list(self.handles.values()):
                 item.handles.pop(self, None)
             self.handles.clear()
+        self.gone.set()

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from hsm.store.transaction import Transaction
 
 
+SEEN_OFF_IN = 1.0  # seconds that are waited for the end of a program's sessions, once it has gone
+
+
 class Form(NamedTuple):
     """What a new partition is like; its kind and its Administrator's recovery stay as they are."""
 
@@ -113,7 +116,17 @@ class Pool:
         self.partition(slot).set(legacy, rule, record)
         self.publish()
 
+    def see_off(self, slot: int) -> None:
+        """Programs that have ended have no sessions any more, though the engine may still be coming to that: who then
+        calls C_InitToken is not told of sessions that nobody has. Asked without a lock, which the end of one takes."""
+        with self.lock:
+            leaving = [app for app in self.applications if app.hung_up()]
+        for app in leaving:
+            if any(session.partition.slot == slot for session in list(app.sessions.values())):
+                app.gone.wait(SEEN_OFF_IN)
+
     def delete_partition(self, app: Application, slot: int, record: dict[str, str]) -> None:
+        self.see_off(slot)
         with self.lock:
             self.partition(slot).delete(record)
             del self.by_slot[slot]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -208,6 +209,20 @@ def test_another_process_sees_changes_at_once_and_no_sessions(adyton_token: Any)
             good(m.C_DestroyObject(t, m.find(t, {ck.CKA_LABEL: b"shared"})[0]))
         """)
         assert m.find(s, {ck.CKA_LABEL: b"shared"}) == []
+
+
+def test_a_program_that_has_ended_holds_nobody_up(adyton_token: Any, tmp_path: Path) -> None:
+    """Its sessions are gone with it for whoever asks next: C_InitToken wants that there are none."""
+    pin = adyton_token.so_pin.encode()
+    shutil.copy(adyton_token.module, tmp_path / "another.so")
+    another = Module(str(tmp_path / "another.so"))
+    with initialised(adyton_token.module) as m:
+        for _ in range(300):
+            good(another.C_Initialize(NULL))
+            for _ in range(20):
+                another.session()
+            good(another.C_Finalize(NULL))
+            good(m.C_InitToken(0, pin, len(pin), b"again".ljust(32)))
 
 
 def test_standard_descriptors_that_a_host_has_closed_stay_closed(adyton_token: Any) -> None:

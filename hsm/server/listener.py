@@ -144,7 +144,7 @@ class Listener:
     def _application(self, connection: socket.socket, pid: int, uid: int) -> None:
         with self.lock:
             self.clients += 1
-        app = Application(self.pool, pid, uid)
+        app = Application(self.pool, pid, uid, lambda: _hung_up(connection))
         with self.pool.lock:
             self.pool.applications.add(app)
         links: list[socket.socket] = []
@@ -156,9 +156,9 @@ class Listener:
             for link in list(links):
                 _shut(link)
             connection.close()
+            app.end()
             with self.pool.lock:
                 self.pool.applications.discard(app)
-            app.end()
             if app.refusals:
                 self.pool.departed.append(app)
             with self.lock:
@@ -320,6 +320,16 @@ def _started(work: Callable[..., None], *arguments: object) -> bool:
         report(fault)
         return False
     return True
+
+
+def _hung_up(connection: socket.socket) -> bool:
+    """Whether the other side has closed it, whatever of it is still unread here."""
+    asked = select.poll()
+    try:
+        asked.register(connection, select.POLLRDHUP)
+    except (OSError, ValueError):  # closed on this side too
+        return True
+    return bool(asked.poll(0))
 
 
 def _release(version: str) -> tuple[int, ...]:
