@@ -195,7 +195,8 @@ def test_checkpoints_of_before_are_held_against_the_log(exported: tuple[Lines, b
     kept = [json.loads(line)["checkpoint"] for line in lines if "checkpoint" in line]
     assert verify(lines, key, kept).findings == []
     first = kept[0]
-    for wrong in (first.replace("sequence=", "sequence=1"), first[:-4] + "AA==", "adyton-checkpoint-1 log=", "rubbish",
+    forged = f"{first[:-10]}{'A' if first[-10] != 'A' else 'B'}{first[-9:]}"
+    for wrong in (first.replace("sequence=", "sequence=1"), forged, "adyton-checkpoint-1 log=", "rubbish",
                   first.replace("hash=", "hash=0")[:-1]):
         assert verify(lines, key, [wrong]).findings, wrong
 
