@@ -108,6 +108,11 @@ class Session:
         if self.closed:
             raise TokenError(ck.CKR_SESSION_CLOSED, "another thread closed the session meanwhile")
 
+    def ask_again(self) -> None:
+        """After a change of rights: what was begun under one that is gone is over, also if that one comes back."""
+        for use, active in list(self.active.items()):
+            active.ask_again(self, use)
+
     def trustee(self, handle: int) -> TokenObject | None:
         """The private wrapping key behind a handle, for an Administrator's session that may trust it."""
         found = self.application.handles.get(handle)

@@ -234,6 +234,10 @@ class Partition:
     def _rights_changed(self) -> None:
         self.pool.epoch.bump()
         self.quorum.review()
+        for app in list(self.pool.applications):
+            for session in list(app.sessions.values()):
+                if session.partition is self:
+                    session.ask_again()
 
     @property
     def shuts_out(self) -> bool:

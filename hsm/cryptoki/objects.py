@@ -143,6 +143,9 @@ class Search:
     def __init__(self, found: list[TokenObject]) -> None:
         self.found = found
 
+    def ask_again(self, session: Session, use: str) -> None:
+        """Each object is asked for as it is given out."""
+
 
 def C_FindObjectsInit(app: Application, handle: int, template: Template) -> tuple[int]:
     session = app.session(handle)

@@ -29,7 +29,7 @@ class Operation:
     """One active operation: the mechanism's state, the key it uses, and a result not yet fetched with its input."""
 
     __slots__ = (
-        "asked", "entry", "given", "in_parts", "key", "login", "nonce", "result", "state", "told", "unauthenticated",
+        "asked", "barred", "entry", "given", "in_parts", "key", "login", "nonce", "result", "state", "told", "unauthenticated",
     )
 
     def __init__(
@@ -45,6 +45,7 @@ class Operation:
         self.given: bytes | None = None
         self.result: bytes | None = None
         self.in_parts = False
+        self.barred = False  # a right that it needs was taken away, though it may have been given again since
         self.told = False  # its first output is in the audit log
 
     def copy(self) -> Operation:
@@ -61,12 +62,20 @@ class Operation:
         return int(getattr(self.state, "held", 0)) + len(self.given or b"") + len(self.result or b"")
 
     def is_over(self, session: Session) -> bool:
-        """Its key is gone, or is a private one and the login it was started under has ended; or its mechanism is a
-        legacy one, which the partition does not offer any more."""
-        if self.entry.legacy and not session.partition.legacy:
+        """Its key is gone, or is a private one and the login it was started under has ended, or has lost the right; or
+        its mechanism is a legacy one, which the partition does not offer any more."""
+        if self.barred or (self.entry.legacy and not session.partition.legacy):
             return True
         key = self.key
         return key is not None and (not key.alive or (key.private and session.login is not self.login))
+
+    def ask_again(self, session: Session, use: str) -> None:
+        """After a change of rights. No lock is taken, which a long step may hold: that step ends as it began."""
+        try:
+            if self.key is not None:
+                key_use.check_right(session, self.key, use, self.entry)
+        except TokenError:
+            self.barred = True
 
 
 def start(app: Application, handle: int, kind: str, mech: Any, key_handle: int | None) -> tuple[int]:
