@@ -19,6 +19,7 @@ from hsm.mechanisms.digest import BY_NUMBER
 from hsm.mechanisms.entry import InParts, Mechanism, OnePart, Saveable, no_parameter
 from hsm.mechanisms.wrapping import both_ways
 from hsm.objects.key import Key
+from hsm.unhurried import unhurried
 from pkcs11_shim import constants as ck
 
 LARGEST_MADE = 8192
@@ -214,7 +215,7 @@ def _generate_pair(
         raise TokenError(ck.CKR_ATTRIBUTE_VALUE_INVALID, words, "CKA_MODULUS_BITS")
     if exponent not in EXPONENTS:
         raise TokenError(ck.CKR_ATTRIBUTE_VALUE_INVALID, "the exponent must be 3 or 65537", "CKA_PUBLIC_EXPONENT")
-    return rsa_keys.attributes_of(rsa.generate_private_key(exponent, bits))
+    return rsa_keys.attributes_of(unhurried(lambda: rsa.generate_private_key(exponent, bits)))
 
 
 def _signer(number: int, start: Any, parameter: Any = no_parameter, **more: Any) -> Mechanism:

@@ -142,6 +142,7 @@ def _harden() -> None:
 
 def main() -> None:
     _harden()
+    os.nice(10)
     while select.select([0], [], [], IDLE)[0]:
         try:
             (length,) = _LENGTH.unpack(_exactly(0, _LENGTH.size))
