@@ -22,7 +22,7 @@ from hsm.access.values import Values
 from hsm.audit import calls
 from hsm.errors import TokenError
 from hsm.objects import attributes as table
-from hsm.objects.index import ObjectIndex
+from hsm.objects.index import ObjectIndex, having
 from hsm.objects.templates import Template
 from hsm.objects.token_object import TokenObject
 from hsm.store.transaction import Transaction
@@ -354,7 +354,7 @@ class Partition:
                         self.put_value(tx, after, self.values.bits_of(after))
                     names = " ".join(map(table.name_of, changes))
                     tx.audit({**self.record(session, "change"), "attributes": names}, (calls.named(item),))
-            item.attributes.update(changes)
+            item.change(changes)
             self.pool.epoch.bump()
             self.index.changed(item, before)
             self.values.enter(item)
@@ -398,10 +398,12 @@ class Partition:
                 self._drop(item)
 
     def find(self, session: Session, template: Template) -> list[TokenObject]:
+        """The lock is held for the look into the index only: who lists ten thousand objects keeps nobody else waiting."""
         with self.lock:
-            trusting = all(number in table.TRUSTING for number, _ in template)
-            found = self.index.find(template)
-            return [i for i in found if policy.sees(session, i) or (trusting and policy.may_trust(session, i))]
+            wanted, candidates = self.index.near(template)
+        trusting = all(number in table.TRUSTING for number, _ in template)
+        found = having(wanted, candidates)
+        return [i for i in found if policy.sees(session, i) or (trusting and policy.may_trust(session, i))]
 
     def record(self, session: Session, what: str) -> dict[str, str]:
         """Who did what."""

@@ -136,7 +136,7 @@ def used(
         if keep or carried_out:
             _write(session, use, key, changes, bits if flags and keep else None, target if carried_out else None)
         for item, change in changes:
-            item.attributes.update(change)
+            item.change(change)
         partition.pool.epoch.bump()
         if flags:
             values.lost(key, bits, keep)

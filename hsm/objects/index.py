@@ -49,8 +49,9 @@ class ObjectIndex:
         self._leave(item, before)
         self._enter(item)
 
-    def find(self, template: templates.Template) -> list[TokenObject]:
-        """All objects that have every attribute of the template, whoever may see them."""
+    def near(self, template: templates.Template) -> tuple[list[tuple[int, bytes]], list[TokenObject]]:
+        """What a template asks for, and the objects that may have it: few where it asks for what is indexed. All that
+        needs the partition's lock: ``having`` goes through them without."""
         wanted = []
         candidates = self._order
         for number, value in template:
@@ -58,24 +59,32 @@ class ObjectIndex:
                 try:
                     value = templates.pack(templates.parse(value))
                 except TokenError:
-                    return []
+                    return [], []
             if not isinstance(value, bytes | None):
-                return []
+                return [], []
             wanted.append((number, value or b""))
             if value and number in self._by:
                 narrower = self._by[number].get(value)
                 if narrower is None:
-                    return []
+                    return [], []
                 if len(narrower) < len(candidates):
                     candidates = narrower
-        return [item for item in candidates if all(_has(item, number, value) for number, value in wanted)]
+        return wanted, list(candidates)
 
 
-def _has(item: TokenObject, number: int, value: bytes) -> bool:
-    if item.attributes.get(number) != value or number & table.INTERNAL == table.INTERNAL:
-        return False
-    try:
-        templates.read(item, number)
-    except TokenError:
-        return False
+def having(wanted: list[tuple[int, bytes]], candidates: list[TokenObject]) -> list[TokenObject]:
+    """The objects that have all of it, whoever may see them; each as it is before or after a change, never between."""
+    if not wanted:
+        return candidates
+    return [item for item in candidates if _has(item, item.attributes, wanted)]
+
+
+def _has(item: TokenObject, attributes: dict[int, bytes], wanted: list[tuple[int, bytes]]) -> bool:
+    for number, value in wanted:
+        if attributes.get(number) != value or number & table.INTERNAL == table.INTERNAL:
+            return False
+        try:
+            templates.read(item, number)
+        except TokenError:
+            return False
     return True

@@ -48,6 +48,10 @@ class TokenObject(Key):
         self.alive = True
         self._named: tuple[str, str] | None = None
 
+    def change(self, changes: dict[int, bytes]) -> None:
+        """The attributes as they are now, in one step for whoever reads them meanwhile."""
+        self.attributes = compact({**self.attributes, **changes})
+
     @property
     def private(self) -> bool:
         return self.attributes.get(ck.CKA_PRIVATE) == table.TRUE

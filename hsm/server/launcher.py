@@ -140,7 +140,7 @@ def main(argv: list[str]) -> int:
     import signal
     import threading
 
-    sys.setswitchinterval(0.0005)
+    sys.setswitchinterval(0.0001)
     try:
         from hsm.log import report, say
 
