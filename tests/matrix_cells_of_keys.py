@@ -141,7 +141,9 @@ def not_unwrapped(bench: Bench, row: Row, use: str, s: int) -> None:
         ("a public key", blob, {ck.CKA_CLASS: ck.CKO_PUBLIC_KEY, ck.CKA_KEY_TYPE: ck.CKK_RSA},
          "CKR_TEMPLATE_INCONSISTENT"),
         ("longer", blob, {**template, ck.CKA_VALUE_LEN: 600}, "CKR_WRAPPED_KEY_LEN_RANGE"),
-        ("cut", blob, {**template, ck.CKA_VALUE_LEN: 14}, "CKR_WRAPPED_KEY_LEN_RANGE"),
+        # By PKCS#1 v1.5 a length that is not right may not be told: tests/test_rsa.py has what comes then.
+        *(("cut", blob, {**template, ck.CKA_VALUE_LEN: 14}, "CKR_WRAPPED_KEY_LEN_RANGE")
+          for _ in range(row.number != ck.CKM_RSA_PKCS)),
     ]
     for words, given, rows, wanted in cases:
         rv, _ = bench.m.unwrap(s, mechanism, key, given, rows)

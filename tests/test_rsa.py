@@ -138,3 +138,32 @@ def test_wrong_pkcs1_padding_is_no_oracle(bench: Bench) -> None:
     outcomes = {bench.m.use("Decrypt", bench.s, mechanism, handle, b"\x01" * 256) for _ in range(3)}
     assert len(outcomes) == 1
     assert name(outcomes.pop()[0]) == "CKR_OK"
+
+
+@pytest.mark.parametrize("kind,length", [(ck.CKK_GENERIC_SECRET, 48), (ck.CKK_AES, 32), (ck.CKK_AES, 0)])
+def test_unwrapping_by_pkcs1_never_tells_of_the_padding(bench: Bench, kind: int, length: int) -> None:
+    """Whatever is wrong, there is a key of the length asked for, the same each time, that is in the blob nowhere."""
+    handle = bench.m.make(bench.s, rows(numbers(key_of())))
+    mechanism, public = bench.mechanism(ck.CKM_RSA_PKCS), key_of().public_key()
+    n = public.public_numbers().n
+    wanted = length or 32
+    template = {ck.CKA_CLASS: ck.CKO_SECRET_KEY, ck.CKA_KEY_TYPE: kind, **READABLE}
+    template |= {ck.CKA_VALUE_LEN: length} if length else {}
+
+    def unwrapped(blob: bytes) -> bytes:
+        rv, made = bench.m.unwrap(bench.s, mechanism, handle, blob, template)
+        assert name(rv) == "CKR_OK"
+        return bench.m.read(bench.s, made, ck.CKA_VALUE)
+
+    right = b"\x01\x02" * (wanted // 2)
+    assert unwrapped(public.encrypt(right, padding.PKCS1v15())) == right
+    others = (b"\x01" * (wanted - 1), b"\x01" * (wanted + 1), b"\x01" * 245, b"", b"\x01" * 5)
+    blobs = [public.encrypt(other, padding.PKCS1v15()) for other in others]
+    blobs += [pow(int.from_bytes(head + b"\xaa" * 254, "big") % n, 65537, n).to_bytes(256, "big")
+              for head in (b"\0\2", b"\0\1", b"\1\2")]
+    seen = [unwrapped(blob) for blob in blobs]
+    assert [unwrapped(blob) for blob in blobs] == seen
+    assert {len(value) for value in seen} == {wanted} and len(set(seen)) == len(seen)
+    for value, blob in zip(seen, blobs, strict=True):
+        plain = pow(int.from_bytes(blob, "big"), numbers(key_of())["PRIVATE_EXPONENT"], n).to_bytes(256, "big")
+        assert value not in plain and plain[-8:] not in value

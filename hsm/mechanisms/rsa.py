@@ -1,7 +1,7 @@
 """RSA: key pair generation, PKCS#1 v1.5, PSS and OAEP (PKCS#11 3.2, section 6.1).
 
 Decryption by PKCS#1 v1.5 relies on libcrypto's implicit rejection: a wrong padding gives random bytes, never an error
-to learn from.
+to learn from. Unwrapping goes on from there: what can't be the key that is asked for becomes one that nobody knows.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from typing import Any
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from hsm.errors import TokenError
-from hsm.mechanisms import rsa_keys
+from hsm.mechanisms import formats, rsa_keys, secret_forms
 from hsm.mechanisms.digest import BY_NUMBER
 from hsm.mechanisms.entry import InParts, Mechanism, OnePart, Saveable, no_parameter
-from hsm.mechanisms.wrapping import both_ways
+from hsm.mechanisms.wrapping import both_ways, named_for_unwrapping
 from hsm.objects.key import Key
 from hsm.unhurried import unhurried
 from pkcs11_shim import constants as ck
@@ -192,6 +193,27 @@ class Encryption(OnePart):
             raise TokenError(ck.CKR_ENCRYPTED_DATA_INVALID, "the ciphertext does not decrypt under this key") from None
 
 
+def _unwrap_pkcs1(key: Key, parameter: None, wrapped: bytes, template: dict[int, bytes]) -> dict[int, bytes]:
+    """The key; or, where the padding, the length or the value is not right, always the same one for this blob, of the
+    length that is asked for (draft-irtf-cfrg-rsa-guidance). A refusal would be Bleichenbacher's oracle."""
+    if template[ck.CKA_CLASS] != ck.CKO_SECRET_KEY.to_bytes(8, "little"):
+        raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, "this mechanism unwraps secret keys only", "CKA_CLASS")
+    key_type = int.from_bytes(template[ck.CKA_KEY_TYPE], "little")
+    cipher = Encryption(key, (padding.PKCS1v15(), PKCS1_OVERHEAD), False)
+    said = int.from_bytes(template.get(ck.CKA_VALUE_LEN, b""), "little")
+    if said and not (secret_forms.has_length(key_type, said) and said <= cipher.room):
+        words = "keys of this type don't have the length of CKA_VALUE_LEN, or this key has no room for it"
+        raise TokenError(ck.CKR_WRAPPED_KEY_LEN_RANGE, words, "CKA_VALUE_LEN")
+    value = bytes(cipher.one_shot(wrapped))
+    lengths = secret_forms.FORMS[key_type].lengths if key_type in secret_forms.FORMS else (32,)
+    nobodys = HKDF(hashes.SHA256(), said or lengths[-1], None, b"PKCS#1 v1.5" + wrapped).derive(
+        key.get(ck.CKA_PRIVATE_EXPONENT) or b"")
+    right = len(value) == said if said else secret_forms.has_length(key_type, len(value))
+    if not (right and secret_forms.is_good(key_type, value)):
+        value = secret_forms.derived(key_type, nobodys)
+    return formats.from_bytes(value, template)
+
+
 def oaep_parameter(parameter: Any) -> tuple[Any, int]:
     """CK_RSA_PKCS_OAEP_PARAMS: hash and MGF may differ; the label is the source data."""
     named = getattr(parameter, "hashAlg", -1)
@@ -244,10 +266,10 @@ MECHANISMS = [
     _signer(
         ck.CKM_RSA_PKCS, _pkcs1(None), sign_recover=_pkcs1(None),
         verify_recover=lambda key, parameter: Recovery(key, padding.PKCS1v15(), PKCS1_OVERHEAD),
-        **both_ways(
+        **{**both_ways(
             lambda key, parameter, encrypting: Encryption(key, (padding.PKCS1v15(), PKCS1_OVERHEAD), encrypting),
             secret_only=True,
-        ),
+        ), "unwrap": named_for_unwrapping(_unwrap_pkcs1)},
     ),
     *[_signer(number, _pkcs1(made)) for number, made in _HASHED.items()],
     _signer(ck.CKM_RSA_PKCS_PSS, _pss(None), _pss_parameter(None)),
