@@ -42,8 +42,9 @@ class Pool:
 
     def __init__(
         self, home: str, *, in_memory: bool = False, cheap_pin: bool = False, max_sessions: int = 0,
-        max_rw_sessions: int = 0, audit: Settings | None = None,
+        max_rw_sessions: int = 0, audit: Settings | None = None, held: bool = False,
     ) -> None:
+        """``held``: no thread is started before the log is released."""
         self.home = home
         # Of one application with one token; 0, which is CK_EFFECTIVELY_INFINITE, is no limit.
         self.max_sessions = max_sessions
@@ -57,7 +58,7 @@ class Pool:
         self.epoch = Epoch()
         self.catalog: Callable[[Pool], bytes] = lambda _: b""  # the listener gives it
         try:
-            self.store = Store(None if in_memory else home)
+            self.store = Store(None if in_memory else home, held=held)
             self.audit = self.store.audit
             self.audit.configure(audit or Settings())
             self.by_slot = {slot: Partition(self, slot) for slot in self.store.heads}
@@ -136,6 +137,10 @@ class Pool:
     def _changed(self, slot: int, app: Application) -> None:
         self.publish()
         self.slot_events.happened(slot, app)
+
+    def key_files(self) -> list[str]:
+        """The files that open partitions with nobody's PIN."""
+        return [path for partition in self.by_slot.values() for path in partition.unattended.files()]
 
     @property
     def shuts_out(self) -> bool:

@@ -44,6 +44,9 @@ class Unsealing:
     def is_on(self) -> bool:
         return self._record is not None
 
+    def files(self) -> list[str]:
+        return [self._record.path] if self._record is not None else []
+
     def key(self, officer: str) -> bytes:
         """The partition key, for an officer who has no PIN to open the partition by."""
         if self._record is None:

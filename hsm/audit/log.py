@@ -53,7 +53,7 @@ class Written(NamedTuple):
 class Log:
     """One for each store. Whatever is queued is written before a reader gets an answer."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, *, held: bool = False) -> None:
         self._store = store
         self.keeping = Keeping(store)
         self.strict = False
@@ -62,6 +62,7 @@ class Log:
         self._asleep = True  # nobody is about to write what is queued, or it can't be written
         self._opened = False  # this engine's first record is there
         self._ended = False
+        self._held = held  # until `release` there is no thread: an engine that shuts itself in has one only
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
         self._bell = threading.Event()
@@ -100,7 +101,7 @@ class Log:
         """Something is there to be written or signed and nobody sees to it, or much is."""
         if len(self._queue) > MOST_KEPT:
             self._lose()
-        if self._thread is None:
+        if self._thread is None and not self._held:
             with self._lock:
                 if self._thread is None and not self._closing.is_set():
                     self._store.mark_use()
@@ -111,6 +112,11 @@ class Log:
                         self._thread = None
                         report(fault)
         self._bell.set()
+
+    def release(self) -> None:
+        self._held = False
+        if self._bell.is_set():  # somebody wanted it meanwhile
+            self._stir()
 
     def _lose(self) -> None:
         with self._lock:

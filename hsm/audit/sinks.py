@@ -46,6 +46,16 @@ class Spec(NamedTuple):
     def __str__(self) -> str:
         return f"{self.kind}:{self.place}" if self.place else self.kind
 
+    def made(self) -> bool:
+        """Whether there is a folder to write to; one that is not there is made."""
+        if self.kind != "files":
+            return False
+        try:
+            os.makedirs(self.place, mode=0o750, exist_ok=True)
+        except OSError:
+            pass
+        return os.path.isdir(self.place)
+
 
 class Cursor(NamedTuple):
     """How far a sink has come, and how long the files were then that it writes to."""

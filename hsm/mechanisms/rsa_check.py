@@ -1,34 +1,36 @@
 """The check of an RSA private key that comes from outside, in a process of its own.
 
 libcrypto's check of primes and CRT parts takes 30 ms at 2048 bits, 0.2 s at 4096 and 3 s at 8192, and cryptography
-holds the interpreter's lock all the while: in the engine, every other connection would stand still. So one worker
-(this file, run by ``python -I``) is started at the first such key and fed over a pipe. It leaves when idle, or when
-the engine is gone, which closes the pipe. The numbers go over the pipe only: no argument, file, log or error has them.
+holds the interpreter's lock all the while: in the engine, every other connection would stand still. So a warden is
+forked before the engine shuts itself in, when there is no thread and no key yet. It forks a process for each check,
+which reads the numbers, answers and is gone, with all that it knew. Neither can open the pool, and both end with the
+engine. The numbers go over a socket pair only: no argument, file, log or error has them.
 """
 
 from __future__ import annotations
 
 import os
-import select
+import signal
+import socket
 import struct
-import subprocess
-import sys
 import threading
 
-IDLE = 60.0  # seconds until an idle worker leaves
+from hsm.confinement import process, seccomp
+
 LONGEST = 1 << 16
 _LENGTH = struct.Struct("<I")
+_ASKED = struct.Struct("<Q")  # before each packet: which question it is, or answers
+_FOR_A_WARDEN = frozenset({"clone", "fork"})
 Numbers = tuple[int, ...]  # n, e, d, p, q, d mod p-1, d mod q-1, the inverse of q; 0 for what is not known
 
 
 def pack(numbers: Numbers) -> bytes:
-    """Each number as its length and its bytes, the whole with its length before it; no numbers: «no such key»."""
-    body = b"".join(
+    """Each number as its length and its bytes; no numbers: «no such key»."""
+    return b"".join(
         _LENGTH.pack(size) + value.to_bytes(size, "big")
         for value in numbers
         for size in ((value.bit_length() + 7) // 8,)
     )
-    return _LENGTH.pack(len(body)) + body
 
 
 def unpack(body: bytes) -> Numbers:
@@ -42,72 +44,120 @@ def unpack(body: bytes) -> Numbers:
 
 
 class Worker:
-    """The engine's side: starts the process where there is none, and asks it one key at a time."""
+    """The engine's side: one key at a time."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._process: subprocess.Popen[bytes] | None = None
+        self._socket: socket.socket | None = None
+        self._process = (0, 0)  # ours, which forked it, and its own
+        self._asked = 0
+
+    def start(self) -> None:
+        """Forks the warden. An engine that is shut in can't any more: then this raises OSError."""
+        self._forget()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        parent = os.getpid()
+        child = os.fork()
+        if child == 0:
+            _warden(theirs, parent)
+        theirs.close()
+        self._socket, self._process = ours, (parent, child)
+
+    @property
+    def pid(self) -> int:
+        """The warden's process; 0: there is none any more."""
+        parent, child = self._process
+        if parent == os.getpid() and child:
+            try:
+                if os.waitpid(child, os.WNOHANG) == (0, 0):
+                    return child
+            except ChildProcessError:
+                pass
+        return 0
 
     def complete(self, numbers: Numbers) -> Numbers:
-        """All eight numbers, checked. Raises ValueError for what is no key, OSError where no worker can be had."""
+        """All eight numbers, checked. Raises ValueError for what is no key, OSError where nobody can check."""
         with self._lock:
+            if not self.pid:
+                self.start()
             answer = self._ask(pack(numbers))
-            if answer is None:  # it was just leaving
-                answer = self._ask(pack(numbers))
-        if answer is None:
-            raise OSError("the process that checks keys ends before it answers")
         if not answer:
             raise ValueError("not an RSA private key")
         return answer
 
-    def _ask(self, request: bytes) -> Numbers | None:
-        """None: the worker ended."""
-        process = self._running()
-        assert process.stdin is not None and process.stdout is not None
-        try:
-            process.stdin.write(request)
-            process.stdin.flush()
-            (length,) = _LENGTH.unpack(_exactly(process.stdout.fileno(), _LENGTH.size))
-            return unpack(_exactly(process.stdout.fileno(), length))
-        except (BrokenPipeError, EOFError):
-            self._end()
-            return None
+    def _ask(self, body: bytes) -> Numbers:
+        assert self._socket is not None
+        self._asked += 1
+        head = _ASKED.pack(self._asked)
+        self._socket.send(head + body)
+        while True:
+            packet = self._socket.recv(LONGEST)
+            if not packet:
+                raise ConnectionResetError("the process that checks keys is gone")
+            if packet[: len(head)] == head:
+                break
+        if packet[len(head) :] == _FAILED:
+            raise OSError("the process that checks keys ended before it answered")
+        return unpack(packet[len(head) :])
 
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._process is not None and self._process.poll() is not None:
-            self._end()
-        if self._process is None:
-            self._process = subprocess.Popen(
-                [sys.executable, "-I", os.path.abspath(__file__)], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL, bufsize=0, env={},
-            )
-            # Reaps it when it leaves; its end of the pipes goes with the next key's worker.
-            threading.Thread(target=self._process.wait, daemon=True).start()
-        return self._process
-
-    def _end(self) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            for pipe in (process.stdin, process.stdout):
-                if pipe is not None:
-                    pipe.close()
-
-
-def _exactly(descriptor: int, size: int) -> bytes:
-    found = b""
-    while len(found) < size:
-        more = os.read(descriptor, size - len(found))
-        if not more:
-            raise EOFError
-        found += more
-    return found
+    def _forget(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
 
 
 WORKER = Worker()
+_FAILED = b"?"
 
 
-# -- the worker's side
+# -- the other side
+
+
+def _warden(theirs: socket.socket, parent: int) -> None:
+    """In the forked process: never returns."""
+    try:
+        for number in (signal.SIGINT, signal.SIGTERM):  # it ends with the engine, not before
+            signal.signal(number, signal.SIG_IGN)
+        os.dup2(theirs.fileno(), 3)
+        null = os.open(os.devnull, os.O_RDWR)
+        for standard in range(3):
+            os.dup2(null, standard)
+        os.closerange(4, 1 << 20)
+        process.close()
+        process.end_with(parent)
+        process.shut_in((), spared=_FOR_A_WARDEN)
+        with socket.socket(fileno=3) as requests:
+            while requests.recv(1, socket.MSG_PEEK):
+                _check_one(requests)
+    finally:
+        os._exit(0)
+
+
+def _check_one(requests: socket.socket) -> None:
+    from cryptography.hazmat.primitives.asymmetric import rsa as _loaded  # noqa: F401 - once, for all that are forked
+
+    ours = os.getpid()
+    asked = requests.recv(_ASKED.size, socket.MSG_PEEK)
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            process.end_with(ours)
+            if not seccomp.why_not():
+                seccomp.install()
+            os.nice(10)  # calls that are done in a moment come first
+            packet = requests.recv(LONGEST)
+            requests.send(asked + pack(check(unpack(packet[_ASKED.size :]))))
+            status = 0
+        finally:
+            os._exit(status)
+    if os.waitpid(child, 0)[1]:
+        try:  # it may not even have read it
+            while requests.recv(_ASKED.size, socket.MSG_PEEK | socket.MSG_DONTWAIT) == asked:
+                requests.recv(1)
+        except BlockingIOError:
+            pass
+        requests.send(asked + _FAILED)
 
 
 def check(numbers: Numbers) -> Numbers:
@@ -128,32 +178,3 @@ def check(numbers: Numbers) -> Numbers:
     except (ValueError, TypeError, ZeroDivisionError):
         return ()
     return n, e, d, p, q, dmp1, dmq1, iqmp
-
-
-def _harden() -> None:
-    """As the engine: no core dump, no reading of this memory by others of the same uid (prctl(2))."""
-    import ctypes
-    import resource
-
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    pr_set_dumpable = 4
-    ctypes.CDLL(None).prctl(pr_set_dumpable, 0, 0, 0, 0)
-
-
-def main() -> None:
-    _harden()
-    os.nice(10)
-    while select.select([0], [], [], IDLE)[0]:
-        try:
-            (length,) = _LENGTH.unpack(_exactly(0, _LENGTH.size))
-            if length > LONGEST:
-                return
-            os.write(1, pack(check(unpack(_exactly(0, length)))))
-        except (EOFError, BrokenPipeError):
-            return
-
-
-if __name__ == "__main__":
-    # Where the package lies, its requirements may lie too; -I looks in the interpreter's own folders only.
-    sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
-    main()

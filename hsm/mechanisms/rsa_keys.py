@@ -71,7 +71,7 @@ def check_private(given: dict[int, bytes]) -> dict[int, bytes]:
     p, q, d, dmp1, dmq1, iqmp = parts
     if not d or max(parts) >= public.n or ((dmp1 or dmq1 or iqmp) and not (p and q)):
         raise ValueError("parts that belong to no key of this modulus")
-    from hsm.mechanisms import rsa_check  # its subprocess module would make every start slower
+    from hsm.mechanisms import rsa_check
 
     try:
         n, e, d, p, q, dmp1, dmq1, iqmp = rsa_check.WORKER.complete((public.n, public.e, d, p, q, dmp1, dmq1, iqmp))

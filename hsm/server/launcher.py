@@ -1,8 +1,8 @@
 """The engine's door: started by the library, by ``adyton serve`` or by systemd, with the listening socket as fd 3.
 
-Run as ``python -I launcher.py --home FOLDER``; it adds the one site folder it lies in to the path, hardens the
-process, opens the pool and serves. What keeps it from that is said in its log. Imports little before: a cold start is
-a feature.
+Run as ``python -I launcher.py --home FOLDER``; it adds the one site folder it lies in to the path, closes the process
+to others, opens the pool, shuts itself in and serves. What keeps it from that is said in its log. Imports little
+before: a cold start is a feature.
 """
 
 from __future__ import annotations
@@ -20,28 +20,19 @@ SITE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 LARGEST_LOG = 1 << 20
 
 
-def _harden() -> None:
-    """No core dumps, no reading of this process's memory by others of the same uid (prctl(2), PR_SET_DUMPABLE)."""
-    import ctypes
-    import resource
-
-    os.umask(0o077)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    pr_set_dumpable, pr_set_no_new_privs = 4, 38
-    libc = ctypes.CDLL(None)
-    libc.prctl(pr_set_dumpable, 0, 0, 0, 0)
-    libc.prctl(pr_set_no_new_privs, 1, 0, 0, 0)
+def _parent(pid: int) -> int:
+    """A descriptor of the process that started a throw-away engine."""
+    watched = os.pidfd_open(pid)
+    if os.getppid() != pid:
+        raise SystemExit("adyton: who started this engine is gone already")
+    return watched
 
 
-def _leave_with(parent: int, home: str) -> None:
+def _leave_with(watched: int, home: str) -> None:
     """A throw-away engine ends with the process that started it, however that ends, and takes its folder along."""
     import select
     import shutil
     import threading
-
-    watched = os.pidfd_open(parent)
-    if os.getppid() != parent:
-        raise SystemExit("adyton: who started this engine is gone already")
 
     def watch() -> None:
         select.select([watched], [], [])
@@ -98,31 +89,53 @@ def _why(fault: Exception, home: str) -> str:
 
 
 def _open(options: dict[str, str]) -> Listener:
+    """Everything is opened, imported and forked in here; when it returns, the engine is shut in."""
     import socket
 
     from hsm import config
     from hsm.audit.keeping import Settings
+    from hsm.mechanisms import rsa_check
     from hsm.pool import Pool
     from hsm.server.listener import Listener, Peers
 
     home = options["home"]
     settings = config.engine_settings(home)
-    if "parent" in options:
-        _leave_with(int(options["parent"]), home)
+    watched = _parent(int(options["parent"])) if "parent" in options else -1
     listening = socket.socket(fileno=int(options.get("listen", "3")))
     listening.set_inheritable(False)
+    rsa_check.WORKER.start()  # before there is anything to inherit
     pool = Pool(
         home, in_memory="memory" in options, cheap_pin="cheap-pin" in options, max_sessions=settings.max_sessions,
         max_rw_sessions=settings.max_rw_sessions,
-        audit=Settings(settings.audit, settings.audit_retention, settings.audit_cap, settings.audit_checkpoint),
+        audit=Settings(settings.audit, settings.audit_retention, settings.audit_cap, settings.audit_checkpoint), held=True,
     )
     idle = float(options.get("idle", settings.idle_timeout))
     anybody = "any-user" in options and not (settings.uids or settings.gids)
     peers = None if anybody else Peers(settings.uids | {0, os.geteuid()}, settings.gids)
     made = Listener(pool, listening, idle, peers)
+    _shut_in(pool, settings.audit_sinks, watched >= 0)
+    pool.audit.release()
+    if watched >= 0:
+        _leave_with(watched, home)
     if settings.audit_sinks:
         made.sinks = _sinks(pool, settings.audit_sinks)
     return made
+
+
+def _shut_in(pool: Pool, sinks: tuple[Spec, ...], removes_home: bool) -> None:
+    """Before there is a second thread, and before anybody is heard."""
+    from hsm.confinement import process
+    from hsm.confinement.landlock import MAKE_DIR, READ_FILE, REMOVE_DIR, WRITE, Rule
+    from hsm.log import say
+    from hsm.server import preloaded
+
+    preloaded.load(bool(sinks))
+    rules = [Rule(pool.home, WRITE)]
+    rules += [Rule(spec.place, WRITE | MAKE_DIR) for spec in sinks if spec.made()]
+    rules += [Rule(path, READ_FILE) for path in pool.key_files()]
+    rules += [Rule(os.path.dirname(pool.home), REMOVE_DIR)] if removes_home else []
+    for measure, why in process.shut_in(rules).items():
+        say(f"not in force: {measure}: {why}. What that means: adyton status --security")
 
 
 def _sinks(pool: Pool, specs: tuple[Spec, ...]) -> Sinks:
@@ -136,9 +149,12 @@ def _sinks(pool: Pool, specs: tuple[Spec, ...]) -> Sinks:
 
 def main(argv: list[str]) -> int:
     options = _arguments(argv)
-    _harden()
     import signal
     import threading
+
+    from hsm.confinement import process
+
+    process.close()
 
     sys.setswitchinterval(0.0001)
     try:

@@ -55,13 +55,13 @@ class Store:
     """All partitions of one pool: in ``home``, or in memory where that is None. ``damage`` are sentences by slot, those
     about the pool itself under None."""
 
-    def __init__(self, home: str | None) -> None:
+    def __init__(self, home: str | None, *, held: bool = False) -> None:
         self.lock = threading.RLock()
         self._riding = _Riding()
         self.home = home
         self.damage: dict[int | None, list[str]] = {}
         self._read_only = home is not None and folder.is_read_only(home)
-        self.audit = Log(self)
+        self.audit = Log(self, held=held)
         self.was_marked = self._marked = False
         try:
             self._database = folder.open_database(home, read_only=self._read_only)

@@ -1,0 +1,2 @@
+def load(sinks: bool) -> None:
+    pass
