@@ -218,11 +218,11 @@ class Partition:
             came = came._replace(key=self.unattended.key(came.officer))
         return self.came(came)
 
-    def unattend(self, path: str, record: dict[str, str]) -> None:
-        """Turns unattended unsealing on, with this key file, or, without one, off."""
+    def unattend(self, path: str, descriptor: int, record: dict[str, str]) -> None:
+        """Turns unattended unsealing on, with this key file, open as ``descriptor``, or, without one, off."""
         with self.lock:
             self.may_write()
-            self.unattended.turn(path, self.opened() if path else b"", record)
+            self.unattended.turn(path, descriptor, self.opened() if path else b"", record)
 
     def came(self, who: Came) -> Came:
         """An officer has proved to be there: the partition opens if it was sealed."""

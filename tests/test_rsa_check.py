@@ -13,6 +13,8 @@ import pytest
 from abi import good, initialised, logged_in, name
 from test_rsa import PARTS, key_of, numbers, rows
 
+from hsm.client import Client
+from hsm.mechanisms import rsa_check
 from hsm.throwaway import ThrowAway
 from pkcs11_shim import constants as ck
 
@@ -57,42 +59,82 @@ def test_an_import_stalls_no_other_connection(adyton_token: ThrowAway) -> None:
         assert calls > 100
 
 
-def test_the_worker_s_life(adyton_token: ThrowAway) -> None:
-    """Started at the first key, none before; nothing in its arguments or environment; started again where it was
-    killed; gone with the engine."""
+def test_the_warden_s_life(adyton_token: ThrowAway) -> None:
+    """There before the first key, and one for the engine's life; a process for each key, gone with it; killed with the
+    engine, and never anybody's to start again: the engine says so, and goes on."""
     assert adyton_token._engine is not None
     engine = adyton_token._engine.pid
+    [warden] = workers(engine)
     with logged_in(adyton_token) as (m, s):
-        assert workers(engine) == []
         m.make(s, rows(numbers(key_of())))
-        (worker,) = workers(engine)
-        assert Path(f"/proc/{worker}/cmdline").read_bytes().count(b"\0") == 3
         m.make(s, rows(numbers(key_of(1024))))
-        assert workers(engine) == [worker]
-        os.kill(worker, signal.SIGKILL)
-        m.make(s, rows(numbers(key_of(2048, 3))))
-        (again,) = workers(engine)
-        assert again != worker
-    held = os.pidfd_open(again)
+        assert workers(engine) == [warden] and workers(warden) == []
+    held = os.pidfd_open(warden)
     os.kill(engine, signal.SIGKILL)
-    assert select.select([held], [], [], 30)[0], "the worker outlives its engine"
+    assert select.select([held], [], [], 30)[0], "the warden outlives its engine"
     os.close(held)
 
 
-def test_the_worker_keeps_nothing_readable(adyton_token: ThrowAway) -> None:
-    """As the engine's, its memory is closed to other processes of this user, and it leaves no core."""
+def test_a_killed_warden_is_missed(adyton_token: ThrowAway) -> None:
     assert adyton_token._engine is not None
+    [warden] = workers(adyton_token._engine.pid)
     with logged_in(adyton_token) as (m, s):
-        m.make(s, rows(numbers(key_of())))
-        (worker,) = workers(adyton_token._engine.pid)
-        limits = Path(f"/proc/{worker}/limits")
-        if os.geteuid():
-            with pytest.raises(PermissionError):
-                Path(f"/proc/{worker}/mem").open("rb")
-        else:
-            assert Path(f"/proc/{worker}/environ").stat().st_uid == 0
-            core = next(line for line in limits.read_text().splitlines() if line.startswith("Max core"))
-            assert core.split()[4:6] == ["0", "0"]
+        held = os.pidfd_open(warden)
+        os.kill(warden, signal.SIGKILL)
+        select.select([held], [], [], 30)
+        os.close(held)
+        rv, _ = m.create(s, rows(numbers(key_of())))
+        assert name(rv) == "CKR_FUNCTION_FAILED"
+        m.aes(s)
+        with Client(adyton_token.home) as client:
+            refusals = client.ask("explain")["refusals"]
+        assert "adyton stop" in refusals[-1]["reason"]
+
+
+def test_a_check_that_ends_without_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where libcrypto crashes: this key is refused, the next one is checked."""
+    worker = rsa_check.Worker()
+    monkeypatch.setattr(rsa_check, "check", lambda given: given if given[0] == 1 else os.kill(os.getpid(), 9))
+    with pytest.raises(OSError, match="ended before it answered"):
+        worker.complete((2,) * 8)
+    assert worker.complete((1,) * 8) == (1,) * 8
+    monkeypatch.setattr(rsa_check, "unpack", lambda body: os.kill(os.getpid(), 9))
+    unread = rsa_check.Worker()
+    with pytest.raises(OSError, match="ended before it answered"):
+        unread.complete((1,) * 8)
+
+
+def test_the_warden_is_closed_as_the_engine_is(adyton_token: ThrowAway) -> None:
+    """Its memory is closed to other processes of this user, it leaves no core, runs nothing and opens no pool."""
+    assert adyton_token._engine is not None
+    [warden] = workers(adyton_token._engine.pid)
+    told = dict(line.split(":", 1) for line in Path(f"/proc/{warden}/status").read_text().splitlines())
+    assert (told["Seccomp"].strip(), told["NoNewPrivs"].strip()) == ("2", "1")
+    assert os.stat(f"/proc/{warden}/environ").st_uid == 0, "it can be read"
+    core = next(line for line in Path(f"/proc/{warden}/limits").read_text().splitlines() if line.startswith("Max core"))
+    assert core.split()[4:6] == ["0", "0"]
+    if os.geteuid() == 0:  # others may not even see which these are
+        kept = {os.readlink(f"/proc/{warden}/fd/{n}") for n in os.listdir(f"/proc/{warden}/fd")}
+        assert {name.partition(":")[0] for name in kept} == {"/dev/null", "socket"}
+
+
+def test_each_gets_the_answer_to_its_own_question(adyton_token: ThrowAway) -> None:
+    values = [numbers(key_of(1024, exponent)) for exponent in (3, 65537)]
+    with logged_in(adyton_token) as (m, s):
+        sessions, found = [s, m.session()], dict[int, bytes]()
+
+        def make(number: int) -> None:
+            for _ in range(5):
+                key = m.make(sessions[number], rows(values[number]))
+                found[number] = m.read(sessions[number], key, ck.CKA_MODULUS)
+                assert found[number] == values[number][ck.CKA_MODULUS]
+
+        threads = [threading.Thread(target=make, args=(number,)) for number in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(found) == 2
 
 
 def test_nobody_makes_the_engine_check_who_may_not_make_the_key(adyton_token: ThrowAway) -> None:
@@ -100,5 +142,6 @@ def test_nobody_makes_the_engine_check_who_may_not_make_the_key(adyton_token: Th
     with initialised(adyton_token.module) as m:
         s = m.session()
         private = rows(numbers(key_of()))
+        [warden] = workers(adyton_token._engine.pid)
+        os.kill(warden, signal.SIGSTOP)  # whoever asked it would wait
         assert name(m.create(s, private)[0]) == "CKR_USER_NOT_LOGGED_IN"
-        assert workers(adyton_token._engine.pid) == []

@@ -15,6 +15,8 @@ import pytest
 from abi import NULL, Module, good, initialised, name
 from engine_room import CHEAP, SO, USER, DiskPool, Room, cheap_pins
 
+from hsm.cli.command import Failure
+from hsm.cli.partition import opened_by
 from hsm.client import MODULE, Refused, connect
 from hsm.store.sqlite import Store
 from pkcs11_shim import constants as ck
@@ -41,7 +43,8 @@ class Bound:
             return client.ask(act, slot=0, **who, **fields)
 
     def unattended(self, path: Path | str, **who: str) -> dict[str, Any]:
-        return self.ask("partition-unattended", who or AS_SO, key_file=str(path))
+        with connect(start=True) as client:
+            return opened_by(client, str(path), slot=0, **(who or AS_SO))
 
     def open(self) -> bool:
         return bool(self.ask("partition-list", {})["partitions"][0]["open"])
@@ -152,12 +155,15 @@ def test_another_file_opens_nothing(bound: Bound, key_file: Path, tmp_path: Path
     key_file.unlink()
     key_file.touch(0o600)
     key_file.write_bytes(kept)
+    assert signs() == "CKR_FUNCTION_FAILED"
+    assert "adyton stop" in reason(), "it is another file, which this engine has no right to open"
+    bound.seal()
     assert signs() == "CKR_OK"
 
 
 @pytest.mark.parametrize("path", ["relative", "/proc/none/key", "/dev/null", "/", "nul\0byte", "/nul\0byte"])
 def test_what_can_be_no_key_file(bound: Bound, path: str) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises((Refused, Failure)):
         bound.unattended(path)
     assert not bound.ask("partition-list", {})["partitions"][0]["unattended"]
 
@@ -189,9 +195,9 @@ def test_where_the_administrator_keeps_no_copy_it_gives_none_away(
             so, pin = SO.decode(), USER.decode()
             client.ask("partition-create", label="own", so_pin=so, pin=pin, admin_recovery=False)
             with pytest.raises(Refused, match="no copy"):
-                client.ask("partition-unattended", slot=0, key_file=str(key_file), **AS_SO)
+                opened_by(client, str(key_file), slot=0, **AS_SO)
             assert not key_file.exists()
-            client.ask("partition-unattended", slot=0, key_file=str(key_file), **AS_USER)
+            opened_by(client, str(key_file), slot=0, **AS_USER)
             # Taking it away gives nothing to anybody.
             client.ask("partition-unattended", slot=0, **AS_SO)
     finally:

@@ -2,11 +2,14 @@
 
 An officer whose PIN opens the partition turns it on. The partition keeps a copy of its key, sealed under the file's
 bytes; whoever has both the store and the file has the keys, so the file belongs where backups of the store don't go: a
-systemd credential, or another disk. Only the engine reads it, at a login of an officer bound to a user of the machine.
+systemd credential, or another disk. Who turns it on opens the file, or makes it, and hands it to the engine, which may
+open the files of its own folder only and, from its next start on, this one: it reads it at a login of an officer bound
+to a user of the machine.
 """
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import stat
@@ -34,6 +37,7 @@ class Unsealing:
         self._store = store
         self._slot = slot
         self._serial = serial
+        self._held = -1  # the file as it was handed over, in the engine that unsealing was turned on in
         self.load()
 
     def load(self) -> None:
@@ -55,13 +59,15 @@ class Unsealing:
                 f"turn unattended unsealing on: adyton partition unattended {self._slot} --key-file FILE"
             )
             raise TokenError(ck.CKR_FUNCTION_FAILED, words, officer)
-        key = unseal(self._record, self._serial)
+        key = unseal(self._record, self._serial, self._held)
         calls.detail(unsealed="unattended")
         return key
 
-    def turn(self, path: str, key: bytes, record: dict[str, str]) -> None:
-        """On, with a file that opens this partition key; off, where there is no path."""
-        before, made = self._record, seal(path, self._store.home, self._serial, key) if path else None
+    def turn(self, path: str, descriptor: int, key: bytes, record: dict[str, str]) -> None:
+        """On, with a file that opens this partition key, and which came open with the request; off, where there is no
+        path."""
+        before = self._record
+        made = seal(path, descriptor, self._store.home, self._serial, key) if path else None
         with self._store.transaction() as tx:
             if before is not None:
                 tx.drop_record(self._slot, before)
@@ -69,24 +75,34 @@ class Unsealing:
                 tx.put_record(self._slot, made)
             tx.audit(record)
         self._record = made
+        self._hold(os.dup(descriptor) if made is not None else -1)
+
+    def _hold(self, descriptor: int) -> None:
+        before, self._held = self._held, descriptor
+        if before >= 0:
+            os.close(before)
 
 
-def seal(path: str, home: str | None, serial: bytes, partition_key: bytes) -> Unattended:
-    """The record of a copy that the file at ``path`` opens; the file is made where there is none. ``home``: the pool's
-    folder, every copy of which would open itself if the file lay there."""
+def seal(path: str, descriptor: int, home: str | None, serial: bytes, partition_key: bytes) -> Unattended:
+    """The record of a copy that the file at ``path``, open as ``descriptor``, opens. ``home``: the pool's folder, every
+    copy of which would open itself if the file lay there."""
     if not os.path.isabs(path):
         raise TokenError(ck.CKR_ARGUMENTS_BAD, "the key file's path must be absolute", path)
     if home is not None and os.path.realpath(path).startswith(os.path.join(os.path.realpath(home), "")):
         raise _unfit(path, "it lies in the pool's own folder, so that every copy of that would open itself")
-    secret = _made(path) or _read(path)
+    if not os.path.samestat(_seen(path), os.fstat(descriptor)):
+        raise _unfit(path, "the engine sees another file there than you do")
+    if not os.access(path, os.R_OK):
+        raise _unfit(path, "the engine's user may not read it")
+    secret = _fit(path, descriptor)
     copy = sealing.seal(_key(secret, serial), partition_key, path.encode())
     return Unattended("unattended", path, copy, clock.microseconds())
 
 
-def unseal(record: Unattended, serial: bytes) -> bytes:
-    """The partition key."""
+def unseal(record: Unattended, serial: bytes, held: int = -1) -> bytes:
+    """The partition key. ``held``: the file's descriptor, where this engine was given one."""
     try:
-        return sealing.unseal(_key(_read(record.path), serial), record.copy, record.path.encode())
+        return sealing.unseal(_key(_read(record.path, held), serial), record.copy, record.path.encode())
     except sealing.Damaged:
         why = "unattended unsealing was turned on with another one. Put that back, or turn it on anew"
         raise _unfit(record.path, why) from None
@@ -96,44 +112,45 @@ def _key(secret: bytes, serial: bytes) -> bytes:
     return sealing.derive(hashlib.sha256(secret).digest(), b"unattended", serial)
 
 
-def _made(path: str) -> bytes:
-    """A new key file's bytes, on the disk; nothing where there is a file already."""
-    secret = os.urandom(SHORTEST)
+def _seen(path: str) -> os.stat_result:
     try:
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except FileExistsError:
-        return b""
+        return os.lstat(path)
     except (OSError, ValueError) as fault:
-        remedy = f"Make it yourself, as the engine's user: umask 077; head -c {SHORTEST} /dev/urandom >{path}"
-        raise _unfit(path, f"the engine can't make it: {_words(fault)}. {remedy}") from None
-    try:
-        with open(handle, "wb") as file:
-            file.write(secret)
-            file.flush()
-            os.fsync(file.fileno())
-        folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as fault:
-        os.unlink(path)
-        raise _unfit(path, f"the engine can't write it: {_words(fault)}") from None
-    return secret
+        raise _unfit(path, f"the engine can't see it: {_words(fault)}") from None
 
 
-def _read(path: str) -> bytes:
+def _read(path: str, held: int) -> bytes:
+    status = _seen(path)
+    if stat.S_ISLNK(status.st_mode):
+        raise _unfit(path, "it is a symbolic link")
+    if not stat.S_ISREG(status.st_mode):
+        raise _unfit(path, "it is no file")
+    if held >= 0 and os.path.samestat(status, os.fstat(held)):
+        return _fit(path, held)
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with open(handle, "rb") as file:
-            status = os.fstat(handle)
-            if not stat.S_ISREG(status.st_mode):
-                raise _unfit(path, "it is no file")
-            others = 0o037 if status.st_uid == 0 and path.startswith(_CREDENTIALS) else 0o077
-            if status.st_uid not in (0, os.geteuid()) or status.st_mode & others:
-                raise _unfit(path, "others than the engine's user may read or change it. Mend it: chmod 600")
-            secret = file.read(LONGEST + 1)
-    except (OSError, ValueError) as fault:
+    except OSError as fault:
+        words = f"the engine can't read it: {_words(fault)}"
+        if fault.errno == errno.EACCES:
+            words += ". A file that was not there when the engine started is opened by the next one: adyton stop"
+        raise _unfit(path, words) from None
+    try:
+        return _fit(path, handle)
+    finally:
+        os.close(handle)
+
+
+def _fit(path: str, handle: int) -> bytes:
+    """The bytes of a file that may be a key file."""
+    status = os.fstat(handle)
+    if not stat.S_ISREG(status.st_mode):
+        raise _unfit(path, "it is no file")
+    others = 0o037 if status.st_uid == 0 and path.startswith(_CREDENTIALS) else 0o077
+    if status.st_uid not in (0, os.geteuid()) or status.st_mode & others:
+        raise _unfit(path, "others than the engine's user may read or change it. Mend it: chmod 600")
+    try:
+        secret = os.pread(handle, LONGEST + 1, 0)
+    except OSError as fault:
         raise _unfit(path, f"the engine can't read it: {_words(fault)}") from None
     if not SHORTEST <= len(secret) <= LONGEST:
         raise _unfit(path, f"it has {len(secret)} bytes, not {SHORTEST} to {LONGEST}")

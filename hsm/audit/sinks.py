@@ -242,6 +242,8 @@ class Runner:
 
     def _failed(self, fault: OSError | TokenError) -> None:
         words = fault.reason if isinstance(fault, TokenError) else os.strerror(fault.errno or errno.EIO)
+        if self._spec.kind == "files" and isinstance(fault, PermissionError):
+            words += " (a folder that was not there when the engine started is the next one's: adyton stop)"
         if not self._failing:
             say(f"audit sink {self._spec} takes nothing: {words}; it is tried again")
         self._failing = words

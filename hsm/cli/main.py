@@ -91,8 +91,8 @@ COMMANDS = (
     Command("partition unattended", "let a file open the partition for officers who are users of the machine",
             "adyton partition unattended 0 --key-file /etc/adyton-keys/payments --as so",
             (_SLOT,
-             option("--key-file", metavar="FILE", help="the file, made with mode 0600 where there is none; the "
-                    "engine's user reads it. Whoever has it and the pool's folder has the keys: keep it apart from the "
+             option("--key-file", metavar="FILE", help="the file, made with mode 0600 where there is none, for the "
+                    "engine's user to read. Whoever has it and the pool's folder has the keys: keep it apart from the "
                     "folder and its backups. Of a systemd unit with LoadCredentialEncrypted=unseal it is "
                     "/run/credentials/adyton.service/unseal"),
              option("--off", action="store_true", help="forget the file, which stays where it is"), *AS, JSON),

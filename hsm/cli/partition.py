@@ -10,6 +10,8 @@ from hsm.cli.command import COLUMNS, Arguments, Failure, cell, show, table
 from hsm.cli.pins import Source
 from hsm.client import Client, connect
 
+KEY_FILE = 32  # bytes of a key file that is made here
+
 
 def create(given: Arguments) -> int:
     if given.blank and given.label:
@@ -88,14 +90,64 @@ def unattended(given: Arguments) -> int:
         raise Failure("is a file to open the partition, or none? Give --key-file FILE or --off, not both")
     if not given.off and not given.key_file:
         raise Failure("which file opens the partition? Give --key-file FILE, or --off for none")
-    fields = {} if given.off else {"key_file": os.path.abspath(given.key_file)}
     with connect(start=True) as client:
         row = _row(client, given.slot)
-        told = client.ask("partition-unattended", slot=row["slot"], **fields, **_by(given, client, row))
+        fields = {"slot": row["slot"], **_by(given, client, row)}
+        if given.off:
+            told = client.ask("partition-unattended", **fields)
+        else:
+            told = opened_by(client, os.path.abspath(given.key_file), **fields)
     words = "no file opens it any more; delete the one that did"
     if told["key_file"]:
         words = f"{cell(told['key_file'])} opens it for officers who are users of the machine"
     return show(given, told, f"partition {row['slot']}: {words}")
+
+
+def opened_by(client: Client, path: str, **fields: Any) -> dict[str, Any]:
+    """The file at ``path``, made where there is none, opens the partition from now on."""
+    handle, made = _key_file(path, int(client.ask("status")["uid"]))
+    try:
+        return client.ask_into(handle, "partition-unattended", key_file=path, **fields)
+    except BaseException:
+        if made:
+            os.unlink(path)
+        raise
+    finally:
+        os.close(handle)
+
+
+def _key_file(path: str, uid: int) -> tuple[int, bool]:
+    """A key file, open, and whether it was made here: on the disk, and the engine's user's."""
+    try:
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK), False
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as fault:
+        raise Failure(f"{path} can't be a key file: {fault}") from None
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except OSError as fault:
+        raise Failure(f"{path} can't be made: {fault.strerror}.\n"
+                      f"Make it yourself: umask 077; head -c {KEY_FILE} /dev/urandom >{path}") from None
+    try:
+        if os.geteuid() == 0:
+            os.fchown(handle, uid, -1)
+        os.write(handle, os.urandom(KEY_FILE))
+        os.fsync(handle)
+        _sync_folder(path)
+    except OSError as fault:
+        os.close(handle)
+        os.unlink(path)
+        raise Failure(f"{path} can't be written: {fault.strerror}") from None
+    return handle, True
+
+
+def _sync_folder(path: str) -> None:
+    folder = os.open(os.path.dirname(path), os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
 
 
 def delete(given: Arguments) -> int:

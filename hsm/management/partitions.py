@@ -146,8 +146,11 @@ def _unattended(caller: Caller, request: Request) -> dict[str, Any]:
         caller.must_have_copy()
     if not path and not partition.unattended.is_on:
         raise wrong("unattended unsealing is off already")
+    descriptor = given_or(request, "descriptor", int, -1)
+    if path and descriptor < 0:
+        raise wrong("a key file comes open with the request, as adyton partition unattended sends it", "descriptor")
     record = caller.record("partition-unattended", state="on" if path else "off", **({"keyFile": path} if path else {}))
-    partition.unattend(path, record)
+    partition.unattend(path, descriptor, record)
     return {"partition": describe(partition), "key_file": path or None}
 
 

@@ -76,7 +76,7 @@ def check_private(given: dict[int, bytes]) -> dict[int, bytes]:
     try:
         n, e, d, p, q, dmp1, dmq1, iqmp = rsa_check.WORKER.complete((public.n, public.e, d, p, q, dmp1, dmq1, iqmp))
     except OSError:
-        words = "the process that checks keys can't be had: the engine's limits on processes or memory are too low"
+        words = "the process that checks keys is gone, or ended at this one. A new engine has a new one: adyton stop"
         raise TokenError(ck.CKR_FUNCTION_FAILED, words) from None
     made = rsa.RSAPrivateNumbers(p, q, d, dmp1, dmq1, iqmp, rsa.RSAPublicNumbers(e, n))
     return attributes_of(made.private_key(unsafe_skip_rsa_key_validation=True))[1]

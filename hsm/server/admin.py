@@ -40,7 +40,7 @@ def _status(listener: Listener, app: Application, request: Request) -> dict[str,
         for slot, sentences in list(pool.store.damage.items()) for words in sentences
     ]
     return {
-        "home": pool.home, "pid": os.getpid(), "version": __version__, "in_memory": pool.in_memory,
+        "home": pool.home, "pid": os.getpid(), "uid": os.geteuid(), "version": __version__, "in_memory": pool.in_memory,
         "applications": listener.clients - 1, "write_protected": pool.store.write_protected,
         "partitions": partitions.describe_all(pool), "damage": damage,
         "problems": pool.audit.problems() + (listener.sinks.problems() if listener.sinks else []),

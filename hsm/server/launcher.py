@@ -107,7 +107,8 @@ def _open(options: dict[str, str]) -> Listener:
     pool = Pool(
         home, in_memory="memory" in options, cheap_pin="cheap-pin" in options, max_sessions=settings.max_sessions,
         max_rw_sessions=settings.max_rw_sessions,
-        audit=Settings(settings.audit, settings.audit_retention, settings.audit_cap, settings.audit_checkpoint), held=True,
+        audit=Settings(settings.audit, settings.audit_retention, settings.audit_cap, settings.audit_checkpoint),
+        held=True,
     )
     idle = float(options.get("idle", settings.idle_timeout))
     anybody = "any-user" in options and not (settings.uids or settings.gids)
@@ -129,7 +130,7 @@ def _shut_in(pool: Pool, sinks: tuple[Spec, ...], removes_home: bool) -> None:
     from hsm.log import say
     from hsm.server import preloaded
 
-    preloaded.load(bool(sinks))
+    preloaded.load()
     rules = [Rule(pool.home, WRITE)]
     rules += [Rule(spec.place, WRITE | MAKE_DIR) for spec in sinks if spec.made()]
     rules += [Rule(path, READ_FILE) for path in pool.key_files()]
@@ -149,12 +150,14 @@ def _sinks(pool: Pool, specs: tuple[Spec, ...]) -> Sinks:
 
 def main(argv: list[str]) -> int:
     options = _arguments(argv)
+    import gc
     import signal
     import threading
 
     from hsm.confinement import process
 
     process.close()
+    gc.disable()  # what is imported stays: looking through it for garbage takes a tenth of a start
 
     sys.setswitchinterval(0.0001)
     try:
@@ -162,6 +165,8 @@ def main(argv: list[str]) -> int:
 
         _shorten_log()
         listener = _open(options)
+        gc.freeze()
+        gc.enable()
         threading.excepthook = lambda fault: report(fault.exc_value) if fault.exc_value else None
     except Exception as fault:
         words = f"adyton: no engine for {options['home']}: {_why(fault, options['home'])}"
