@@ -20,6 +20,7 @@ from hsm.access.roles import KEY_DELETE, KEY_WRITE, OFFICERS_WRITE, PARTITION_DE
 from hsm.access.unattended import Unsealing
 from hsm.access.values import Values
 from hsm.audit import calls
+from hsm.confinement.arena import Secret
 from hsm.errors import TokenError
 from hsm.objects import attributes as table
 from hsm.objects.index import ObjectIndex, having
@@ -53,7 +54,7 @@ class Partition:
         self.directory = self.officers.directory
         self.quorum = Quorum(pool.store, slot, self.directory)
         self.unattended = Unsealing(pool.store, slot, self.serial.encode())
-        self.key: bytes | None = None
+        self.key: Secret | None = None
         self._load(None)
 
     # -- what the token says of itself
@@ -254,20 +255,20 @@ class Partition:
             if login is not None and login.officer == officer:
                 app.end_login(self)
 
-    def _open(self, key: bytes) -> None:
+    def _open(self, key: Secret) -> None:
         """The partition's key is there: private objects come to light, and values have fingerprints."""
         self.key = key
         self.values.open(key, self.pool.store.values(self.slot, key))
         self._load(key)
 
-    def opened(self) -> bytes:
+    def opened(self) -> Secret:
         if self.key is None:
             raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "the partition is sealed: log in first")
         return self.key
 
     # -- objects
 
-    def _load(self, key: bytes | None) -> None:
+    def _load(self, key: Secret | None) -> None:
         """What needs no key at the start; private objects and keys with secrets once there is one."""
         for object_id, attributes in self.pool.store.load_objects(self.slot, key):
             item = self.objects[object_id] = TokenObject(self, attributes, None, object_id)

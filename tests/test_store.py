@@ -327,8 +327,7 @@ def test_nothing_secret_lies_in_clear_in_any_file(tmp_path: Path) -> None:
         weak = room.session.object(unsealed).attributes[ck.CKA_VALUE]
         room.destroy(room.find(b"label-of-private-data")[0])
         room.relabel(handle, b"another-private-label")
-        partition_key = room.partition.key
-        assert partition_key is not None
+        partition_key = bytes(room.partition.opened())
         secret = (value, key, scalar, weak, partition_key, SO, b"the-user's-own-pin", b"label-of-a-private-key",
                   b"label-of-private-data", b"another-private-label", b"application-of-few")
         files = {path.name: path.read_bytes() for path in home.iterdir()}

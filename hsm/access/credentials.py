@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import os
 import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
+from hsm.confinement.arena import ARENA, Secret
 from hsm.errors import TokenError
 from hsm.store import sealing
 from hsm.store.records import Officer
@@ -38,7 +38,6 @@ _LOCKED = {
 }
 _LOCKED_OTHERS = "An Administrator unlocks it: adyton officer unlock {name}"
 _AT_ONCE = threading.BoundedSemaphore(2)
-_SESSION_KEY = os.urandom(32)
 
 
 class Cost(NamedTuple):
@@ -63,7 +62,8 @@ class Credentials:
         self._serial = store.heads[slot].serial
         self._directory = directory
         self._checks: dict[str, threading.Lock] = {}
-        self._fast: dict[str, tuple[bytes, bytes | None]] = {}
+        self._fast: dict[str, tuple[bytes, Secret | None]] = {}
+        self._moment = ARENA.random()  # the key of the HMACs, which is nowhere else
 
     # -- failed tries
 
@@ -89,7 +89,7 @@ class Credentials:
 
     # -- checking
 
-    def check(self, name: str, pin: bytes) -> bytes | None:
+    def check(self, name: str, pin: bytes) -> Secret | None:
         """That it is the officer's PIN; the partition key where the PIN opens it."""
         if not SHORTEST_PIN <= len(pin) <= LONGEST_PIN:
             words = f"a PIN of fewer than {SHORTEST_PIN} or more than {LONGEST_PIN} bytes is wrong, and costs no try"
@@ -114,7 +114,7 @@ class Credentials:
                 return fast[1]
             return self._check_at_cost(officer, pin, failures)
 
-    def _check_at_cost(self, officer: Officer, pin: bytes, failures: int) -> bytes | None:
+    def _check_at_cost(self, officer: Officer, pin: bytes, failures: int) -> Secret | None:
         # Counted on the disk first: whoever kills the engine between guess and count gains nothing.
         self._store.counters.write(*self._counter(officer), failures + 1)
         place = place_of(self._serial, officer.name)
@@ -135,11 +135,11 @@ class Credentials:
     def _verifier(self, officer: Officer, pin: bytes) -> bytes:
         """Of this very credential: a new PIN, or a copy given or taken, makes another one."""
         told = hashlib.sha256(officer.wrapped + officer.copy).digest()
-        return hmac.digest(_SESSION_KEY, place_of(self._serial, officer.name) + b":" + told + pin, "sha256")
+        return hmac.digest(self._moment, place_of(self._serial, officer.name) + b":" + told + pin, "sha256")
 
     # -- setting
 
-    def believe(self, officer: Officer, pin: bytes, key: bytes | None) -> None:
+    def believe(self, officer: Officer, pin: bytes, key: Secret | None) -> None:
         """After the commit of a new PIN: it works at once, and a counter that was damaged or behind the store counts
         again, for the new credential."""
         self._fast[officer.name] = (self._verifier(officer, pin), key if officer.holds_key else None)
@@ -156,12 +156,13 @@ def place_of(serial: bytes, name: str) -> bytes:
 
 
 def with_pin(
-    officer: Officer, pin: bytes, key: bytes | None, serial: bytes, cost: Cost, *, copies: bool = False
+    officer: Officer, pin: bytes, key: Secret | None, serial: bytes, cost: Cost, *, copies: bool = False
 ) -> Officer:
     """The officer with this PIN. ``key``: what it opens; None where who sets the PIN can't give a copy away, so that it
     opens nothing yet. ``copies``: the copy is one that can be taken away again."""
     place = place_of(serial, officer.name)
     public, copy = b"", b""
+    secret: Secret
     if key is None or copies:
         secret, public = sealing.new_pair()
         copy = b"" if key is None else sealing.seal_copy(public, key, place)

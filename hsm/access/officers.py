@@ -7,7 +7,6 @@ not let in: an officer, a user's binding or an assignment of key actions that an
 
 from __future__ import annotations
 
-import os
 import re
 import uuid
 from collections.abc import Callable, Iterable
@@ -26,6 +25,7 @@ from hsm.access.roles import (
     denial,
 )
 from hsm.audit import calls
+from hsm.confinement.arena import ARENA, Secret
 from hsm.errors import TokenError
 from hsm.store import sealing
 from hsm.store.records import Officer, RoleAssignment
@@ -46,7 +46,7 @@ class Came(NamedTuple):
     """Who was found to be there: the officer, and the partition key where the credential opens it."""
 
     officer: str
-    key: bytes | None
+    key: Secret | None
     must_change: bool
 
 
@@ -76,7 +76,7 @@ class Officers:
 
     # -- what PKCS#11 has functions for
 
-    def initialise(self, label: bytes, pin: bytes, record: Record) -> bytes:
+    def initialise(self, label: bytes, pin: bytes, record: Record) -> Secret:
         """C_InitToken: a new partition key under the SO's PIN; everything the partition held is gone."""
         may_be(pin)
         with self._store.transaction() as tx:
@@ -86,7 +86,7 @@ class Officers:
         self.credentials.believe(officer, pin, key)
         return key
 
-    def init_pin(self, pin: bytes, key: bytes | None, holds: bool, record: Record) -> None:
+    def init_pin(self, pin: bytes, key: Secret | None, holds: bool, record: Record) -> None:
         """C_InitPIN: ``user``, made with its roles where there is none, gets this PIN, which works at once. ``holds``:
         whether who asks has a copy of the partition key to give."""
         if self.exists("user"):
@@ -95,7 +95,7 @@ class Officers:
             self.create("user", pin, key, holds, record, roles=STANDARD["user"])
 
     def reset_pin(
-        self, name: str, pin: bytes, key: bytes | None, holds: bool, record: Record, *, must_change: bool = False
+        self, name: str, pin: bytes, key: Secret | None, holds: bool, record: Record, *, must_change: bool = False
     ) -> None:
         """Another one's PIN, which opens what who sets it can give away."""
         may_be(pin, self.directory.officers)
@@ -117,7 +117,7 @@ class Officers:
         self._replace_pin(officer, new, key, record, stale=ck.CKR_PIN_INCORRECT)
 
     def _replace_pin(
-        self, officer: Officer, pin: bytes, key: bytes | None, record: Record, *, must_change: bool = False,
+        self, officer: Officer, pin: bytes, key: Secret | None, record: Record, *, must_change: bool = False,
         waits: bool = False, stale: int = ck.CKR_FUNCTION_FAILED,
     ) -> None:
         """The same commit forgets wrong tries, which were another credential's. ``waits``: the officer has been let to
@@ -229,7 +229,7 @@ class Officers:
     # -- by name
 
     def create(
-        self, name: str, pin: bytes | None, key: bytes | None, holds: bool, record: Record, *,
+        self, name: str, pin: bytes | None, key: Secret | None, holds: bool, record: Record, *,
         uid: int = -1, roles: Iterable[str] = (), expires: int = 0, must_change: bool = False,
     ) -> Officer:
         """A new officer, with a PIN or as a user of the machine. ``key`` and ``holds`` as for init_pin."""
@@ -272,7 +272,7 @@ class Officers:
         if so is not None and so.copy and first.holds_key and not self._store.heads[self._slot].recovery:
             change.write(so._replace(copy=b""))
 
-    def give_copy(self, officer: Officer, key: bytes) -> Officer:
+    def give_copy(self, officer: Officer, key: Secret) -> Officer:
         """The officer, let in by one who holds the key."""
         copy = officer.copy
         if officer.public:
@@ -286,11 +286,11 @@ def _credential(officer: Officer) -> tuple[object, ...]:
 
 def put_first(
     tx: Transaction, slot: int, label: bytes, pins: dict[str, bytes], cost: Cost
-) -> tuple[bytes, list[Officer]]:
+) -> tuple[Secret, list[Officer]]:
     """Initialises a token together with its first officers, as part of a larger commit: the partition key, and they."""
     for pin in pins.values():
         may_be(pin)
-    key = os.urandom(sealing.KEY_BYTES)
+    key = ARENA.random()
     tx.initialise(slot, label, key)
     recovery = tx.heads[slot].recovery
     made = []

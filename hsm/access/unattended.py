@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from hsm import clock
 from hsm.audit import calls
+from hsm.confinement.arena import Secret
 from hsm.errors import TokenError
 from hsm.store import sealing
 from hsm.store.records import Unattended
@@ -51,7 +52,7 @@ class Unsealing:
     def files(self) -> list[str]:
         return [self._record.path] if self._record is not None else []
 
-    def key(self, officer: str) -> bytes:
+    def key(self, officer: str) -> Secret:
         """The partition key, for an officer who has no PIN to open the partition by."""
         if self._record is None:
             words = (
@@ -63,7 +64,7 @@ class Unsealing:
         calls.detail(unsealed="unattended")
         return key
 
-    def turn(self, path: str, descriptor: int, key: bytes, record: dict[str, str]) -> None:
+    def turn(self, path: str, descriptor: int, key: Secret, record: dict[str, str]) -> None:
         """On, with a file that opens this partition key, and which came open with the request; off, where there is no
         path."""
         before = self._record
@@ -83,7 +84,7 @@ class Unsealing:
             os.close(before)
 
 
-def seal(path: str, descriptor: int, home: str | None, serial: bytes, partition_key: bytes) -> Unattended:
+def seal(path: str, descriptor: int, home: str | None, serial: bytes, partition_key: Secret) -> Unattended:
     """The record of a copy that the file at ``path``, open as ``descriptor``, opens. ``home``: the pool's folder, every
     copy of which would open itself if the file lay there."""
     if not os.path.isabs(path):
@@ -99,17 +100,17 @@ def seal(path: str, descriptor: int, home: str | None, serial: bytes, partition_
     return Unattended("unattended", path, copy, clock.microseconds())
 
 
-def unseal(record: Unattended, serial: bytes, held: int = -1) -> bytes:
+def unseal(record: Unattended, serial: bytes, held: int = -1) -> memoryview:
     """The partition key. ``held``: the file's descriptor, where this engine was given one."""
     try:
-        return sealing.unseal(_key(_read(record.path, held), serial), record.copy, record.path.encode())
+        return sealing.unseal_key(_key(_read(record.path, held), serial), record.copy, record.path.encode())
     except sealing.Damaged:
         why = "unattended unsealing was turned on with another one. Put that back, or turn it on anew"
         raise _unfit(record.path, why) from None
 
 
-def _key(secret: bytes, serial: bytes) -> bytes:
-    return sealing.derive(hashlib.sha256(secret).digest(), b"unattended", serial)
+def _key(secret: bytes, serial: bytes) -> memoryview:
+    return sealing.derive_held(hashlib.sha256(secret).digest(), b"unattended", serial)
 
 
 def _seen(path: str) -> os.stat_result:

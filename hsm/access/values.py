@@ -8,13 +8,12 @@ the store: when a token key had the value, or when it was wrapped out.
 
 from __future__ import annotations
 
-import hashlib
 import hmac
-import os
 from collections.abc import Iterable, Iterator, Mapping
 from functools import reduce
 from operator import or_
 
+from hsm.confinement.arena import ARENA, Secret
 from hsm.errors import TokenError
 from hsm.objects import attributes as table
 from hsm.objects.attributes import FALSE, TRUE
@@ -87,7 +86,7 @@ class Value:
         return [number for number, bit in _LOST.items() if self.bits & bit]
 
 
-def _fingerprint(key: bytes, attributes: Mapping[int, bytes]) -> bytes | None:
+def _fingerprint(key: Secret, attributes: Mapping[int, bytes]) -> bytes | None:
     info = attributes.get(ck.CKA_PUBLIC_KEY_INFO)
     if attributes.get(ck.CKA_CLASS) == ck.CKO_SECRET_KEY.to_bytes(8, "little"):
         told = b"secret" + attributes.get(ck.CKA_VALUE, b"")
@@ -95,7 +94,7 @@ def _fingerprint(key: bytes, attributes: Mapping[int, bytes]) -> bytes | None:
         told = b"pair" + info
     else:
         return None
-    return hmac.new(key, told, hashlib.sha256).digest()[:16]
+    return hmac.digest(key, told, "sha256")[:16]
 
 
 def _forms(value: bytes) -> Iterator[bytes]:
@@ -119,15 +118,15 @@ class Values:
     """The values of one partition. Callers hold the partition's lock."""
 
     def __init__(self) -> None:
-        self._key = os.urandom(32)
+        self._key = ARENA.random()
         self._known: dict[bytes, Value] = {}
-        self._earlier: tuple[bytes, dict[bytes, Value]] = (self._key, {})
+        self._earlier: tuple[Secret, dict[bytes, Value]] = (self._key, {})
 
-    def open(self, partition_key: bytes, stored: Iterable[tuple[bytes, int]]) -> None:
+    def open(self, partition_key: Secret, stored: Iterable[tuple[bytes, int]]) -> None:
         """From now on fingerprints are those of the store, whose records are ``stored``; what session keys have lost
         before anybody logged in stays lost."""
         self._earlier = self._key, self._known
-        self._key = hmac.digest(partition_key, b"adyton fingerprint", "sha256")
+        self._key = ARENA.keep(hmac.digest(partition_key, b"adyton fingerprint", "sha256"))
         self._known = {fingerprint: Value(bits, stored=True) for fingerprint, bits in stored}
         for value in [value for value in self._earlier[1].values() if value.objects]:
             self._find(value.objects[0].attributes)

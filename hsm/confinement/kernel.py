@@ -37,9 +37,11 @@ def prctl(option: int, *arguments: int) -> int:
     return answer
 
 
-def madvise(address: int, size: int, advice: int) -> None:
-    if _LIBC.madvise(ctypes.c_void_p(address), ctypes.c_size_t(size), advice):
-        raise OSError(ctypes.get_errno(), "madvise")
+def random_into(view: memoryview) -> None:
+    """getrandom(2) straight into place, so that there is no other copy."""
+    place = (ctypes.c_char * len(view)).from_buffer(view)
+    if _LIBC.getrandom(place, ctypes.c_size_t(len(view)), 0) != len(view):  # 256 bytes or less always come whole
+        raise OSError(ctypes.get_errno(), "getrandom")
 
 
 def mlock(address: int, size: int) -> None:

@@ -18,6 +18,7 @@ import struct
 import threading
 from typing import NamedTuple
 
+from hsm.confinement.arena import ARENA, Secret
 from hsm.errors import TokenError
 from hsm.log import say
 from pkcs11_shim import constants as ck
@@ -40,9 +41,9 @@ _NONE = Count(0, 0, bytes(16))
 class Counters:
     """One counter for each officer, by number; in memory where ``path`` is None."""
 
-    def __init__(self, path: str | None, device_key: bytes, *, read_only: bool = False) -> None:
+    def __init__(self, path: str | None, device_key: Secret, *, read_only: bool = False) -> None:
         self._lock = threading.Lock()
-        self._key = hmac.digest(device_key, b"adyton counters", "sha256")
+        self._key = ARENA.keep(hmac.digest(device_key, b"adyton counters", "sha256"))
         self._counts: dict[int, Count] = {}
         self._last_half: dict[int, int] = {}
         self._damaged: dict[int, int] = {}

@@ -12,6 +12,8 @@ import sqlite3
 import stat
 import time
 
+from hsm.confinement.arena import ARENA
+
 KEY_BYTES = 32
 FILES = ("pool.db", "device.key", "counters")
 # How long an engine that is just leaving may keep its claim: the last one's threads may still be in fsync.
@@ -87,25 +89,25 @@ def unmark(home: str) -> None:
 # -- the device key
 
 
-def device_key(home: str, *, store_exists: bool) -> bytes:
+def device_key(home: str, *, store_exists: bool) -> memoryview:
     """The device key of a whole pool, or the one that a pool in the making has or now gets."""
     path = os.path.join(home, "device.key")
     if is_whole(home):
         key = _read_key(path)
-        if len(key) != KEY_BYTES:
+        if key is None:
             raise Unusable(f"{path} is damaged: put its backup back; without it the pool is lost")
         return key
     draft = path + ".new"
-    key = _read_key(draft) if os.path.lexists(draft) else b""
-    if len(key) == KEY_BYTES:
+    key = _read_key(draft) if os.path.lexists(draft) else None
+    if key is not None:
         return key
     if store_exists:
         raise Unusable(f"{path} is missing: put its backup back; without it the pool is lost")
     return _draft_key(home, draft)
 
 
-def _draft_key(home: str, draft: str) -> bytes:
-    key = os.urandom(KEY_BYTES)
+def _draft_key(home: str, draft: str) -> memoryview:
+    key = ARENA.random()
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         os.write(handle, key)
@@ -122,7 +124,8 @@ def finish(home: str) -> None:
     sync(home)
 
 
-def _read_key(path: str) -> bytes:
+def _read_key(path: str) -> memoryview | None:
+    """None: it has another length."""
     try:
         handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     except OSError as fault:
@@ -131,7 +134,8 @@ def _read_key(path: str) -> bytes:
         status = os.fstat(handle)
         if not stat.S_ISREG(status.st_mode) or status.st_mode & 0o077 or status.st_uid != os.geteuid():
             raise Unusable(f"{path} must be a file of the engine's user with mode 0600. Mend it: chmod 600 {path}")
-        return os.read(handle, KEY_BYTES + 1)
+        key = ARENA.take()
+        return key if status.st_size == KEY_BYTES and os.readv(handle, [key]) == KEY_BYTES else None
     finally:
         os.close(handle)
 
@@ -154,6 +158,7 @@ def open_database(home: str | None, *, read_only: bool) -> sqlite3.Connection:
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = FULL")
     database.execute("PRAGMA secure_delete = ON")
+    database.execute("PRAGMA temp_store = MEMORY")  # an engine that is shut in opens no file outside its folder
     return database
 
 

@@ -12,6 +12,7 @@ import struct
 from typing import NamedTuple
 
 from hsm.audit.chain import Chain
+from hsm.confinement.arena import Secret
 from hsm.store import sealing
 
 _NUMBERS = struct.Struct("<QQQ32s")  # generation, next object id, rows, accumulator
@@ -87,7 +88,7 @@ class PartitionHead:
         self.rows += 1 if weight > 0 else -1
         self.total = (self.total + weight) % _MODULUS
 
-    def seal(self, device_key: bytes) -> bytes:
+    def seal(self, device_key: Secret) -> bytes:
         numbers = _NUMBERS.pack(self.generation, self.next_id, self.rows, self.total.to_bytes(32, "little"))
         fields = {
             _SERIAL: self.serial, _KIND: self.kind, _LABEL: self.label, _INITIALISED: bytes([self.initialised]),
@@ -97,7 +98,7 @@ class PartitionHead:
         return sealing.seal(sealing.derive(device_key, b"partition", self.slot), sealing.pack(fields), b"")
 
     @classmethod
-    def unseal(cls, device_key: bytes, slot: int, sealed: bytes) -> PartitionHead:
+    def unseal(cls, device_key: Secret, slot: int, sealed: bytes) -> PartitionHead:
         fields = sealing.unpack(sealing.unseal(sealing.derive(device_key, b"partition", slot), sealed, b""))
         made = cls(slot, fields[_SERIAL], fields[_KIND])
         made.label, made.initialised = fields[_LABEL], fields[_INITIALISED] == b"\x01"
@@ -131,7 +132,7 @@ class PoolHead:
         made.slots = dict(self.slots)
         return made
 
-    def seal(self, device_key: bytes) -> bytes:
+    def seal(self, device_key: Secret) -> bytes:
         fields = {
             _WRITTEN: struct.pack("<Q", self.generation), _NEXT_SLOT: struct.pack("<Q", self.next_slot),
             _SLOTS: _packed(self.slots), _SEQUENCE: struct.pack("<Q", self.chain.sequence),
@@ -140,7 +141,7 @@ class PoolHead:
         return sealing.seal(sealing.derive(device_key, b"pool"), sealing.pack(fields), b"")
 
     @classmethod
-    def unseal(cls, device_key: bytes, sealed: bytes) -> PoolHead:
+    def unseal(cls, device_key: Secret, sealed: bytes) -> PoolHead:
         fields = sealing.unpack(sealing.unseal(sealing.derive(device_key, b"pool"), sealed, b""))
         reached = int.from_bytes(fields[_SEQUENCE], "little"), fields[_HASH]
         # Heads of the first two releases say no more.
@@ -154,8 +155,8 @@ class PoolHead:
 class Weigher:
     """What one row adds to its partition's accumulator: a hash under a key of the pool's own."""
 
-    def __init__(self, device_key: bytes) -> None:
-        self._key = sealing.derive(device_key, b"accumulator")
+    def __init__(self, device_key: Secret) -> None:
+        self._key = sealing.derive_held(device_key, b"accumulator")
 
     def weigh(self, serial: bytes, table: str, row: tuple[object, ...]) -> int:
         told = b"".join([serial, table.encode(), *map(_told, row)])

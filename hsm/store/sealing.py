@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
+from hsm.confinement.arena import ARENA, Secret
+
 KEY_BYTES = 32
 
 
@@ -27,9 +29,16 @@ class Damaged(Exception):
     """A sealed record does not open: altered, swapped, or sealed under another key."""
 
 
-def derive(key: bytes, *place: bytes | int) -> bytes:
+def derive(key: Secret, *place: bytes | int) -> bytes:
     """HKDF-Expand (RFC 5869) from a uniform key; ``place`` parts are length-prefixed, so none runs into the next."""
     return HKDFExpand(SHA256(), KEY_BYTES, b"".join(map(_part, place))).derive(key)
+
+
+def derive_held(key: Secret, *place: bytes | int) -> memoryview:
+    """The same, straight into locked memory: for keys that stay, or open other keys."""
+    view = ARENA.take()
+    HKDFExpand(SHA256(), KEY_BYTES, b"".join(map(_part, place))).derive_into(key, view)
+    return view
 
 
 def _part(part: bytes | int) -> bytes:
@@ -37,16 +46,26 @@ def _part(part: bytes | int) -> bytes:
     return len(raw).to_bytes(4, "little") + raw
 
 
-def seal(key: bytes, data: bytes, aad: bytes) -> bytes:
+def seal(key: Secret, data: Secret, aad: bytes) -> bytes:
     nonce = os.urandom(12)
     return nonce + AESGCM(key).encrypt(nonce, data, aad)
 
 
-def unseal(key: bytes, sealed: bytes, aad: bytes) -> bytes:
+def unseal(key: Secret, sealed: bytes, aad: bytes) -> bytes:
     try:
         return AESGCM(key).decrypt(sealed[:12], sealed[12:], aad)
     except (InvalidTag, ValueError, TypeError):  # a hand in the database may put anything into a column
         raise Damaged from None
+
+
+def unseal_key(key: Secret, sealed: bytes, aad: bytes) -> memoryview:
+    """A key that is sealed under another, straight into locked memory."""
+    view = ARENA.take()
+    try:
+        AESGCM(key).decrypt_into(sealed[:12], sealed[12:], aad, view)
+    except (InvalidTag, ValueError, TypeError):
+        raise Damaged from None
+    return view
 
 
 _ATTRIBUTE = struct.Struct("<QI")
@@ -73,7 +92,7 @@ def unpack(data: bytes) -> dict[int, bytes]:
 _WRAPPED = struct.Struct("<BIII16s")  # format, KiB of memory, passes, lanes, salt
 
 
-def wrap_under_pin(pin: bytes, partition_key: bytes, cost: tuple[int, int, int], place: bytes) -> bytes:
+def wrap_under_pin(pin: bytes, partition_key: Secret, cost: tuple[int, int, int], place: bytes) -> bytes:
     """The partition key under Argon2id(PIN). The parameters are authenticated, and a commitment to the key stands
     beside it: AES-GCM alone would let one ciphertext open under many PINs (a partitioning oracle)."""
     head = _WRAPPED.pack(1, *cost, os.urandom(16))
@@ -81,7 +100,7 @@ def wrap_under_pin(pin: bytes, partition_key: bytes, cost: tuple[int, int, int],
     return head + commitment + seal(kek, partition_key, head + commitment + place)
 
 
-def unwrap_under_pin(pin: bytes, wrapped: bytes, place: bytes) -> bytes | None:
+def unwrap_under_pin(pin: bytes, wrapped: bytes, place: bytes) -> memoryview | None:
     """The partition key, or None where the PIN is wrong. Raises Damaged where the record is."""
     head, commitment = wrapped[: _WRAPPED.size], wrapped[_WRAPPED.size : _WRAPPED.size + 32]
     if len(commitment) != 32 or wrapped[0] != 1:
@@ -89,15 +108,16 @@ def unwrap_under_pin(pin: bytes, wrapped: bytes, place: bytes) -> bytes | None:
     kek, expected = _stretch(pin, head)
     if not hmac.compare_digest(commitment, expected):
         return None
-    return unseal(kek, wrapped[_WRAPPED.size + 32 :], head + commitment + place)
+    return unseal_key(kek, wrapped[_WRAPPED.size + 32 :], head + commitment + place)
 
 
-def _stretch(pin: bytes, head: bytes) -> tuple[bytes, bytes]:
+def _stretch(pin: bytes, head: bytes) -> tuple[memoryview, bytes]:
     _, memory, passes, lanes, salt = _WRAPPED.unpack(head)
     if not (8 * lanes <= memory <= 1 << 22 and 0 < passes <= 64 and 0 < lanes <= 64):
         raise Damaged
-    stretched = Argon2id(salt=salt, length=32, iterations=passes, lanes=lanes, memory_cost=memory).derive(pin)
-    return derive(stretched, b"kek", head), derive(stretched, b"commitment", head)
+    stretched = ARENA.take()
+    Argon2id(salt=salt, length=32, iterations=passes, lanes=lanes, memory_cost=memory).derive_into(pin, stretched)
+    return derive_held(stretched, b"kek", head), derive(stretched, b"commitment", head)
 
 
 # -- what lets the engine put keys in while a partition is sealed
@@ -109,19 +129,19 @@ def new_pair() -> tuple[bytes, bytes]:
     return private.private_bytes_raw(), private.public_key().public_bytes_raw()
 
 
-def seal_copy(public: bytes, partition_key: bytes, place: bytes) -> bytes:
+def seal_copy(public: bytes, partition_key: Secret, place: bytes) -> bytes:
     """The partition key for who has the private half of an officer's pair (HPKE, RFC 9180)."""
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
     return bytes(_suite().encrypt(partition_key, X25519PublicKey.from_public_bytes(public), place))
 
 
-def open_copy(private: bytes, copy: bytes, place: bytes) -> bytes | None:
+def open_copy(private: Secret, copy: bytes, place: bytes) -> memoryview | None:
     """None where there is no copy. Raises Damaged where it does not open."""
     if not copy:
         return None
     try:
-        return bytes(_suite().decrypt(copy, X25519PrivateKey.from_private_bytes(private), place))
+        return ARENA.keep(_suite().decrypt(copy, X25519PrivateKey.from_private_bytes(private), place))
     except (InvalidTag, ValueError):
         raise Damaged from None
 

@@ -16,6 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 from hsm.audit.chain import Chain
 from hsm.audit.log import Log
+from hsm.confinement.arena import ARENA, Secret
 from hsm.errors import TokenError
 from hsm.log import say
 from hsm.objects import about
@@ -80,7 +81,7 @@ class Store:
     def _open(self, home: str | None) -> None:
         version = schema.version(self._database)
         if home is None:
-            self.device_key = os.urandom(sealing.KEY_BYTES)
+            self.device_key = ARENA.random()
         else:
             if self._read_only and version < len(schema.UPGRADES):
                 raise Unusable(f"{home} is read-only, and holds no pool of this version: none can be made there")
@@ -177,7 +178,7 @@ class Store:
             if (rows, total % (1 << 256)) != (head.rows, head.total):
                 self.note(slot, "records were removed, put back or swapped behind the engine's back")
 
-    def load_objects(self, slot: int, partition_key: bytes | None) -> Iterator[tuple[int, dict[int, bytes]]]:
+    def load_objects(self, slot: int, partition_key: Secret | None) -> Iterator[tuple[int, dict[int, bytes]]]:
         """The objects that lie wholly under the device key, or with the partition's key the others, in the order they
         were made. One that does not open is said and left out."""
         serial = self.heads[slot].serial
@@ -208,7 +209,7 @@ class Store:
         key = sealing.derive(self.device_key, b"public", *place)
         return sealing.unseal(key, public, b"secret" if has_secret else b"")
 
-    def values(self, slot: int, partition_key: bytes) -> list[tuple[bytes, int]]:
+    def values(self, slot: int, partition_key: Secret) -> list[tuple[bytes, int]]:
         """What the partition remembers of key values: (fingerprint, bits)."""
         found = []
         key = sealing.derive(partition_key, b"values")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from hsm.audit import calls
 from hsm.audit.log import Written
+from hsm.confinement.arena import Secret
 from hsm.errors import TokenError
 from hsm.objects import about
 from hsm.objects import attributes as table
@@ -120,7 +121,7 @@ class Transaction:
         head.tries = {}
         self.destroyed = True
 
-    def initialise(self, slot: int, label: bytes, partition_key: bytes) -> None:
+    def initialise(self, slot: int, label: bytes, partition_key: Secret) -> None:
         """Everything of the partition goes; slot and serial stay. A key pair for sealing to it comes in."""
         self._empty(slot)
         head = self._head(slot)
@@ -167,7 +168,7 @@ class Transaction:
 
     # -- objects
 
-    def put_object(self, slot: int, object_id: int, attributes: dict[int, bytes], partition_key: bytes | None) -> int:
+    def put_object(self, slot: int, object_id: int, attributes: dict[int, bytes], partition_key: Secret | None) -> int:
         """Writes an object, under a new id where ``object_id`` is 0; returns its id."""
         private = attributes.get(ck.CKA_PRIVATE) == table.TRUE
         is_key = attributes.get(ck.CKA_CLASS) in _SECRET_CLASSES
@@ -222,7 +223,7 @@ class Transaction:
         self._leave(slot, object_id)
         self.destroyed = True
 
-    def put_value(self, slot: int, fingerprint: bytes, bits: int, partition_key: bytes) -> None:
+    def put_value(self, slot: int, fingerprint: bytes, bits: int, partition_key: Secret) -> None:
         sealed = sealing.seal(sealing.derive(partition_key, b"values"), bits.to_bytes(4, "little"), fingerprint)
         self._put("key_values", slot, fingerprint, sealed)
 
