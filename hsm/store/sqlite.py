@@ -147,7 +147,7 @@ class Store:
         for slot, copy, sealed in self._database.execute("SELECT slot, copy, head FROM partitions ORDER BY slot, copy"):
             try:
                 copies.setdefault(slot, {})[copy] = PartitionHead.unseal(self.device_key, slot, sealed)
-            except (sealing.Damaged, OverflowError):
+            except (sealing.Damaged, OverflowError, TypeError):  # a slot that is no number any more
                 self.note(slot, f"copy {copy} of its head is damaged")
         for slot, heads in copies.items():
             if heads:
