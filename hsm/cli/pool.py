@@ -17,6 +17,9 @@ _PATIENCE_MS = 30_000
 def status(given: Arguments) -> int:
     from hsm.cli import diagnosis
 
+    if given.security:
+        return _security(given)
+
     where = home()
     data: dict[str, Any] = {
         "pool": where.path, "pool_from": where.source, "socket": f"{where.path}/socket", "module": str(MODULE),
@@ -41,6 +44,32 @@ def status(given: Arguments) -> int:
     return show(given, data, _in_words(data)) or (1 if data["problems"] and not data["engine"] else 0)
 
 
+def _security(given: Arguments) -> int:
+    """The measures that the engine tells of, and its door, as it is seen from here."""
+    with connect(start=False) as client:
+        rows = client.ask("security")["measures"]
+        rows.append(_door(f"{client.folder}/socket"))
+    lines = [f"{row['in_force']:7} {row['measure']:16} {cell(row['found'])}" for row in rows]
+    advice = [f"{row['measure']}: {cell(row['remedy'])}" for row in rows if row["remedy"]]
+    known = [f"{row['measure']:16} {row['wanted']} ({row['known_by']})" for row in rows]
+    text = "\n".join(["in force", *lines, "", "what is wanted, and how it is known", *known])
+    return show(given, rows, "\n".join([text, "", "what to do", *advice]) if advice else text)
+
+
+def _door(path: str) -> dict[str, Any]:
+    import stat
+
+    status, folder = os.stat(path), os.stat(os.path.dirname(path))
+    modes = [stat.S_IMODE(told.st_mode) for told in (status, folder)]
+    closed = not status.st_mode & stat.S_IRWXO and not folder.st_mode & (stat.S_IWOTH | stat.S_IWGRP)
+    return {
+        "measure": "socket", "wanted": "others of the machine don't even reach it, nor put another in its place",
+        "in_force": "yes" if closed else "no",
+        "found": f"{path}, mode {modes[0]:04o}, in a folder of mode {modes[1]:04o}",
+        "known_by": "stat", "remedy": "" if closed else f"chmod o-rwx {path}; chmod go-w its folder", "ours": True,
+    }
+
+
 def _you(client: Client) -> dict[str, Any] | None:
     """An engine of an earlier version, which still runs, knows of no officers."""
     try:
@@ -60,6 +89,9 @@ def _in_words(data: dict[str, Any]) -> str:
         programs = f"{engine['applications']} program{'s' * (engine['applications'] != 1)}"
         lines.append(f"engine   pid {engine['pid']}, version {engine['version']}, serving {programs}")
         lines.append(f"socket   {data['socket']}")
+        if "security" in engine:  # which an engine of an earlier version does not tell of
+            told = engine["security"]
+            lines.append(f"guarded  {told['in_force']} of {told['wanted']} measures in force: adyton status --security")
         lines += [f"you      {words}" for words in in_words(data["you"] or {"officers": []})]
     elif not data["problems"]:
         lines.append("engine   not running; the library starts it when a program asks for its slots")

@@ -18,10 +18,12 @@ from hsm.access import roles
 from hsm.access.quorum import Proposed
 from hsm.application import Application
 from hsm.audit import calls
+from hsm.confinement import measures
 from hsm.errors import TokenError, code_name
 from hsm.log import report
 from hsm.management import partitions, registry, terminal
 from hsm.management.acts import ANYBODY, Act, Caller, Request, given, given_or, must_own
+from hsm.mechanisms.rsa_check import WORKER
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
@@ -39,13 +41,40 @@ def _status(listener: Listener, app: Application, request: Request) -> dict[str,
         f"{'the pool' if slot is None else f'partition {slot}'}: {words}"
         for slot, sentences in list(pool.store.damage.items()) for words in sentences
     ]
+    guarded = _security(listener)
     return {
         "home": pool.home, "pid": os.getpid(), "uid": os.geteuid(), "version": __version__, "in_memory": pool.in_memory,
         "applications": listener.clients - 1, "write_protected": pool.store.write_protected,
         "partitions": partitions.describe_all(pool), "damage": damage,
-        "problems": pool.audit.problems() + (listener.sinks.problems() if listener.sinks else []),
+        "security": {"in_force": sum(row["in_force"] == measures.YES for row in guarded), "wanted": len(guarded)},
+        "problems": measures.problems(guarded) + pool.audit.problems()
+        + (listener.sinks.problems() if listener.sinks else []),
         "audit": {**pool.audit.status(), "sinks": listener.sinks.status() if listener.sinks else []},
     }
+
+
+def _security(listener: Listener) -> list[dict[str, Any]]:
+    """What keeps the engine to itself, the warden of key checks and the door among it."""
+    warden, peers = WORKER.pid, listener.peers
+    who = "whoever the socket's mode lets in" if peers is None else f"users {_listed(peers.uids)}"
+    who += f" and groups {_listed(peers.gids)}" if peers is not None and peers.gids else ""
+    return [
+        *measures.look(),
+        {"measure": "key checks", "wanted": "RSA keys from outside are checked in a process for each",
+         "in_force": measures.YES if warden else measures.NO, "found": f"process {warden}" if warden else "it is gone",
+         "known_by": "waitpid", "remedy": "" if warden else "adyton stop: the next engine has one", "ours": True},
+        {"measure": "who may connect", "wanted": "users and groups that were named, known by their credentials",
+         "in_force": measures.YES, "found": who, "known_by": "SO_PEERCRED; settings uids and gids", "remedy": "",
+         "ours": True},
+    ]
+
+
+def _listed(numbers: frozenset[int]) -> str:
+    return ", ".join(map(str, sorted(numbers)))
+
+
+def _tell_security(listener: Listener, app: Application, request: Request) -> dict[str, Any]:
+    return {"measures": _security(listener)}
 
 
 def _explain(listener: Listener, app: Application, request: Request) -> dict[str, Any]:
@@ -81,7 +110,7 @@ def _stop(listener: Listener, app: Application, request: Request) -> dict[str, A
 
 
 ON_THE_ENGINE: dict[str, Callable[[Listener, Application, Request], dict[str, Any]]] = {
-    "status": _status, "explain": _explain, "stop": _stop,
+    "status": _status, "security": _tell_security, "explain": _explain, "stop": _stop,
 }
 
 

@@ -125,7 +125,7 @@ def _open(options: dict[str, str]) -> Listener:
 
 def _shut_in(pool: Pool, sinks: tuple[Spec, ...], removes_home: bool) -> None:
     """Before there is a second thread, and before anybody is heard."""
-    from hsm.confinement import process
+    from hsm.confinement import measures, process
     from hsm.confinement.landlock import MAKE_DIR, READ_FILE, REMOVE_DIR, WRITE, Rule
     from hsm.log import say
     from hsm.server import preloaded
@@ -135,8 +135,9 @@ def _shut_in(pool: Pool, sinks: tuple[Spec, ...], removes_home: bool) -> None:
     rules += [Rule(spec.place, WRITE | MAKE_DIR) for spec in sinks if spec.made()]
     rules += [Rule(path, READ_FILE) for path in pool.key_files()]
     rules += [Rule(os.path.dirname(pool.home), REMOVE_DIR)] if removes_home else []
-    for measure, why in process.shut_in(rules).items():
-        say(f"not in force: {measure}: {why}. What that means: adyton status --security")
+    process.shut_in(rules)
+    for words in measures.problems(measures.look()):
+        say(words)
 
 
 def _sinks(pool: Pool, specs: tuple[Spec, ...]) -> Sinks:

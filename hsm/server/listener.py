@@ -50,12 +50,12 @@ class Peers:
     """Who may connect: users, and members of groups. Who may not is said once in the log."""
 
     def __init__(self, uids: frozenset[int], gids: frozenset[int]) -> None:
-        self._uids = uids
-        self._gids = gids
+        self.uids = uids
+        self.gids = gids
         self._refused: set[int] = set()
 
     def admit(self, connection: socket.socket, uid: int, gid: int) -> bool:
-        if uid in self._uids or gid in self._gids or self._gids & self._groups(connection):
+        if uid in self.uids or gid in self.gids or self.gids & self._groups(connection):
             return True
         if uid not in self._refused:
             self._refused.add(uid)
