@@ -432,6 +432,27 @@ def test_what_is_not_in_force_is_said_everywhere(
         pool.stop()
 
 
+# -- the unit
+
+
+@pytest.mark.long
+def test_systemd_finds_little_to_close(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from hsm.cli.main import main
+
+    for kind in ("service", "socket"):
+        assert main(["serve", "--print-unit", kind]) == 0
+        unit = re.sub(r"ExecStart=\S+", "ExecStart=/bin/true", capsys.readouterr().out)
+        (tmp_path / f"adyton.{kind}").write_text(unit)
+    unit = str(tmp_path / "adyton.service")
+    done = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, timeout=60)
+    assert done.stdout + done.stderr == "" and done.returncode == 0
+    done = subprocess.run(
+        ["systemd-analyze", "security", "--offline=true", "--threshold=10", unit], capture_output=True, text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 # -- the arena
 
 
