@@ -266,10 +266,12 @@ class Application:
             held = session.partition.directory.held(officer)
             slot = session.partition.slot
             self.logins[slot] = Login(officer, user_type, held, must_change)
+            session.partition.logged_in(self)
             self.logins_begun[slot] = self.logins_begun.get(slot, 0) + 1
             why = session.partition.directory.why_not(officer)
             if why:  # who was disabled while the PIN was looked at, before this login was there to be ended
                 del self.logins[slot]
+                session.partition.logged_out(self)
                 raise TokenError(ck.CKR_PIN_LOCKED, why, officer)
             self.must_change = self.must_change or must_change
             self.pool.epoch.bump()
@@ -310,6 +312,7 @@ class Application:
                     self.handles.pop(handle, None)
                     item.handles.pop(self, None)
             self.pool.epoch.bump()
+            partition.logged_out(self)
             return ended
 
     def end(self) -> None:

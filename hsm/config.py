@@ -95,6 +95,8 @@ def _program(text: str) -> str:
 
 SETTINGS = (
     Setting("idle-timeout", "600", _seconds, "seconds after the last client until the engine leaves; 0: never"),
+    Setting("seal-after", "0", _seconds, "seconds after the last logout until a partition is sealed: the engine "
+            "forgets its key, and the next login opens it; officers without a PIN need its key file then; 0: never"),
     Setting("max-sessions", "0", _count, "sessions that one application may have with a token at a time; 0: no limit"),
     Setting("max-rw-sessions", "0", _count, "how many of these may be read/write sessions; 0: no limit of their own"),
     Setting("uids", "", _uids, "users who may connect to the system pool, besides its owner and root: names or "
@@ -163,6 +165,7 @@ class EngineSettings(NamedTuple):
     gids: frozenset[int]
     max_sessions: int
     max_rw_sessions: int
+    seal_after: float
     audit: bool
     audit_retention: int
     audit_cap: int

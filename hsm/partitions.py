@@ -26,6 +26,7 @@ from hsm.objects import attributes as table
 from hsm.objects.index import ObjectIndex, having
 from hsm.objects.templates import Template
 from hsm.objects.token_object import TokenObject
+from hsm.store.folding import Folds
 from hsm.store.transaction import Transaction
 from pkcs11_shim import constants as ck
 
@@ -55,6 +56,9 @@ class Partition:
         self.quorum = Quorum(pool.store, slot, self.directory)
         self.unattended = Unsealing(pool.store, slot, self.serial.encode())
         self.key: Secret | None = None
+        self._folds = Folds()
+        self._in_use: set[TokenObject] = set()  # those whose secrets are not folded
+        self._logged_in: set[Application] = set()
         self._load(None)
 
     # -- what the token says of itself
@@ -179,7 +183,8 @@ class Partition:
             self.quorum.load()
             self.unattended.load()
             for item in self.objects.values():
-                item.alive = False
+                item.die()
+            self._in_use.clear()
             self.objects.clear()
             self.pool.epoch.bump()
             self.index = ObjectIndex()
@@ -255,10 +260,30 @@ class Partition:
             if login is not None and login.officer == officer:
                 app.end_login(self)
 
+    def seal(self) -> bool:
+        """As before anybody had logged in: logins are over, and neither the partition's key is here nor what is under
+        it. What has happened to values stays known. False where it was sealed already."""
+        with self.pool.lock:
+            applications = list(self.pool.applications)
+        for app in applications:
+            if self.slot in app.logins:
+                app.end_login(self)
+        with self.lock:
+            if self.key is None:
+                return False
+            self.officers.credentials.forget()
+            for item in [item for item in self.objects.values() if item.sealed_at_rest]:
+                del self.objects[item.object_id]
+                self._gone(item)
+            self.key, self._folds = None, Folds()
+            self.pool.epoch.bump()
+            return True
+
     def _open(self, key: Secret) -> None:
         """The partition's key is there: private objects come to light, and values have fingerprints."""
         self.key = key
-        self.values.open(key, self.pool.store.values(self.slot, key))
+        if not self.values.opened:
+            self.values.open(key, self.pool.store.values(self.slot, key))
         self._load(key)
 
     def opened(self) -> Secret:
@@ -275,7 +300,36 @@ class Partition:
             self.index.add(item)
         for item in self.objects.values():
             self.values.enter(item)
+            self._fold(item)
         gc.freeze()  # what lives as long as the engine is not looked through for garbage at every collection
+
+    def _fold(self, item: TokenObject) -> None:
+        item.fold(self._folds.fold)
+        self._in_use.discard(item)
+
+    def unfolded(self, item: TokenObject, folded: bytes) -> dict[int, bytes]:
+        """The secrets of an object that is about to be used."""
+        if not item.alive:
+            raise TokenError(ck.CKR_OBJECT_HANDLE_INVALID, "the object is gone: its partition was sealed")
+        self._in_use.add(item)
+        return self._folds.unfold(folded)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no application has anybody logged in."""
+        return not self._logged_in
+
+    def logged_in(self, app: Application) -> None:
+        with self.lock:
+            self._logged_in.add(app)
+
+    def logged_out(self, app: Application) -> None:
+        """The last one folds what was used."""
+        with self.lock:
+            self._logged_in.discard(app)
+            if not self._logged_in:
+                for item in list(self._in_use):
+                    self._fold(item)
 
     def may_add(self, session: Session, attributes: dict[int, bytes], how: str) -> None:
         """Whether this session may make such an object, asked before any key is generated."""
@@ -319,6 +373,7 @@ class Partition:
                 item = TokenObject(self, attributes, None if stored[position] else session, ids[position])
                 if stored[position]:
                     self.objects[item.object_id] = item
+                    self._in_use.add(item)
                 else:
                     item.names = names[position]
                     item.of_token = (source is not None and (source.is_token or source.of_token)) or bool(
@@ -382,10 +437,10 @@ class Partition:
             raise TokenError(rv, "the object is gone: somebody destroyed it")
 
     def _gone(self, item: TokenObject) -> None:
-        item.alive = False
-        item.forget()
         self.index.remove(item)
         self.values.leave(item)
+        item.die()
+        self._in_use.discard(item)
         for app, handle in list(item.handles.items()):
             app.handles.pop(handle, None)
 

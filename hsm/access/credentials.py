@@ -145,6 +145,11 @@ class Credentials:
         self._fast[officer.name] = (self._verifier(officer, pin), key if officer.holds_key else None)
         self.forgive(officer)
 
+    def forget(self) -> None:
+        """The partition is sealed: each PIN goes the whole way again."""
+        self._fast.clear()
+        self._moment = ARENA.random()
+
     def forgive(self, officer: Officer) -> None:
         """All tries are there again."""
         if self._failures(officer):

@@ -120,11 +120,13 @@ class Values:
     def __init__(self) -> None:
         self._key = ARENA.random()
         self._known: dict[bytes, Value] = {}
+        self.opened = False  # whether fingerprints are the store's; they stay so while the partition is sealed
         self._earlier: tuple[Secret, dict[bytes, Value]] = (self._key, {})
 
     def open(self, partition_key: Secret, stored: Iterable[tuple[bytes, int]]) -> None:
         """From now on fingerprints are those of the store, whose records are ``stored``; what session keys have lost
         before anybody logged in stays lost."""
+        self.opened = True
         self._earlier = self._key, self._known
         self._key = ARENA.keep(hmac.digest(partition_key, b"adyton fingerprint", "sha256"))
         self._known = {fingerprint: Value(bits, stored=True) for fingerprint, bits in stored}

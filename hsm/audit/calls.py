@@ -140,7 +140,7 @@ def named(item: TokenObject) -> tuple[str, str]:
     known = item.key_name()
     if known[1]:
         return known
-    unique = item.attributes.get(ck.CKA_UNIQUE_ID, b"").decode()
+    unique = (item.get(ck.CKA_UNIQUE_ID) or b"").decode()
     return known[0], f"object:{unique}" if known[0] else unique
 
 

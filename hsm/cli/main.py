@@ -100,6 +100,8 @@ COMMANDS = (
                     "/run/credentials/adyton.service/unseal"),
              option("--off", action="store_true", help="forget the file, which stays where it is"), *AS, JSON),
             "partition:unattended"),
+    Command("partition seal", "end all logins, and let the engine forget the partition's key until the next one",
+            "adyton partition seal payments", (_SLOT, JSON), "partition:seal"),
     Command("partition delete", "destroy a partition and all its keys", "adyton partition delete 2 --yes",
             (_SLOT, option("--yes", action="store_true", help="needed: the keys are lost for ever"), *AS, JSON),
             "partition:delete"),
@@ -222,7 +224,7 @@ COMMANDS = (
             "run:run"),
 )
 _GROUPS = {
-    "partition": "make, list, show, set and delete partitions",
+    "partition": "make, list, show, set, seal and delete partitions",
     "proposal": "acts that take more than one officer: see, approve and reject them",
     "officer": "make, show, change, approve and remove officers, and set their PINs",
     "role": "who may do what: role definitions and role assignments",

@@ -103,6 +103,14 @@ def unattended(given: Arguments) -> int:
     return show(given, told, f"partition {row['slot']}: {words}")
 
 
+def seal(given: Arguments) -> int:
+    with connect(start=True) as client:
+        told = client.ask("partition-seal", slot=_row(client, given.slot)["slot"])
+    slot = told["partition"]["slot"]
+    words = "sealed: all logins are over, and the next one opens it" if told["was_open"] else "was sealed already"
+    return show(given, told, f"partition {slot} {words}")
+
+
 def opened_by(client: Client, path: str, **fields: Any) -> dict[str, Any]:
     """The file at ``path``, made where there is none, opens the partition from now on."""
     handle, made = _key_file(path, int(client.ask("status")["uid"]))

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from hsm.access.credentials import TRIES
 from hsm.access.kinds import KINDS
 from hsm.access.quorum import DESTROY, KINDS_OF_ACTS, LONGEST_HOURS, MOST_OFFICERS, POLICY, RULE
 from hsm.access.roles import PARTITION_DELETE, PARTITION_WRITE
+from hsm.audit import calls
 from hsm.errors import TokenError
 from hsm.management.acts import ANYBODY, OFFICER, OWNER, Act, Caller, Request, given, given_or, under, wrong
+from hsm.management.terminal import TERMINALS
 from hsm.partitions import Partition
 from hsm.pool import Form, Pool
 from hsm.store.heads import Rule
@@ -154,6 +157,34 @@ def _unattended(caller: Caller, request: Request) -> dict[str, Any]:
     return {"partition": describe(partition), "key_file": path or None}
 
 
+def seal(partition: Partition) -> bool:
+    """Nobody is logged in any more, in programs or terminals, and the engine has no key of the partition."""
+    TERMINALS.end(partition)
+    return partition.seal()
+
+
+def _seal(caller: Caller, request: Request) -> dict[str, Any]:
+    """By the pool's owner, who can end the engine too."""
+    if not caller.partition.initialised:
+        raise wrong("the token is not initialised: there is nothing to seal")
+    was_open = seal(caller.partition)
+    return {"partition": describe(caller.partition), "was_open": was_open}
+
+
+def seal_quiet(pool: Pool, seconds: float, since: dict[Partition, float], now: float) -> None:
+    """Seals the partitions that are open and where nobody has been logged in for so long. ``since`` when each is quiet,
+    kept from one look to the next."""
+    with pool.lock:
+        there = list(pool.by_slot.values())
+    quiet = {partition: since.get(partition, now) for partition in there if partition.is_open and partition.is_quiet}
+    since.clear()
+    since.update(quiet)
+    for partition, began in quiet.items():
+        if now - began >= seconds and seal(partition):
+            record = {"act": "partition-seal", "officer": "", "slot": str(partition.slot), "why": "seal-after"}
+            pool.audit.tell_anyway(calls.change({**record, "pid": str(os.getpid()), "uid": str(os.geteuid())}, ()))
+
+
 def _init(caller: Caller, request: Request) -> dict[str, Any]:
     """Initialises a token and its user PIN in one act (what adyton run needs)."""
     partition = caller.partition
@@ -169,5 +200,6 @@ ACTS = (
     Act("partition-set", OWNER, _set, owners=True, second=under(RULE, PARTITION_WRITE)),
     Act("partition-delete", OWNER, _delete, owners=True, second=under(DESTROY, PARTITION_DELETE)),
     Act("partition-unattended", OFFICER, _unattended, owners=True, second=under(POLICY, PARTITION_WRITE)),
+    Act("partition-seal", OWNER, _seal, owners=True),
     Act("init", OWNER, _init, owners=True),
 )

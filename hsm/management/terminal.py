@@ -112,12 +112,12 @@ class Terminals:
         with self._lock:
             self._logins.pop((terminal, partition), None)
 
-    def end(self, partition: Partition, name: str) -> None:
-        """Everywhere, for an officer that may do nothing any more."""
+    def end(self, partition: Partition, name: str = "") -> None:
+        """Everywhere, for an officer that may do nothing any more; for all of them, where none is named."""
         with self._lock:
-            gone = [place for place, login in self._logins.items() if place[1] is partition and login.officer == name]
-            for place in gone:
-                del self._logins[place]
+            for place, login in list(self._logins.items()):
+                if place[1] is partition and name in ("", login.officer):
+                    del self._logins[place]
 
 
 TERMINALS = Terminals()

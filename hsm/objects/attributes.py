@@ -192,6 +192,13 @@ CLASSES: dict[int, tuple[Attribute, ...]] = {
     ck.CKO_PRIVATE_KEY: (*STORAGE, *KEY, *PRIVATE),
     ck.CKO_SECRET_KEY: (*STORAGE, *KEY, *SECRET),
 }
+# What a private or secret key is made of: footnote 7 of the tables, not to be revealed.
+SECRETS = frozenset(
+    row.number
+    for rows in (*CLASSES.values(), *(kt.private for kt in KEY_TYPES.values()))
+    for row in rows
+    if 7 in row.notes
+)
 KEY_CLASSES = (ck.CKO_PUBLIC_KEY, ck.CKO_PRIVATE_KEY, ck.CKO_SECRET_KEY)
 GUARDED_CLASSES = (ck.CKO_PRIVATE_KEY, ck.CKO_SECRET_KEY)
 USES = (

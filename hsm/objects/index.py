@@ -6,6 +6,8 @@ error: NSS asks for classes of its own, and a search must not answer guesses at 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from hsm.errors import TokenError
 from hsm.objects import attributes as table
 from hsm.objects import templates
@@ -28,13 +30,13 @@ class ObjectIndex:
 
     def _enter(self, item: TokenObject) -> None:
         for number, values in self._by.items():
-            value = item.attributes.get(number)
+            value = item.get(number)
             if value:
                 values.setdefault(value, {})[item] = None
 
-    def _leave(self, item: TokenObject, attributes: dict[int, bytes]) -> None:
+    def _leave(self, item: TokenObject, get: Callable[[int], bytes | None]) -> None:
         for number, values in self._by.items():
-            value = attributes.get(number)
+            value = get(number)
             if value and item in values.get(value, ()):
                 del values[value][item]
                 if not values[value]:
@@ -42,11 +44,11 @@ class ObjectIndex:
 
     def remove(self, item: TokenObject) -> None:
         self._order.pop(item, None)
-        self._leave(item, item.attributes)
+        self._leave(item, item.get)
 
     def changed(self, item: TokenObject, before: dict[int, bytes]) -> None:
         """Re-enters an object whose attributes were ``before``."""
-        self._leave(item, before)
+        self._leave(item, before.get)
         self._enter(item)
 
     def near(self, template: templates.Template) -> tuple[list[tuple[int, bytes]], list[TokenObject]]:
@@ -76,7 +78,16 @@ def having(wanted: list[tuple[int, bytes]], candidates: list[TokenObject]) -> li
     """The objects that have all of it, whoever may see them; each as it is before or after a change, never between."""
     if not wanted:
         return candidates
-    return [item for item in candidates if _has(item, item.attributes, wanted)]
+    secret = not table.SECRETS.isdisjoint(number for number, _ in wanted)
+    return [item for item in candidates if _has(item, _looked_at(item, secret), wanted)]
+
+
+def _looked_at(item: TokenObject, secret: bool) -> dict[int, bytes]:
+    """Secrets are unfolded only for who asks for them; what was sealed meanwhile has nothing."""
+    try:
+        return item.attributes if secret else item.shown
+    except TokenError:
+        return {}
 
 
 def _has(item: TokenObject, attributes: dict[int, bytes], wanted: list[tuple[int, bytes]]) -> bool:

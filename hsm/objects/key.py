@@ -30,11 +30,11 @@ class Key:
         return self.attributes.get(attribute)
 
     def ulong(self, attribute: int, missing: int = 0) -> int:
-        value = self.attributes.get(attribute)
+        value = self.get(attribute)
         return missing if value is None else int.from_bytes(value, "little")
 
     def flag(self, attribute: int) -> bool:
-        return self.attributes.get(attribute) == TRUE
+        return self.get(attribute) == TRUE
 
     def native(self, load: Callable[[Key], T]) -> T:
         """What ``load`` makes of this key, made once."""
@@ -42,7 +42,3 @@ class Key:
         if made is None:
             made = self._native[load] = load(self)
         return made
-
-    def forget(self) -> None:
-        """Drops what was loaded: the key is gone, or its value is another one's."""
-        self._native.clear()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from hsm.confinement.wiping import overwrite
 from hsm.objects import attributes as table
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
@@ -19,6 +22,7 @@ _SHARED_KINDS = frozenset(
 ) | {ck.CKA_EC_PARAMS, ck.CKA_PUBLIC_EXPONENT}
 _NUMBERS: dict[int, int] = {}
 _VALUES: dict[bytes, bytes] = {}
+_FOLDING = threading.Lock()
 
 
 def compact(attributes: dict[int, bytes]) -> dict[int, bytes]:
@@ -33,11 +37,14 @@ class TokenObject(Key):
     value a session object has, which is asked for under any of them; ``of_token``: whether it had a token key's value
     when it was made, also a public one's, under whose name nothing is asked."""
 
-    __slots__ = ("_named", "alive", "handles", "names", "object_id", "of_token", "owner", "partition")
+    __slots__ = (
+        "_folded", "_held", "_named", "alive", "handles", "names", "object_id", "of_token", "owner", "partition",
+    )
 
     def __init__(
         self, partition: Partition, attributes: dict[int, bytes], owner: Session | None, object_id: int = 0
     ) -> None:
+        self._folded: bytes | None = None
         super().__init__(compact(attributes))
         self.partition = partition
         self.owner = owner
@@ -52,9 +59,65 @@ class TokenObject(Key):
         """The attributes as they are now, in one step for whoever reads them meanwhile."""
         self.attributes = compact({**self.attributes, **changes})
 
+    # -- what the key is made of, which is folded while nobody uses it
+
+    @property
+    def attributes(self) -> dict[int, bytes]:
+        """All of them: who asks for these unfolds the secrets."""
+        if self._folded is not None:
+            self._unfold()
+        return self._held
+
+    @attributes.setter
+    def attributes(self, attributes: dict[int, bytes]) -> None:
+        self._held = attributes
+
+    @property
+    def shown(self) -> dict[int, bytes]:
+        """Those that are there: without the secrets while they are folded."""
+        return self._held
+
+    def get(self, attribute: int) -> bytes | None:
+        if self._folded is not None and attribute in table.SECRETS:
+            self._unfold()
+        return self._held.get(attribute)
+
+    def _unfold(self) -> None:
+        with _FOLDING:
+            if self._folded is not None:
+                secrets = self.partition.unfolded(self, self._folded)
+                self._held, self._folded = {**self._held, **secrets}, None
+
+    def fold(self, how: Callable[[dict[int, bytes]], bytes]) -> None:
+        """Whoever reads the attributes just now keeps those that it reads: here, they are others from now on."""
+        if self.key_class not in table.GUARDED_CLASSES:
+            return
+        with _FOLDING:
+            secrets = {number: value for number, value in self._held.items() if number in table.SECRETS}
+            if self._folded is not None or not secrets:
+                return
+            self._folded = how(secrets)
+            self._held = {number: value for number, value in self._held.items() if number not in secrets}
+            self._native = {}
+            gone = list(secrets.values())
+            del secrets
+        overwrite(gone)
+
+    def die(self) -> None:
+        """The object is gone, and what it was made of with it: nobody unfolds it any more."""
+        self.alive = False
+        self.fold(lambda _: b"")
+        self._folded, self._native = b"", {}
+
+    @property
+    def sealed_at_rest(self) -> bool:
+        """Whether it is under the partition's key in the store, in whole or in part."""
+        secret = self._folded is not None or not table.SECRETS.isdisjoint(self._held)
+        return self.private or (self.key_class in table.GUARDED_CLASSES and secret)
+
     @property
     def private(self) -> bool:
-        return self.attributes.get(ck.CKA_PRIVATE) == table.TRUE
+        return self._held.get(ck.CKA_PRIVATE) == table.TRUE
 
     @property
     def is_token(self) -> bool:

@@ -118,6 +118,8 @@ def _open(options: dict[str, str]) -> Listener:
     pool.audit.release()
     if watched >= 0:
         _leave_with(watched, home)
+    if settings.seal_after:
+        _seal_after(pool, settings.seal_after)
     if settings.audit_sinks:
         made.sinks = _sinks(pool, settings.audit_sinks)
     return made
@@ -138,6 +140,26 @@ def _shut_in(pool: Pool, sinks: tuple[Spec, ...], removes_home: bool) -> None:
     process.shut_in(rules)
     for words in measures.problems(measures.look()):
         say(words)
+
+
+def _seal_after(pool: Pool, seconds: float) -> None:
+    import threading
+    import time
+
+    from hsm.log import report
+    from hsm.management.partitions import seal_quiet
+    from hsm.partitions import Partition
+
+    def watch() -> None:
+        since: dict[Partition, float] = {}
+        while True:
+            time.sleep(min(max(seconds / 4, 0.05), 5.0))
+            try:
+                seal_quiet(pool, seconds, since, time.clock_gettime(time.CLOCK_BOOTTIME))
+            except Exception as fault:  # the next look comes in any case
+                report(fault)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _sinks(pool: Pool, specs: tuple[Spec, ...]) -> Sinks:

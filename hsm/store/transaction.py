@@ -21,12 +21,6 @@ if TYPE_CHECKING:
     from hsm.audit.chain import Entry, Said
     from hsm.store.sqlite import Store
 
-_SECRET = frozenset(
-    row.number
-    for rows in (*table.CLASSES.values(), *(kt.private for kt in table.KEY_TYPES.values()))
-    for row in rows
-    if 7 in row.notes
-)
 _SECRET_CLASSES = tuple(number.to_bytes(8, "little") for number in table.GUARDED_CLASSES)
 
 
@@ -172,7 +166,7 @@ class Transaction:
         """Writes an object, under a new id where ``object_id`` is 0; returns its id."""
         private = attributes.get(ck.CKA_PRIVATE) == table.TRUE
         is_key = attributes.get(ck.CKA_CLASS) in _SECRET_CLASSES
-        hidden = {n: v for n, v in attributes.items() if private or (is_key and n in _SECRET)}
+        hidden = {n: v for n, v in attributes.items() if private or (is_key and n in table.SECRETS)}
         public = sealing.pack({n: v for n, v in attributes.items() if n not in hidden})
         if hidden and partition_key is None:
             raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "the partition is sealed: log in first")
