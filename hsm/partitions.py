@@ -21,6 +21,7 @@ from hsm.access.unattended import Unsealing
 from hsm.access.values import Values
 from hsm.audit import calls
 from hsm.confinement.arena import Secret
+from hsm.confinement.sweeping import SWEEPER
 from hsm.errors import TokenError
 from hsm.objects import attributes as table
 from hsm.objects.index import ObjectIndex, having
@@ -277,6 +278,7 @@ class Partition:
                 self._gone(item)
             self.key, self._folds = None, Folds()
             self.pool.epoch.bump()
+            SWEEPER.ring()
             return True
 
     def _open(self, key: Secret) -> None:
@@ -328,6 +330,7 @@ class Partition:
         with self.lock:
             self._logged_in.discard(app)
             if not self._logged_in:
+                SWEEPER.ring()
                 for item in list(self._in_use):
                     self._fold(item)
 

@@ -18,6 +18,7 @@ from typing import Self
 from urllib.parse import quote
 
 from hsm.client import MODULE, Absent, Client, Unusable, bind
+from hsm.confinement.sweeping import ENVIRONMENT
 
 _LAUNCHER = Path(__file__).resolve().parent / "server" / "launcher.py"
 
@@ -72,8 +73,8 @@ class ThrowAway:
             ]
             with open(f"{self.home}/engine.log", "ab") as log:
                 self._engine = subprocess.Popen(
-                    command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=log,
-                    pass_fds=[listening.fileno()], start_new_session=True,
+                    command, env={**os.environ, **ENVIRONMENT}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                    stderr=log, pass_fds=[listening.fileno()], start_new_session=True,
                 )
 
     def stop(self) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from hsm.cli.command import Arguments, Failure
 from hsm.client import SYSTEM_FOLDER, Absent, Client, Unusable, bind, home
 from hsm.config import SYSTEM_HOME
+from hsm.confinement.sweeping import ENVIRONMENT
 
 LAUNCHER = Path(__file__).resolve().parent.parent / "server" / "launcher.py"
 SYSTEM_USER = "adyton"
@@ -123,7 +124,8 @@ def serve(given: Arguments) -> int:
     _tell_systemd("READY=1")
     words = ["--home", store, "--listen", str(listening), *(["--any-user"] if given.system else [])]
     words += [] if passed else ["--idle", "0"]  # who is started by systemd when asked for may leave when idle
-    os.execv(sys.executable, [sys.executable, "-I", str(LAUNCHER), *words])
+    environment = {**os.environ, **ENVIRONMENT}
+    os.execve(sys.executable, [sys.executable, "-I", str(LAUNCHER), *words], environment)
 
 
 def _print_unit(kind: str) -> int:

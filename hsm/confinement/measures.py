@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from hsm.confinement import kernel, landlock, process
 from hsm.confinement.arena import ARENA
+from hsm.confinement.sweeping import ENVIRONMENT, SWEEPER
 
 YES, PARTLY, NO = "yes", "partly", "no"
 _PR_GET_DUMPABLE = 3
@@ -93,6 +94,16 @@ def _key_memory() -> Found:
     return Found(NO, f"{words}; {ARENA.failed}", "raise the limit of locked memory: ulimit -l, LimitMEMLOCK= of a unit")
 
 
+def _freed() -> Found:
+    if not SWEEPER.running:
+        return Found(NO, "nobody sweeps it", "adyton stop: the next engine does")
+    words = f"overwritten within a second of the last logout; {SWEEPER.swept} times so far"
+    if any(os.environ.get(name) != value for name, value in ENVIRONMENT.items()):
+        setting = " ".join(f"{name}={value}" for name, value in ENVIRONMENT.items())
+        return Found(PARTLY, f"{words}; but not what threads keep aside", f"start the engine with {setting}")
+    return Found(YES, words)
+
+
 def _isolated() -> Found:
     if not sys.flags.isolated:
         return Found(NO, "PYTHON* variables and the working folder count", "let the library or adyton serve start it")
@@ -132,6 +143,8 @@ MEASURES = (
     Measure("files", "only the pool's, the sinks' and, to read, the interpreter's", "landlock's ABI and rules", _files),
     Measure("key memory", "the engine's own keys are never swapped, dumped or inherited", "the arena; VmLck",
             _key_memory),
+    Measure("freed memory", "what calls leave behind of keys and PINs is gone a second after the last logout",
+            "the sweeper; the environment", _freed),
     Measure("what runs", "isolated from the environment, and not for others to change", "sys.flags; modes and owners",
             _isolated),
     Measure("own user", "an engine is nobody with rights to lose", "geteuid", _own_user, ours=False),

@@ -24,6 +24,15 @@ _ALONE = _alone()
 _CAN = sys.implementation.name == "cpython" and getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
+def overwrite_frame(frame: memoryview) -> None:
+    """What came over a socket, and of which all that is kept was copied: whole, whatever part of it the view is."""
+    buffer = frame.obj
+    if isinstance(buffer, bytearray):
+        ctypes.memset(ctypes.addressof(ctypes.c_char.from_buffer(buffer)), 0, len(buffer))
+    elif _CAN and isinstance(buffer, bytes) and len(buffer) >= SHORTEST:
+        ctypes.memset(id(buffer) + _HEAD, 0, len(buffer))
+
+
 def overwrite(values: list[bytes]) -> None:
     """Empties the list, and overwrites what nobody else holds."""
     while values:

@@ -15,6 +15,7 @@ from typing import Any
 from hsm import clock
 from hsm.application import Application
 from hsm.audit import calls
+from hsm.confinement.wiping import overwrite
 from hsm.cryptoki import ciphering, digesting, dual, general, keys, objects, return_codes, saved_state, signing
 from hsm.errors import TokenError
 from hsm.log import report
@@ -32,6 +33,11 @@ def _served() -> list[Callable[..., Any] | None]:
 
 
 HANDLERS = _served()
+# Calls whose frames have PINs or keys in clear, and are overwritten once they are answered.
+_CREATES = codec.NAMES.index("C_CreateObject")
+SECRET = frozenset({_CREATES, *map(codec.NAMES.index, (
+    "C_Login", "C_LoginUser", "C_InitPIN", "C_SetPIN", "C_InitToken",
+))}) & {number for number, handler in enumerate(HANDLERS) if handler is not None}
 # What answers CKR_PIN_EXPIRED while the login waits for a new PIN: every function whose list has that code.
 _EXPIRES = frozenset(
     number for number, name in enumerate(codec.NAMES)
@@ -77,6 +83,19 @@ def answer(app: Application, function: int, payload: memoryview) -> bytes:
         call.function = ""
         if call.noted:
             call.clear()
+        if function in SECRET:
+            given = [*arguments[-1]] if function == _CREATES else [*arguments]
+            arguments = ()
+            overwrite(_loose(given))
+
+
+def _loose(given: list[Any]) -> list[bytes]:
+    """PINs and values of a call that is answered, out of whatever they came in."""
+    values: list[bytes] = []
+    while given:
+        part = given.pop()
+        values += [part] if type(part) is bytes else [part[1]] if type(part) is tuple and type(part[1]) is bytes else []
+    return values
 
 
 def go_ahead(app: Application, size: int, payload: memoryview) -> memoryview:

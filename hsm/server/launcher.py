@@ -94,6 +94,9 @@ def _open(options: dict[str, str]) -> Listener:
 
     from hsm import config
     from hsm.audit.keeping import Settings
+    from hsm.confinement import measures
+    from hsm.confinement.sweeping import SWEEPER
+    from hsm.log import say
     from hsm.mechanisms import rsa_check
     from hsm.pool import Pool
     from hsm.server.listener import Listener, Peers
@@ -115,6 +118,9 @@ def _open(options: dict[str, str]) -> Listener:
     peers = None if anybody else Peers(settings.uids | {0, os.geteuid()}, settings.gids)
     made = Listener(pool, listening, idle, peers)
     _shut_in(pool, settings.audit_sinks, watched >= 0)
+    SWEEPER.start()
+    for words in measures.problems(measures.look()):
+        say(words)
     pool.audit.release()
     if watched >= 0:
         _leave_with(watched, home)
@@ -127,9 +133,8 @@ def _open(options: dict[str, str]) -> Listener:
 
 def _shut_in(pool: Pool, sinks: tuple[Spec, ...], removes_home: bool) -> None:
     """Before there is a second thread, and before anybody is heard."""
-    from hsm.confinement import measures, process
+    from hsm.confinement import process
     from hsm.confinement.landlock import MAKE_DIR, READ_FILE, REMOVE_DIR, WRITE, Rule
-    from hsm.log import say
     from hsm.server import preloaded
 
     preloaded.load()
@@ -138,8 +143,6 @@ def _shut_in(pool: Pool, sinks: tuple[Spec, ...], removes_home: bool) -> None:
     rules += [Rule(path, READ_FILE) for path in pool.key_files()]
     rules += [Rule(os.path.dirname(pool.home), REMOVE_DIR)] if removes_home else []
     process.shut_in(rules)
-    for words in measures.problems(measures.look()):
-        say(words)
 
 
 def _seal_after(pool: Pool, seconds: float) -> None:

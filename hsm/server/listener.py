@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from hsm import __version__
 from hsm.application import Application
+from hsm.confinement.wiping import overwrite_frame
 from hsm.cryptoki import general
 from hsm.log import report, say
 from hsm.pool import Pool
@@ -193,7 +194,9 @@ class Listener:
                 elif function == ADMIN:
                     from hsm.server import admin
 
-                    _send(connection, admin.answer(self, app, bytes(payload), files[0] if files else None))
+                    body = admin.answer(self, app, bytes(payload), files[0] if files else None)
+                    overwrite_frame(payload)  # there may be a PIN in it
+                    _send(connection, body)
                     if self.leaving:
                         self.stop()
                 else:
@@ -258,6 +261,8 @@ class Listener:
                     body = dispatch.answer(app, function, payload)
                 finally:
                     self.busy.discard(connection)
+                if function in dispatch.SECRET:
+                    overwrite_frame(payload)
                 try:
                     _send(connection, body)
                 except OSError:
