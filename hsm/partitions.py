@@ -264,11 +264,7 @@ class Partition:
     def seal(self) -> bool:
         """As before anybody had logged in: logins are over, and neither the partition's key is here nor what is under
         it. What has happened to values stays known. False where it was sealed already."""
-        with self.pool.lock:
-            applications = list(self.pool.applications)
-        for app in applications:
-            if self.slot in app.logins:
-                app.end_login(self)
+        self._log_all_out()
         with self.lock:
             if self.key is None:
                 return False
@@ -278,8 +274,15 @@ class Partition:
                 self._gone(item)
             self.key, self._folds = None, Folds()
             self.pool.epoch.bump()
-            SWEEPER.ring()
-            return True
+        self._log_all_out()  # who came in the midst of it
+        SWEEPER.ring()
+        return True
+
+    def _log_all_out(self) -> None:
+        with self.lock:
+            applications = list(self._logged_in)
+        for app in applications:
+            app.end_login(self)
 
     def _open(self, key: Secret) -> None:
         """The partition's key is there: private objects come to light, and values have fingerprints."""

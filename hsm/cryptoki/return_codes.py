@@ -156,7 +156,8 @@ NEAREST: dict[str, tuple[str, ...]] = {
     "KEY_FUNCTION_NOT_PERMITTED": ("OPERATION_NOT_INITIALIZED",),
     "DATA_LEN_RANGE": ("ENCRYPTED_DATA_LEN_RANGE", "ARGUMENTS_BAD"),
     "DATA_INVALID": ("DATA_LEN_RANGE", "ENCRYPTED_DATA_INVALID"),
-    "OBJECT_HANDLE_INVALID": ("KEY_HANDLE_INVALID",),
+    # A key that is gone by now; if its operation had begun, that is over.
+    "OBJECT_HANDLE_INVALID": ("KEY_HANDLE_INVALID", "OPERATION_NOT_INITIALIZED"),
     "PUBLIC_KEY_INVALID": ("MECHANISM_PARAM_INVALID", "ATTRIBUTE_VALUE_INVALID"),
     # A use that has to be written down first, on a store that takes no writing.
     "TOKEN_WRITE_PROTECTED": ("DEVICE_ERROR",),
