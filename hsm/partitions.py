@@ -460,7 +460,7 @@ class Partition:
                 self._drop(item)
 
     def find(self, session: Session, template: Template) -> list[TokenObject]:
-        """The lock is held for the look into the index only: who lists ten thousand objects keeps nobody else waiting."""
+        """The lock is held for the look into the index only: who lists ten thousand objects keeps nobody waiting."""
         with self.lock:
             wanted, candidates = self.index.near(template)
         trusting = all(number in table.TRUSTING for number, _ in template)

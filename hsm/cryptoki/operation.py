@@ -29,7 +29,8 @@ class Operation:
     """One active operation: the mechanism's state, the key it uses, and a result not yet fetched with its input."""
 
     __slots__ = (
-        "asked", "barred", "entry", "given", "in_parts", "key", "login", "nonce", "result", "state", "told", "unauthenticated",
+        "asked", "barred", "entry", "given", "in_parts", "key", "login", "nonce", "result", "state", "told",
+        "unauthenticated",
     )
 
     def __init__(
