@@ -331,11 +331,12 @@ class Partition:
     def logged_out(self, app: Application) -> None:
         """The last one folds what was used."""
         with self.lock:
+            ended = app in self._logged_in
             self._logged_in.discard(app)
-            if not self._logged_in:
-                SWEEPER.ring()
+            if not self._logged_in and (ended or self._in_use):
                 for item in list(self._in_use):
                     self._fold(item)
+                SWEEPER.ring()
 
     def may_add(self, session: Session, attributes: dict[int, bytes], how: str) -> None:
         """Whether this session may make such an object, asked before any key is generated."""

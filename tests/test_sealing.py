@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator
@@ -95,6 +96,8 @@ def test_only_the_pool_s_owner_seals(adyton_token: ThrowAway, capsys: pytest.Cap
     assert main(["partition", "seal", "0"]) == 0
     assert "was sealed already" in capsys.readouterr().out
     with Client(adyton_token.home) as client:
+        told = [row for row in client.ask("audit-records")["records"] if row["operation"] == "partition-seal"]
+        assert [row["uid"] for row in told] == [os.geteuid()] * 2
         blank = client.ask("partition-create")["partition"]["slot"]
         with pytest.raises(Refused, match="nothing to seal"):
             client.ask("partition-seal", slot=blank)

@@ -41,7 +41,7 @@ _NAMES = """
     Logout             C_Logout logout                                       ours
     PoolCreate         pool-create                                           ours
     PartitionCreate    partition-create                                      ours
-    PartitionUpdate    partition-set partition-unattended                    ours
+    PartitionUpdate    partition-set partition-unattended partition-seal     ours
     PartitionDelete    partition-delete                                      ours
     PartitionInit      C_InitToken init                                      ours
     OfficerPinSet      C_InitPIN C_SetPIN officer-set-pin                    ours

@@ -19,6 +19,7 @@ from hsm.access.quorum import Proposed
 from hsm.application import Application
 from hsm.audit import calls
 from hsm.confinement import measures
+from hsm.confinement.sweeping import SWEEPER
 from hsm.errors import TokenError, code_name
 from hsm.log import report
 from hsm.management import partitions, registry, terminal
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from hsm.server.listener import Listener
 
 
+_WITH_PINS = frozenset({"pin", "new_pin", "so_pin"})  # of requests that leave something to be swept
 LONGEST = 1 << 20  # bytes of a request: more than the longest role takes
 _NOT_WELL_FORMED = (ValueError, KeyError, TypeError, OverflowError, RecursionError)
 
@@ -176,12 +178,14 @@ def _fault(fault: Exception) -> tuple[int, TokenError]:
 def answer(listener: Listener, app: Application, payload: bytes, descriptor: int | None = None) -> bytes:
     """The response body to one admin request: rv, then JSON. ``descriptor``: an open file that came with it."""
     rv, result = int(ck.CKR_OK), dict[str, Any]()
+    request: Request = {}
     try:
         if len(payload) > LONGEST:
             raise ValueError("length")
-        request = json.loads(payload)
-        if not isinstance(request, dict):
+        asked = json.loads(payload)
+        if not isinstance(asked, dict):
             raise TypeError("request")
+        request = asked
         request.pop("descriptor", None)  # a number of the caller's own would be a file of the engine's
         if descriptor is not None:
             request["descriptor"] = descriptor
@@ -197,4 +201,6 @@ def answer(listener: Listener, app: Application, payload: bytes, descriptor: int
             report(fault)
         rv, told = _fault(fault)
         result = {"error": told.reason, "rv": rv}
+    if not _WITH_PINS.isdisjoint(request):
+        SWEEPER.ring()
     return struct.pack("<Q", rv) + json.dumps(result).encode()

@@ -23,7 +23,7 @@ FIRST = 3
 
 
 def unit(folder: str, kind: str) -> configparser.SectionProxy:
-    parser = configparser.ConfigParser(interpolation=None)
+    parser = configparser.ConfigParser(strict=False, interpolation=None)
     parser.optionxform = str  # type: ignore[assignment,method-assign]
     parser.read(f"{folder}/adyton.{kind}")
     return parser[kind.capitalize()]
