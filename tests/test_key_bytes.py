@@ -73,7 +73,7 @@ KINDS = """
     for size, key in keys.items():
         parts = key.private_numbers()
         needles[f"{size} p"] = parts.p.to_bytes(size // 16, "big")
-        needles[f"{size} d"] = parts.d.to_bytes(size // 8, "big")
+        needles[f"{size} d"] = parts.d.to_bytes((parts.d.bit_length() + 7) // 8, "big")  # as attributes have it
     token = ThrowAway().start()
     os.environ["ADYTON_HOME"] = token.home
     with logged_in(token) as (m, s):
