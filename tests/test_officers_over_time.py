@@ -37,12 +37,13 @@ class Clock:
 
 @pytest.fixture
 def clock(tmp_path: Path) -> Clock:
-    return Clock(tmp_path / "forward")
+    (tmp_path / "pool").mkdir(mode=0o700)  # outside of which an engine opens nothing
+    return Clock(tmp_path / "pool/forward")
 
 
 @pytest.fixture
 def disk(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[DiskPool]:
-    made = DiskPool(tmp_path / "pool", CHEAP + MOVED.format(path=str(tmp_path / "forward")))
+    made = DiskPool(tmp_path / "pool", CHEAP + MOVED.format(path=str(tmp_path / "pool/forward")))
     with Room(made.home) as room:
         room.with_user()
     monkeypatch.setenv("ADYTON_HOME", str(made.home))

@@ -157,7 +157,7 @@ def test_who_sees_and_approves_what_another_has_proposed(ruled: Desk, row: Row) 
 # session at a terminal. The rest have rows.
 ASK_NO_ROLE = {
     "partition-create", "partition-list", "init", "whoami", "login", "logout", "officer-waiting", "officer-approve",
-    "partition-unattended", "proposal-list",
+    "partition-unattended", "partition-seal", "proposal-list",
 }
 
 

@@ -27,10 +27,10 @@ Listener.serve = looked_at
 """
 # What costs a start more than it gives, or has no business in an engine.
 UNWANTED = {
-    "asyncio", "logging", "json", "email", "http", "urllib.request", "ssl", "subprocess", "multiprocessing", "argparse",
+    "asyncio", "logging", "email", "http", "urllib.request", "ssl", "subprocess", "multiprocessing", "argparse",
     "tempfile", "shutil", "unittest", "concurrent.futures", "decimal", "cffi", "pyasn1", "importlib.metadata",
     "xml", "pydoc", "pickle", "inspect", "dataclasses", "cryptography.hazmat.primitives.serialization", "hsm.cli",
-    "hsm.client", "hsm.throwaway", "hsm.server.admin",
+    "hsm.client", "hsm.throwaway",
 }
 
 
