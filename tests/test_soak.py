@@ -189,7 +189,10 @@ def soaked(token: Token, load: Path, seconds: float) -> None:
     assert p99 < P99_MS + 2 * wake
     assert min(calls) > 0.7 * statistics.median(calls), "an application came off badly"
     comes_to(before, pid, 5)
-    assert resident(pid) < memory + 8, "the engine keeps memory of applications that have gone"
+    late = time.monotonic() + 5
+    while resident(pid) >= memory + 8:  # it gives back what is free soon after the last logout (confinement/sweeping.py)
+        assert time.monotonic() < late, "the engine keeps memory of applications that have gone"
+        time.sleep(0.1)
 
 
 def test_for_a_moment(token: Token, load: Path) -> None:

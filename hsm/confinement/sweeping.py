@@ -51,8 +51,8 @@ class Sweeper:
 def sweep() -> None:
     for size in range(_LARGEST, 2 * _STEP + _HEAD, -_STEP):
         _fill(size)
-    held = [bytes(size) for size in _FRAMES for _ in range(_ROOM // 4 // size)]
-    del held
+    for size in _FRAMES:
+        [bytes(size) for _ in range(_ROOM // 4 // size)]
     ctypes.CDLL(None).malloc_trim(ctypes.c_size_t(0))
 
 
