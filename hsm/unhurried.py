@@ -1,9 +1,9 @@
 """Work that keeps a core for long, done with less claim on it than the calls that are done in a moment.
 
 A thread can make itself nicer, and never less nice again (setpriority(2)), so such work has a thread for the occasion.
-As many run at once as there are cores; the rest wait their turn. Without it, a handful of programs that make RSA keys
-let everybody else's calls wait for a core, most of all those that wait for whoever holds the interpreter's lock and
-has lost its core meanwhile.
+Without it, a handful of programs that make RSA keys let everybody else's calls wait for a core, most of all those that
+wait for whoever holds the interpreter's lock and has lost its core meanwhile. Among themselves such threads share what
+is left: nobody's large key keeps another's small one waiting.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import TypeVar
 
 NICER = 10
-_TURN = threading.BoundedSemaphore(len(os.sched_getaffinity(0)))
 R = TypeVar("R")
 
 
@@ -33,13 +32,12 @@ def unhurried(work: Callable[[], R]) -> R:
         except BaseException as fault:
             faults.append(fault)
 
-    with _TURN:
-        thread = threading.Thread(target=run, daemon=True)
-        try:
-            thread.start()
-        except RuntimeError:
-            return work()
-        thread.join()
+    thread = threading.Thread(target=run, daemon=True)
+    try:
+        thread.start()
+    except RuntimeError:
+        return work()
+    thread.join()
     if faults:
         raise faults[0]
     return results[0]
