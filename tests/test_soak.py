@@ -190,7 +190,8 @@ def soaked(token: Token, load: Path, seconds: float) -> None:
     assert min(calls) > 0.7 * statistics.median(calls), "an application came off badly"
     comes_to(before, pid, 5)
     late = time.monotonic() + 5
-    while resident(pid) >= memory + 8:  # it gives back what is free soon after the last logout (confinement/sweeping.py)
+    # What is free goes back soon after the last logout (hsm/confinement/sweeping.py).
+    while resident(pid) >= memory + 8:
         assert time.monotonic() < late, "the engine keeps memory of applications that have gone"
         time.sleep(0.1)
 
