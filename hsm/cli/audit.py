@@ -199,7 +199,7 @@ def key(given: Arguments) -> int:
 
 def verify(given: Arguments) -> int:
     """Offline, where a file is given; else what the engine exports now."""
-    kept = [line for text in given.checkpoint or [] for line in _text_or_file(text)]
+    kept = kept_lines(given.checkpoint)
     public_key = _public_key(given.public_key)
     if given.file is not None:
         return _verify(given, Path(given.file), public_key, kept)
@@ -211,6 +211,11 @@ def verify(given: Arguments) -> int:
         finally:
             os.close(file)
         return _verify(given, path, public_key or bytes.fromhex(told["publicKey"]), kept)
+
+
+def kept_lines(texts: list[str] | None) -> list[str]:
+    """Checkpoints that were kept elsewhere, each given as a line or as a file of them."""
+    return [line for text in texts or [] for line in _text_or_file(text)]
 
 
 def _text_or_file(text: str) -> list[str]:

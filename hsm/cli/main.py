@@ -65,6 +65,12 @@ COMMANDS = (
             (option("--security", action="store_true",
                     help="what keeps the engine to itself: each measure, whether it is in force, how that is known"),
              JSON), "pool:status"),
+    Command("check", "what of a pool is damaged: all of it is read, and nothing is written",
+            "adyton check --checkpoint kept-checkpoints --as user --pin-file pin",
+            (option("folder", nargs="?", metavar="FOLDER", help="the pool's folder (default: that of adyton status)"),
+             option("--checkpoint", action="append", metavar="LINE|FILE", help="checkpoints of the audit log that were "
+                    "kept elsewhere: a pool that was put back from before them is found by that"),
+             *ON_A_PARTITION, JSON), "check:check"),
     Command("partition create", "make a partition: a slot with a token", "adyton partition create --label payments",
             (option("--label", help="the token's label, 32 bytes at most; two may share one"),
              option("--blank", action="store_true", help="leave it uninitialised, for C_InitToken"),

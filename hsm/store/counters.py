@@ -106,6 +106,11 @@ class Counters:
                 return LOCKED
             return lost + (count.failures if count.credential == credential else 0)
 
+    def is_damaged(self, number: int) -> bool:
+        with self._lock:
+            self._count(number)
+            return number in self._damaged
+
     def generation(self, number: int) -> int:
         with self._lock:
             return self._count(number).generation

@@ -18,6 +18,7 @@ KEY_BYTES = 32
 FILES = ("pool.db", "device.key", "counters")
 # How long an engine that is just leaving may keep its claim: the last one's threads may still be in fsync.
 _PATIENCE, _PAUSE = 5.0, 0.01
+_LOOKS = 50  # at a database that changes while it is copied
 
 
 class Unusable(Exception):
@@ -143,13 +144,15 @@ def _read_key(path: str) -> memoryview | None:
 # -- the database
 
 
-def open_database(home: str | None, *, read_only: bool) -> sqlite3.Connection:
+def open_database(home: str | None, *, read_only: bool, looking: bool = False) -> sqlite3.Connection:
     """The store's database: of this folder, or an empty one in memory."""
     if home is None:
         return _connect(":memory:")
     path = os.path.join(home, "pool.db")
     if is_whole(home) and not (os.path.exists(path) and os.path.getsize(path)):
         raise Unusable(f"{path} is missing or empty, and the pool is not new: put its backup back")
+    if looking:
+        return look(home)
     if read_only:
         return _read(path)
     database = _connect(path)
@@ -160,6 +163,41 @@ def open_database(home: str | None, *, read_only: bool) -> sqlite3.Connection:
     database.execute("PRAGMA secure_delete = ON")
     database.execute("PRAGMA temp_store = MEMORY")  # an engine that is shut in opens no file outside its folder
     return database
+
+
+def look(home: str) -> sqlite3.Connection:
+    """All of the database as it is now, in memory, whether an engine writes it or not. Nothing is changed by it."""
+    import shutil
+    import tempfile
+
+    names = ("pool.db", "pool.db-wal")
+    for _ in range(_LOOKS):
+        before = _stamps(home, names)
+        with tempfile.TemporaryDirectory(prefix="adyton-") as scratch:
+            for name in names:
+                if before[name] is not None:
+                    shutil.copyfile(os.path.join(home, name), os.path.join(scratch, name))
+            if _stamps(home, names) != before:
+                continue
+            database, source = _connect(":memory:"), _connect(os.path.join(scratch, "pool.db"))
+            try:
+                source.backup(database)
+            finally:
+                source.close()
+            return database
+    raise Unusable(f"{home}/pool.db is being written all the time: look again when less is done there")
+
+
+def _stamps(home: str, names: tuple[str, ...]) -> dict[str, tuple[int, int] | None]:
+    """Size and time of the last change of each file; None of one that is not there."""
+    found: dict[str, tuple[int, int] | None] = {}
+    for name in names:
+        try:
+            status = os.stat(os.path.join(home, name))
+            found[name] = status.st_size, status.st_mtime_ns
+        except FileNotFoundError:
+            found[name] = None
+    return found
 
 
 def _connect(path: str, *, uri: bool = False) -> sqlite3.Connection:

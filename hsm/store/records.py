@@ -131,6 +131,7 @@ _FIELDS: dict[type, tuple[str, tuple[tuple[int, str, Form], ...]]] = {
     )),
     Unattended: ("unattended", ((1, "path", TEXT), (2, "copy", BYTES), (3, "created", NUMBER))),
 }
+FORMS = tuple(_FIELDS)
 R = TypeVar("R", Officer, RoleAssignment, CustomRole, Proposal, Unattended)
 Record = Officer | RoleAssignment | CustomRole | Proposal | Unattended
 

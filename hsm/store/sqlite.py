@@ -54,18 +54,20 @@ class _Riding(threading.local):
 
 class Store:
     """All partitions of one pool: in ``home``, or in memory where that is None. ``damage`` are sentences by slot, those
-    about the pool itself under None."""
+    about the pool itself under None. ``looking``: only to be read, as it is now, beside an engine too; what is found is
+    said nowhere else."""
 
-    def __init__(self, home: str | None, *, held: bool = False) -> None:
+    def __init__(self, home: str | None, *, held: bool = False, looking: bool = False) -> None:
         self.lock = threading.RLock()
         self._riding = _Riding()
         self.home = home
         self.damage: dict[int | None, list[str]] = {}
-        self._read_only = home is not None and folder.is_read_only(home)
+        self._looking = looking
+        self._read_only = looking or (home is not None and folder.is_read_only(home))
         self.audit = Log(self, held=held)
         self.was_marked = self._marked = False
         try:
-            self._database = folder.open_database(home, read_only=self._read_only)
+            self._database = folder.open_database(home, read_only=self._read_only, looking=looking)
             try:
                 self._open(home)
             except BaseException:
@@ -122,7 +124,8 @@ class Store:
         """Something is not as it was left: said once in the log, and kept for ``adyton status``."""
         where = "the pool" if slot is None else f"partition {slot}"
         self.damage.setdefault(slot, []).append(words)
-        say(f"{where}: {words}")
+        if not self._looking:
+            say(f"{where}: {words}")
 
     # -- reading
 
@@ -194,6 +197,9 @@ class Store:
                 self.note(slot, f"object {object_id} is damaged and left out")
                 continue
             yield object_id, attributes
+
+    def object_ids(self, slot: int) -> list[int]:
+        return [row[0] for row in self._rows("SELECT object_id FROM objects WHERE slot = ? ORDER BY object_id", slot)]
 
     def _objects(self, slot: int, *, sealed: bool) -> Iterator[tuple[Any, ...]]:
         """Their rows, some at a time: neither is the store held while they are unsealed, nor are all here twice."""
