@@ -205,7 +205,8 @@ def test_the_filter_looks_at_arguments(machine: str, arch: int) -> None:
         ("mmap", (0, 4096, 3), True), ("mmap", (0, 4096, 5), True), ("mmap", (0, 4096, 7), False),
         ("mprotect", (0, 4096, 3), True), ("mprotect", (0, 4096, 4), False), ("pkey_mprotect", (0, 1, 5), False),
         ("prctl", (4, 1), False), ("prctl", (15, 0), True), ("ioctl", (0, 0x5412), False), ("ioctl", (0, 0x5401), True),
-        ("ioctl", (0, 1 << 32 | 0x5412), False),
+        ("ioctl", (0, 1 << 32 | 0x5412), False), ("kill", (os.getpid(), 9), True), ("kill", (1, 9), False),
+        ("kill", (0xFFFFFFFF, 9), False), ("tgkill", (os.getpid(), 1, 6), True), ("tgkill", (1, 1, 6), False),
     ):
         said = verdict(program, arch, number[name] or 0, *arguments)
         assert said == (ALLOWED if allowed else REFUSED), (name, arguments)
@@ -245,14 +246,18 @@ def test_only_the_pool_and_what_the_interpreter_reads(tmp_path: Path) -> None:
     assert set(told.values()) - {"done"} <= {"EACCES", "EPERM", "EXDEV"}
 
 
-def test_nobody_else_is_signalled_and_no_abstract_socket_reached(tmp_path: Path) -> None:
-    """What landlock rules from ABI 6 on; before that, ``adyton status --security`` says that it does not."""
+def test_nobody_else_is_signalled(tmp_path: Path) -> None:
     told = inside(tmp_path / "home", """
-        signalled = [tried(lambda: os.kill(pid, 0)) for pid in (os.getppid(), os.getpid())]
-        print(json.dumps([landlock.abi(), *signalled]))
+        import signal
+        found = {f"{name} {pid}": tried(lambda: os.kill(pid, 0)) for name, pid in (
+            ("parent", os.getppid()), ("group", 0), ("all", -1), ("init", 1))}
+        found["by descriptor"] = tried(lambda: signal.pidfd_send_signal(os.pidfd_open(os.getppid()), 0))
+        found["own"] = tried(lambda: os.kill(os.getpid(), 0))
+        found["thread"] = tried(lambda: signal.pthread_kill(threading.main_thread().ident, 0))
+        print(json.dumps(found))
     """)
-    assert told[1:] == ["EPERM" if told[0] >= 6 else "done", "done"]
-    assert ("abstract sockets and signals to other processes" in landlock.missing(told[0])) == (told[0] < 6)
+    assert {name for name, code in told.items() if code == "done"} == {"own", "thread"}
+    assert set(told.values()) == {"done", "EPERM"}
 
 
 def test_an_older_kernel_rules_less_and_that_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

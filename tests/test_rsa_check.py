@@ -75,6 +75,16 @@ def test_the_warden_s_life(adyton_token: ThrowAway) -> None:
     os.close(held)
 
 
+def test_not_even_a_stopped_warden_outlives_its_engine(adyton_token: ThrowAway) -> None:
+    assert adyton_token._engine is not None
+    [warden] = workers(adyton_token._engine.pid)
+    held = os.pidfd_open(warden)
+    os.kill(warden, signal.SIGSTOP)
+    os.kill(adyton_token._engine.pid, signal.SIGKILL)
+    assert select.select([held], [], [], 30)[0], "the warden outlives its engine"
+    os.close(held)
+
+
 def test_a_killed_warden_is_missed(adyton_token: ThrowAway) -> None:
     assert adyton_token._engine is not None
     [warden] = workers(adyton_token._engine.pid)

@@ -23,7 +23,7 @@ READ = READ_FILE | READ_DIR
 WRITE = READ | _WRITE_FILE | _REMOVE_FILE | _MAKE_REG | _TRUNCATE
 DEVICE = READ_FILE | _WRITE_FILE
 _BIND_TCP, _CONNECT_TCP = 1, 2
-_ABSTRACT_SOCKETS, _SIGNALS = 1, 2
+_ABSTRACT_SOCKETS = 1
 _VERSION, _PATH_BENEATH = 1, 1
 # What each ABI brought: (from which on, what it rules, in words). All of it is wanted.
 ABIS = (
@@ -32,7 +32,7 @@ ABIS = (
     (3, "files made shorter"),
     (4, "TCP"),
     (5, "devices"),
-    (6, "abstract sockets and signals to other processes"),
+    (6, "abstract sockets"),
 )
 WANTED = ABIS[-1][0]
 
@@ -65,7 +65,7 @@ def restrict(rules: Iterable[Rule]) -> int:
     A rule whose path is not there is left out."""
     version = min(abi(), WANTED)
     handled = _handled(version)
-    words = [handled, _BIND_TCP | _CONNECT_TCP, _ABSTRACT_SOCKETS | _SIGNALS]
+    words = [handled, _BIND_TCP | _CONNECT_TCP, _ABSTRACT_SOCKETS]
     words = words[: 3 if version >= 6 else 2 if version >= 4 else 1]
     attributes = ctypes.create_string_buffer(struct.pack(f"={len(words)}Q", *words), 8 * len(words))
     ruleset = kernel.call(kernel.LANDLOCK_CREATE_RULESET, attributes, 8 * len(words), 0)

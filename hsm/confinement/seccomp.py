@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import os
 import struct
 import sys
 from typing import NamedTuple
@@ -21,7 +22,8 @@ FORBIDDEN: dict[str, tuple[int | None, int | None]] = {
     # other programs and processes
     "execve": (59, 221), "execveat": (322, 281), "fork": (57, None), "vfork": (58, None),
     "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271), "kcmp": (312, 272),
-    "pidfd_getfd": (438, 438), "process_madvise": (440, 440), "process_mrelease": (448, 448),
+    "pidfd_getfd": (438, 438), "pidfd_send_signal": (424, 424), "tkill": (200, 130),
+    "process_madvise": (440, 440), "process_mrelease": (448, 448),
     "unshare": (272, 97), "setns": (308, 268), "personality": (135, 92),
     # who it is
     "setuid": (105, 146), "setgid": (106, 144), "setreuid": (113, 145), "setregid": (114, 143),
@@ -66,6 +68,7 @@ class Row(NamedTuple):
 
 
 _EVERY = 0xFFFFFFFF
+OWN = -1  # the number of the process that installs the filter
 _AF_UNIX = 1
 _CLONE_THREAD = 0x10000
 _WRITE, _EXEC = 2, 4
@@ -80,6 +83,11 @@ BY_ARGUMENT = (
     Row("pkey_mprotect", (329, 288), 2, _EXEC, _EXEC, True, "no memory that was written is run"),
     Row("prctl", (157, 167), 0, _EVERY, _PR_SET_DUMPABLE, True, "unreadable stays unreadable"),
     Row("prctl", (157, 167), 0, _EVERY, _PR_SET_PTRACER, True, "nobody is allowed to trace"),
+    # Not landlock's to rule, which would keep the warden's death signal from it too (PR_SET_PDEATHSIG).
+    Row("kill", (62, 129), 0, _EVERY, OWN, False, "no signals to others"),
+    Row("tgkill", (234, 131), 0, _EVERY, OWN, False, "no signals to others"),
+    Row("rt_sigqueueinfo", (129, 138), 0, _EVERY, OWN, False, "no signals to others"),
+    Row("rt_tgsigqueueinfo", (297, 240), 0, _EVERY, OWN, False, "no signals to others"),
     Row("ioctl", (16, 29), 1, _EVERY, _TIOCSTI, True, "no typing on a terminal"),
     Row("ioctl", (16, 29), 1, _EVERY, _TIOCLINUX, True, "no typing on a terminal"),
 )
@@ -124,9 +132,10 @@ def program(machine: str, spared: frozenset[str] = frozenset()) -> bytes:
         number = row.numbers[column]
         if number is not None and row.name not in spared:
             hit, miss = (0, 1) if row.equal else (1, 0)
+            value = os.getpid() if row.value == OWN else row.value
             steps += [
                 (_JUMP_EQUAL, 0, 5, number), (_LOAD, 0, 0, _ARGUMENTS + 8 * row.argument), (_AND, 0, 0, row.mask),
-                (_JUMP_EQUAL, hit, miss, row.value), (_RETURN, 0, 0, refuse), (_LOAD, 0, 0, _NUMBER),
+                (_JUMP_EQUAL, hit, miss, value), (_RETURN, 0, 0, refuse), (_LOAD, 0, 0, _NUMBER),
             ]
     steps.append((_RETURN, 0, 0, _ALLOW))
     return b"".join(_STEP.pack(*step) for step in steps)
