@@ -206,8 +206,10 @@ def _unwrap_pkcs1(key: Key, parameter: None, wrapped: bytes, template: dict[int,
         raise TokenError(ck.CKR_WRAPPED_KEY_LEN_RANGE, words, "CKA_VALUE_LEN")
     value = bytes(cipher.one_shot(wrapped))
     lengths = secret_forms.FORMS[key_type].lengths if key_type in secret_forms.FORMS else (32,)
-    nobodys = HKDF(hashes.SHA256(), said or lengths[-1], None, b"PKCS#1 v1.5" + wrapped).derive(
-        key.get(ck.CKA_PRIVATE_EXPONENT) or b"")
+    secret = key.get(ck.CKA_PRIVATE_EXPONENT)
+    if not secret:  # without it anybody could make the key that is to be nobody's
+        raise TokenError(ck.CKR_UNWRAPPING_KEY_HANDLE_INVALID, "the key is gone: somebody destroyed it")
+    nobodys = HKDF(hashes.SHA256(), said or lengths[-1], None, b"PKCS#1 v1.5" + wrapped).derive(secret)
     right = len(value) == said if said else secret_forms.has_length(key_type, len(value))
     if not (right and secret_forms.is_good(key_type, value)):
         value = secret_forms.derived(key_type, nobodys)
