@@ -113,7 +113,7 @@ def comes_to(wanted: tuple[int, int], pid: int, within: float) -> float:
         os.sched_yield()
 
 
-def under_load(token: Token, load: Path, seconds: float) -> Counted:
+def under_load(token: Token, load: Path, seconds: float, gone_within: float) -> Counted:
     command = [str(load), token.module, token.pin, str(THREADS), str(PAUSE_US)]
     started = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
                for _ in range(APPLICATIONS)]
@@ -128,7 +128,7 @@ def under_load(token: Token, load: Path, seconds: float) -> Counted:
     time.sleep(seconds)
     byte_to(started)
     for _ in range(3):
-        dies_in_the_middle(token, load)
+        dies_in_the_middle(token, load, gone_within)
     for process in (*started, *heavy.values()):
         assert process.stdin is not None
         process.stdin.close()
@@ -155,8 +155,8 @@ def byte_to(started: list[subprocess.Popen[str]]) -> None:
         process.stdin.flush()
 
 
-def dies_in_the_middle(token: Token, load: Path) -> None:
-    """An application with forty threads in calls, killed: within a second the engine has forgotten it."""
+def dies_in_the_middle(token: Token, load: Path, within: float) -> None:
+    """An application with forty threads in calls, killed: soon the engine has forgotten it."""
     process = subprocess.Popen([str(load), token.module, token.pin, "40", "20000"], stdin=subprocess.PIPE,
                                stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stdout.readline() == "ready\n"
@@ -167,15 +167,15 @@ def dies_in_the_middle(token: Token, load: Path) -> None:
         process.wait()
         killed = time.monotonic()
         while client.ask("status")["applications"] == there:
-            assert time.monotonic() - killed < 1, "a second after its end the engine still has its sessions"
+            assert time.monotonic() - killed < within, "long after its end the engine still has its sessions"
             time.sleep(0.02)  # asking takes time, too
 
 
-def soaked(token: Token, load: Path, seconds: float) -> None:
-    under_load(token, load, seconds / 4)  # from here on everything that stays with an engine has come to it
+def soaked(token: Token, load: Path, seconds: float, gone_within: float) -> None:
+    under_load(token, load, seconds / 4, gone_within)  # from here on everything that stays with an engine has come to it
     pid = engine(token)
     before, memory = held(pid), resident(pid)
-    counted = under_load(token, load, seconds)
+    counted = under_load(token, load, seconds, gone_within)
     wrong = [(name, told) for app in counted.applications for name, told in app.items() if told.failed]
     assert not wrong
     assert all(counted.heavy.values()), counted.heavy
@@ -197,10 +197,10 @@ def soaked(token: Token, load: Path, seconds: float) -> None:
 
 
 def test_for_a_moment(token: Token, load: Path) -> None:
-    soaked(token, load, 10)
+    soaked(token, load, 10, gone_within=3)  # it may run on a machine that has other things to do
 
 
 @pytest.mark.long
 @pytest.mark.timeout(600)
 def test_for_minutes(token: Token, load: Path) -> None:
-    soaked(token, load, 180)
+    soaked(token, load, 180, gone_within=1)
