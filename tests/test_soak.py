@@ -172,7 +172,8 @@ def dies_in_the_middle(token: Token, load: Path, within: float) -> None:
 
 
 def soaked(token: Token, load: Path, seconds: float, gone_within: float) -> None:
-    under_load(token, load, seconds / 4, gone_within)  # from here on everything that stays with an engine has come to it
+    # From here on everything that stays with an engine has come to it.
+    under_load(token, load, seconds / 4, gone_within)
     pid = engine(token)
     before, memory = held(pid), resident(pid)
     counted = under_load(token, load, seconds, gone_within)
