@@ -203,11 +203,11 @@ def lost_by(key: Key, use: str, entry: Mechanism, target: Key | None) -> tuple[i
     A sensitive key loses them at its first use, any key when it wraps or unwraps a sensitive one.
     """
     touches = target is not None and target.flag(ck.CKA_SENSITIVE)
-    if key.flag(ck.CKA_SENSITIVE) or touches:
-        excluded = EXCLUDES.get(counts_as(key, use, entry), ())
-        macs = key.key_class == ck.CKO_SECRET_KEY and not is_cipher(key)
-        return excluded or (MAC_EXCLUDES.get(use, ()) if macs else ())
-    return ()
+    if key.key_class == ck.CKO_SECRET_KEY and not is_cipher(key) and use in MAC_EXCLUDES:
+        # An unextractable base shows its value as little as a sensitive one, and may have derived sensitive keys.
+        hidden = key.flag(ck.CKA_SENSITIVE) or not key.flag(ck.CKA_EXTRACTABLE)
+        return MAC_EXCLUDES[use] if hidden else ()
+    return EXCLUDES.get(counts_as(key, use, entry), ()) if key.flag(ck.CKA_SENSITIVE) or touches else ()
 
 
 def takers_of(key: Key, use: str) -> list[str]:

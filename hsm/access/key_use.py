@@ -71,7 +71,7 @@ def _not_permitted(key: TokenObject, use: str) -> TokenError:
     takers = " or ".join(key_policy.takers_of(key, use))
     words = f"the key's CKA_{use.upper()} is FALSE"
     if takers:
-        words += f": it was made so, or an earlier {takers} with a sensitive key of this value has taken it"
+        words += f": it was made so, or an earlier {takers} with a protected key of this value has taken it"
     return TokenError(ck.CKR_KEY_FUNCTION_NOT_PERMITTED, words, use)
 
 
