@@ -27,6 +27,11 @@ EXCLUDES = {
 # The same for secret keys that encrypt nothing. What HKDF and its like derive is an HMAC under the base: who may sign
 # has it in clear, and who may verify finds it byte by byte through shortened MACs.
 MAC_EXCLUDES = {"sign": (ck.CKA_DERIVE,), "verify": (ck.CKA_DERIVE,), "derive": (ck.CKA_SIGN, ck.CKA_VERIFY)}
+# The same for keys that encrypt: what the cipher derives, an encryption, a CMAC or a keystream under it is in clear.
+CIPHER_EXCLUDES = {
+    "derive": (ck.CKA_ENCRYPT, ck.CKA_DECRYPT, ck.CKA_SIGN, ck.CKA_VERIFY, ck.CKA_WRAP),
+    **dict.fromkeys(("encrypt", "decrypt", "sign", "verify", "wrap"), (ck.CKA_DERIVE,)),
+}
 
 
 def known_outside(origin: str, entry: Mechanism | None, base: Key | None, *, chosen: bool) -> bool:
@@ -207,15 +212,22 @@ def lost_by(key: Key, use: str, entry: Mechanism, target: Key | None) -> tuple[i
         # An unextractable base shows its value as little as a sensitive one, and may have derived sensitive keys.
         hidden = key.flag(ck.CKA_SENSITIVE) or not key.flag(ck.CKA_EXTRACTABLE)
         return MAC_EXCLUDES[use] if hidden else ()
-    return EXCLUDES.get(counts_as(key, use, entry), ()) if key.flag(ck.CKA_SENSITIVE) or touches else ()
+    if not (key.flag(ck.CKA_SENSITIVE) or touches):
+        return ()
+    ciphered = {"derive": "derive" in entry.oracle, "wrap": enciphers(key, entry)}.get(use, True)
+    secret = key.key_class == ck.CKO_SECRET_KEY
+    repeats = CIPHER_EXCLUDES.get(use, ()) if secret and is_cipher(key) and ciphered else ()
+    return (*EXCLUDES.get(counts_as(key, use, entry), ()), *repeats)
 
 
 def takers_of(key: Key, use: str) -> list[str]:
     """The uses that would take ``use`` from this key's value: for the words of a refusal."""
     macs = key.key_class == ck.CKO_SECRET_KEY and not is_cipher(key)
-    rules = {**EXCLUDES, **(MAC_EXCLUDES if macs else {})}
+    ciphers = key.key_class == ck.CKO_SECRET_KEY and not macs
+    rules = (EXCLUDES, MAC_EXCLUDES if macs else CIPHER_EXCLUDES if ciphers else {})
     flag = getattr(ck, f"CKA_{use.upper()}")
-    return [other for other, lost in rules.items() if flag in lost and key.key_class != ck.CKO_PUBLIC_KEY]
+    found = [other for rule in rules for other, lost in rule.items() if flag in lost]
+    return [] if key.key_class == ck.CKO_PUBLIC_KEY else list(dict.fromkeys(found))
 
 
 def done_by(key: Key, use: str, entry: Mechanism, target: Key | None) -> int:

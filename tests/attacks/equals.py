@@ -8,6 +8,7 @@ from typing import Any
 
 from abi import ffi
 from attacks.attack import GENERIC, Token, attack
+from attacks.wrapping import CBC, ECB
 
 from pkcs11_shim import constants as ck
 
@@ -74,3 +75,40 @@ for _name, _given in (
 ):
     for _first in ("sign", "derive"):
         attack(CHAPTER, f"hmac-is-derivation-{_name}-{_first}-first", OURS)(by_hmac(*_given, first=_first))
+
+
+def encrypt_data(t: Token) -> Any:
+    form = t.m.structure("CK_KEY_DERIVATION_STRING_DATA", pData=LABEL, ulLen=len(LABEL))
+    return ck.CKM_AES_ECB_ENCRYPT_DATA, form
+
+
+def by_aes(mechanism: Callable[[Token], Any], give: Callable[[Token, int], bytes], use: str, *, first: bool) -> Any:
+    def run(t: Token) -> str | None:
+        """The base is an AES key: it derives a sensitive key, and another use of it gives that key's value."""
+        base = t.key(derive=True, **SECRET, **{use: True})
+        claimed = give(t, base) if first else b""
+        derived = t.derive(mechanism(t), base, GENERIC, value_len=16, sensitive=True, extractable=False, sign=True)
+        return same(t, derived, claimed or give(t, base))
+
+    return run
+
+
+def _counted(t: Token, key: int) -> bytes:
+    form = t.m.structure("CK_AES_CTR_PARAMS", ulCounterBits=128, cb=LABEL)
+    return t.decrypt((ck.CKM_AES_CTR, form), key, bytes(16))
+
+
+def _cmac(t: Token) -> Any:
+    return counter_mode(t, ck.CKM_AES_CMAC)
+
+
+_BY: dict[str, tuple[Callable[[Token], Any], Callable[[Token, int], bytes], str]] = {
+    "cmac-is-counter-mode": (_cmac, lambda t, k: t.sign(ck.CKM_AES_CMAC, k, b"\1" + LABEL), "sign"),
+    "ecb-is-encrypt-data": (encrypt_data, lambda t, k: t.encrypt(ECB, k, LABEL), "encrypt"),
+    "cbc-is-encrypt-data": (encrypt_data, lambda t, k: t.encrypt((CBC, bytes(16)), k, LABEL), "encrypt"),
+    "ctr-decryption-is-encrypt-data": (encrypt_data, _counted, "decrypt"),
+}
+for _name, _way in _BY.items():
+    for _first in (True, False):
+        _order = "used-first" if _first else "derived-first"
+        attack(CHAPTER, f"{_name}-{_order}", OURS)(by_aes(*_way, first=_first))
