@@ -67,6 +67,7 @@ class TwoApplications(RuleBasedStateMachine):
         """The partition goes, also where nobody is let in any more, by whom the pool belongs to."""
         for module in self.modules.values():
             module.C_Finalize(NULL)
+            module._kept.clear()
         if hasattr(self, "token"):
             locked = self.token.wrong[SO] >= TRIES
             pin = {} if locked else {"pin": self.token.pins[SO]}
