@@ -168,7 +168,7 @@ class Partition:
 
     def initialise(self, app: Application, pin: bytes, label: bytes) -> None:
         """C_InitToken: destroys everything, keeps slot and serial (section 5.5.7)."""
-        self.pool.see_off(self.slot)
+        self.pool.see_off()
         with self.lock:
             if self.sessions:
                 raise TokenError(ck.CKR_SESSION_EXISTS, "an application has a session on this token")

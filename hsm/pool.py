@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from hsm.store.transaction import Transaction
 
 
-SEEN_OFF_IN = 1.0  # seconds that are waited for the end of a program's sessions, once it has gone
+SEEN_OFF_IN = 1.0  # seconds that are waited for the end of programs that have gone
 
 
 class Form(NamedTuple):
@@ -117,17 +118,17 @@ class Pool:
         self.partition(slot).set(legacy, rule, record)
         self.publish()
 
-    def see_off(self, slot: int) -> None:
+    def see_off(self) -> None:
         """Programs that have ended have no sessions any more, though the engine may still be coming to that: who then
         calls C_InitToken is not told of sessions that nobody has. Asked without a lock, which the end of one takes."""
         with self.lock:
             leaving = [app for app in self.applications if app.hung_up()]
+        until = time.monotonic() + SEEN_OFF_IN
         for app in leaving:
-            if any(session.partition.slot == slot for session in list(app.sessions.values())):
-                app.gone.wait(SEEN_OFF_IN)
+            app.gone.wait(max(until - time.monotonic(), 0))
 
     def delete_partition(self, app: Application, slot: int, record: dict[str, str]) -> None:
-        self.see_off(slot)
+        self.see_off()
         with self.lock:
             self.partition(slot).delete(record)
             del self.by_slot[slot]

@@ -407,6 +407,11 @@ DIFFERENCES = [
     Difference("C_DeriveKey", "the other public key's fault before the value's", "the other way round", "5.1.7",
                lambda step, history: step.what == "derive" and
                _codes(step, "CKR_PUBLIC_KEY_INVALID", "CKR_ATTRIBUTE_VALUE_INVALID")),
+    Difference("C_DeriveKey", "from a derived key, CKA_DERIVE not given: TRUE here too",
+               "CKR_KEY_FUNCTION_NOT_PERMITTED", "4.9", lambda step, history: step.what == "derive" and
+               step.theirs[0] == "CKR_KEY_FUNCTION_NOT_PERMITTED" and any(
+                   before.what == "derive" and before.arguments[0] == step.arguments[4] and before.ours[0] == "CKR_OK"
+                   for before in history[:-1])),
     Difference("C_GetAttributeValue", "CKA_VALUE_LEN of a generic secret that was agreed on", "0", "6.8.2",
                _length_told),
     Difference("C_GetAttributeValue", "CKA_EC_POINT of a private key and CKA_VALUE_LEN of a DES3 key are told",
