@@ -135,6 +135,9 @@ def C_SetAttributeValue(app: Application, handle: int, target: int, template: Te
     return (ck.CKR_OK,)
 
 
+_LOOKS = 20  # more, while a search takes place
+
+
 class Search:
     """A search: its result is fixed when it starts (section 5.7.7)."""
 
@@ -147,14 +150,28 @@ class Search:
         """Each object is asked for as it is given out."""
 
 
+def _found(session: Session, template: Template) -> list[TokenObject]:
+    """By the rights of one login: where another thread logs out or in meanwhile, what is found may be of both, and is
+    looked for again."""
+    for left in range(_LOOKS, -1, -1):
+        calls.begun(session)
+        found = session.partition.find(session, template)
+        try:
+            calls.asked_of(session)
+            break
+        except TokenError:
+            if not left:
+                raise
+    return found
+
+
 def C_FindObjectsInit(app: Application, handle: int, template: Template) -> tuple[int]:
     session = app.session(handle)
-    calls.begun(session)
     with session.lock:
         if "find" in session.active:
+            calls.begun(session)
             raise TokenError(ck.CKR_OPERATION_ACTIVE, "a search is active already")
-        found = session.partition.find(session, template)
-        calls.asked_of(session)
+        found = _found(session, template)
         session.active["find"] = Search(found[::-1])
     calls.done(session, attributes=" ".join([table.name_of(number) for number, _ in template]), found=str(len(found)))
     calls.note().undo = lambda: session.active.pop("find", None)
