@@ -166,9 +166,11 @@ def may_derive(attributes: dict[int, bytes]) -> None:
         raise TokenError(ck.CKR_KEY_SIZE_RANGE, "a derived key has 112 bits or more", "CKA_VALUE_LEN")
 
 
-def strength_of(sources: Sequence[Key], attributes: dict[int, bytes], entry: Mechanism) -> dict[int, bytes]:
-    """The attribute of a derived key that looks stronger than what it was derived from."""
-    least = min(strength(source) for source in sources)
+def strength_of(
+    sources: Sequence[Key], attributes: dict[int, bytes], entry: Mechanism, parameter: object
+) -> dict[int, bytes]:
+    """The attribute of a derived key that looks stronger than what it was derived from, or by."""
+    least = min((*map(strength, sources), *((entry.most_bits(parameter),) if entry.most_bits else ())))
     if entry.agreement or entry.makes == ck.CKO_DATA or least >= 8 * len(attributes[ck.CKA_VALUE]):
         return {}
     return {table.STRENGTH: least.to_bytes(8, "little")}

@@ -36,6 +36,7 @@ HALVES = 512  # it has wrapped a key of the moment, with the key that this one w
 # It looks stronger than what it was derived from, whose bits of security are fewer than these, and these at least.
 _WEAKER = {256: (8192, 192), 192: (16384, 128), 128: (32768, 112), 112: (65536, 0)}
 _TRUSTED_ONLY = 262144  # only trusted keys wrap it
+_PRIVATE = 524288  # only who is logged in sees it
 _TWO = 131072  # it is two keys, one behind the other
 _STAYS_TRUE = {table.KNOWN_OUTSIDE: KNOWN, ck.CKA_WRAP_WITH_TRUSTED: _TRUSTED_ONLY}
 _LONGEST_FILL = 15  # zeros behind one byte of a key, up to the shortest message of AES_KEY_WRAP
@@ -165,6 +166,10 @@ class Values:
             raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, "this key's value is sensitive here", "CKA_SENSITIVE")
         if value.bits & _UNEXTRACTABLE and attributes.get(ck.CKA_EXTRACTABLE) == TRUE:
             raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, "this key's value is unextractable here", "CKA_EXTRACTABLE")
+        # As in a copy: who may unwrap a twin may not hand the key to everybody, for longer than his own right lasts.
+        guarded = attributes.get(ck.CKA_SENSITIVE) == TRUE and value.bits & _SENSITIVE
+        if guarded and value.bits & _PRIVATE and attributes.get(ck.CKA_PRIVATE) == FALSE:
+            raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, "this key's value is private here", "CKA_PRIVATE")
         if value.bits & GUARDED and not value.bits & _TWO and _has_halves(attributes):
             words = "this key's value is in one piece here: its halves may be keys of their own, derived like the whole"
             raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, words, "CKA_KEY_TYPE")
@@ -184,6 +189,8 @@ class Values:
             bits |= _SENSITIVE
         if attributes.get(ck.CKA_EXTRACTABLE) == FALSE:
             bits |= _UNEXTRACTABLE
+        if bits & _SENSITIVE and attributes.get(ck.CKA_PRIVATE) == TRUE:
+            bits |= _PRIVATE
         if attributes.get(table.HELD) == TRUE:
             bits |= HOLDS | _LOST[ck.CKA_DECRYPT]
         if attributes.get(table.NO_MACS) == TRUE:

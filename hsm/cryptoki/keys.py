@@ -143,7 +143,7 @@ def C_DeriveKey(app: Application, handle: int, mech: Any, base: int, template: T
     made = entry.derive(key, parameter, attributes, *others)
     complete = _complete(templates.without_length(attributes), made, "derive", key, entry, others)
     key_policy.may_derive(complete)
-    complete.update(key_policy.strength_of((key, *others), complete, entry))
+    complete.update(key_policy.strength_of((key, *others), complete, entry, parameter))
     for source in (key, *others):
         key_use.used(session, source, "derive", entry)
     derived = session.partition.add(session, complete, "derive")

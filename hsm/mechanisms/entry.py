@@ -97,6 +97,7 @@ class Mechanism(NamedTuple):
     halves: bool = False  # wraps a key of the moment, and the target under that one beside it
     agreement: bool = False  # derives from another party's public key: both know the result
     raw: bool = False  # of RSA: who signs by it decrypts, and the other way round
+    most_bits: Callable[[Any], int] | None = None  # of security that its parameter lets a derived key have
     told: bool = False  # makes a key out of what the caller gives, a password
     makes: int = ck.CKO_SECRET_KEY  # the class of what it derives
     inherits: bool = False  # CKA_SENSITIVE and CKA_EXTRACTABLE of what it derives are the base's where not given

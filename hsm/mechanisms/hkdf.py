@@ -38,6 +38,11 @@ def _salt_key(parameter: Any) -> tuple[int, ...]:
     return (parameter.hSaltKey,) if salted else ()
 
 
+def _most_bits(parameter: Any) -> int:
+    """All that is derived comes of a key as long as the hash, however long base and result are."""
+    return 8 * BY_NUMBER[parameter.prfHashMechanism].length
+
+
 def _derive(key: Key, parameter: Any, template: dict[int, bytes], *salts: Key) -> dict[int, bytes]:
     hashed = BY_NUMBER[parameter.prfHashMechanism]
     value = key.get(ck.CKA_VALUE) or b""
@@ -59,7 +64,7 @@ def _derive(key: Key, parameter: Any, template: dict[int, bytes], *salts: Key) -
 def _hkdf(number: int, makes: int) -> Mechanism:
     return Mechanism(
         number, KEY_TYPES, secret.SHORTEST, secret.LONGEST, parameter=_parameter, derive=_derive, makes=makes,
-        other_keys=_salt_key,
+        other_keys=_salt_key, most_bits=_most_bits,
     )
 
 

@@ -150,10 +150,16 @@ def _derive(key: Key, layout: Layout, template: dict[int, bytes], *others: Key) 
     return {ck.CKA_VALUE: made[:wanted], **(NO_MACS if others else {})}
 
 
+def _most_bits(layout: Layout) -> int:
+    """HMAC goes through states as long as its hash; CMAC is as strong as its key (NIST SP 800-108r1, section 6.1)."""
+    return 256 if layout.prf.compute is _cmac else 8 * layout.prf.length
+
+
 # Sizes are in bits (section 6.42).
 MECHANISMS = [
     Mechanism(
         ck.CKM_SP800_108_COUNTER_KDF, (*HMAC_TYPES, ck.CKK_AES), 8, 8 * LONGEST, parameter=_parameter, derive=_derive,
         oracle=("derive",), inherits=True, other_keys=Layout.handles,
+        most_bits=_most_bits,
     ),
 ]

@@ -309,3 +309,15 @@ def _(t: Token) -> str | None:
     return (
         "the value of a derived sensitive key" if hmac.digest(claimed, b"which key is it", "sha256") == made else None
     )
+
+
+@attack(CHAPTER, "derived-by-a-short-hash-wraps-a-long-key", OURS)
+def _(t: Token) -> str | None:
+    """HKDF by SHA-1 makes a key that looks 256 bits strong out of 160, which wraps one that is."""
+    form = t.m.structure(
+        "CK_HKDF_PARAMS", bExtract=1, bExpand=1, prfHashMechanism=ck.CKM_SHA_1, ulSaltType=ck.CKF_HKDF_SALT_NULL
+    )
+    rows = {**SECRET, ck.CKA_VALUE_LEN: 32}
+    kek = t.derive((ck.CKM_HKDF_DERIVE, form), base_key(t), rows, sensitive=True, wrap=True)
+    t.wrap(ck.CKM_AES_KEY_WRAP, kek, t.victim())
+    return "a key of 256 bits under one of 160"

@@ -58,6 +58,7 @@ SOFTHSM2 = {
     "launder-as-hmac-key",
     "launder-weaker-twin",
     "launder-extractable",
+    "launder-for-everybody",
     "launder-private-as-secret",
     "launder-private-not-sensitive",
     "weaker-key-wraps-stronger",

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import keywrap
 from pkcs11_shim import constants as ck
 
 CHAPTER = "laundering by wrap and unwrap"
+OURS = "of our own"
 
 
 def comes_back(rows: dict[int, object], mechanism: object = KWP, target: str = "aes") -> Callable[[Token], str | None]:
@@ -64,6 +65,16 @@ def _(t: Token) -> str | None:
     kek, victim = t.key(wrap=True, unwrap=True, sensitive=True), t.victim()
     twin = t.unwrap(KW, kek, t.wrap(KW, kek, victim), SECRET, extractable=True, wrap_with_trusted=False)
     return t.fell(victim, keywrap.aes_key_unwrap(KNOWN, t.wrap(KW, t.imported(KNOWN, wrap=True), twin)))
+
+
+@attack(CHAPTER, "launder-for-everybody", OURS)
+def _(t: Token) -> str | None:
+    """A private key's twin comes back as one that nobody needs to log in for, which C_CopyObject refuses: it works
+    when whoever made it has lost his right."""
+    kek, victim = t.key(wrap=True, unwrap=True, sensitive=True), t.victim(private=True, token=True)
+    twin = t.unwrap(KW, kek, t.wrap(KW, kek, victim), SECRET, sensitive=True, private=False, token=True)
+    t.logout()
+    return "a private key, used by nobody" if t.encrypt(ck.CKM_AES_ECB, twin, bytes(16)) else None
 
 
 @attack(CHAPTER, "launder-extractable", TOOKAN)
