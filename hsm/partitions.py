@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from hsm.access import key_policy, policy, quorum
 from hsm.access.kinds import KINDS
 from hsm.access.officers import Came, Officers
+from hsm.access.profile import PROFILES, Let
 from hsm.access.quorum import DESTROY, POLICY, Asked, Quorum
 from hsm.access.roles import KEY_DELETE, KEY_WRITE, OFFICERS_WRITE, PARTITION_DELETE
 from hsm.access.unattended import Unsealing
@@ -34,7 +35,7 @@ from pkcs11_shim import constants as ck
 if TYPE_CHECKING:
     from hsm.application import Application, Login, Session
     from hsm.pool import Pool
-    from hsm.store.heads import PartitionHead, Rule
+    from hsm.store.heads import PartitionHead, Rule, Switches
 
 
 class Partition:
@@ -77,9 +78,17 @@ class Partition:
         return self._head.initialised
 
     @property
+    def switches(self) -> Switches:
+        return self._head.switches
+
+    @property
     def legacy(self) -> bool:
         """Whether mechanisms and key types are offered that are no longer safe."""
-        return self._head.legacy
+        return self._head.switches.legacy
+
+    def lets(self, what: Let) -> bool:
+        """Whether something is let here that the strict profile refuses."""
+        return what in PROFILES.get(self._head.switches.profile, ())
 
     @property
     def recovery(self) -> bool:
@@ -150,14 +159,14 @@ class Partition:
             self.pool.store.delete_partition(self.slot, record)
             self._deleted = True
 
-    def set(self, legacy: bool | None, rule: Rule | None, record: dict[str, str]) -> None:
+    def set(self, switches: Switches | None, rule: Rule | None, record: dict[str, str]) -> None:
         """Its settings, but for those that are None. What runs is asked again at its next step, and no library keeps an
         answer given before."""
         with self.lock:
             self.may_write()
             with self.pool.store.transaction() as tx:
-                if legacy is not None:
-                    tx.switch_legacy(self.slot, legacy)
+                if switches is not None:
+                    tx.switch(self.slot, switches)
                 if rule is not None:
                     self.quorum.set_rule(tx, rule)
                 tx.audit(record)
@@ -348,7 +357,8 @@ class Partition:
         if not self.legacy and table.is_legacy(attributes):
             words = "a key of a legacy type, and the partition's switch for these is off: adyton partition set"
             raise TokenError(ck.CKR_ATTRIBUTE_VALUE_INVALID, f"{words} {self.slot} --legacy on", "CKA_KEY_TYPE")
-        key_policy.may_be_kept(attributes)
+        if not self.switches.weak_token_keys:
+            key_policy.may_be_kept(attributes)
 
     def add(self, session: Session, attributes: dict[int, bytes], how: str, source: TokenObject | None = None) -> int:
         return self.add_all(session, [attributes], how, source)[0]

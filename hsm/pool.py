@@ -17,7 +17,7 @@ from hsm.errors import TokenError
 from hsm.partitions import Partition
 from hsm.slot_events import SlotEvents
 from hsm.store import folder
-from hsm.store.heads import Rule
+from hsm.store.heads import Rule, Switches
 from hsm.store.sqlite import Store
 from pkcs11_shim import constants as ck
 
@@ -33,7 +33,7 @@ class Form(NamedTuple):
     """What a new partition is like; its kind and its Administrator's recovery stay as they are."""
 
     kind: str = "token"
-    legacy: bool = False
+    switches: Switches = Switches()
     recovery: bool = True
     rule: Rule = Rule()
 
@@ -105,7 +105,7 @@ class Pool:
     def _make(tx: Transaction, app: Application, form: Form, slot: int | None) -> int:
         if slot is None:
             slot = tx.create_partition(_act(app, "partition-create"))
-        tx.set_form(slot, form.kind.encode(), form.legacy, form.recovery)
+        tx.set_form(slot, form.kind.encode(), form.switches, form.recovery)
         tx.set_rule(slot, form.rule)
         return slot
 
@@ -114,8 +114,8 @@ class Pool:
         self._changed(slot, app)
         return self.by_slot[slot]
 
-    def set(self, slot: int, legacy: bool | None, rule: Rule | None, record: dict[str, str]) -> None:
-        self.partition(slot).set(legacy, rule, record)
+    def set(self, slot: int, switches: Switches | None, rule: Rule | None, record: dict[str, str]) -> None:
+        self.partition(slot).set(switches, rule, record)
         self.publish()
 
     def see_off(self) -> None:

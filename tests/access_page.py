@@ -10,6 +10,7 @@ from pathlib import Path
 from hsm.access import roles
 from hsm.access.calls import AS_BEGUN, CALLS, FREE
 from hsm.access.kinds import KINDS
+from hsm.access.profile import PROFILES
 from hsm.errors import code_name
 from hsm.management.registry import ACTS
 from pkcs11_shim import constants as ck
@@ -81,6 +82,24 @@ KINDS_HEAD = """
 assignments at `/` and `/keys` | at each key's scope |
 | --- | --- | --- | --- | --- | --- |
 """
+PROFILES_HEAD = """
+## Profiles
+
+What keys may do to each other is the profile's matter. `strict` is what partitions have, and what kind `managed-hsm`
+keeps. `adyton partition set SLOT --profile compatible` takes these rules back, by the partition's Administrator and
+with a record in the log; what it opens is what [the attacks](../../tests/attacks/README.md) of these names get. Back to
+`strict` is at once, for all keys: the rules are asked at each use. There is a narrower way for one wrapping key
+that was imported: the Administrator sets its CKA_TRUSTED.
+
+| let | what is let | needed by | attacks that succeed by it |
+| --- | --- | --- | --- |
+"""
+SWITCHES = """
+Two more settings of a partition, off by default in both profiles: `--legacy on` offers triple DES and MD5, and
+`--weak-token-keys on` lets RSA below 2048 bits and elliptic curves below 224 be token keys, which else are session keys
+only. Whoever factors a short modulus has the key, whatever guards it here. Keys that are there stay, and can be used,
+when that is turned off.
+"""
 ACTS_HEAD = """
 ## What each command asks for
 
@@ -140,6 +159,13 @@ def _kinds() -> str:
     )
 
 
+def _profiles() -> str:
+    return "".join(
+        f"| `{let.name}` | {let.lets} | {let.needed_by} | {', '.join(f'`{name}`' for name in let.opens)} |\n"
+        for lets in PROFILES.values() for let in lets
+    )
+
+
 def _acts() -> str:
     return "".join(
         f"| {act.name} | {SAID.get(act.name) or (f'`{act.asks}`' if act.asks in roles.ACTIONS else 'none')}"
@@ -152,7 +178,7 @@ def page() -> str:
     free = "".join(f"- {why}: {', '.join(names)}\n" for why, names in FREE.items())
     return "".join((
         HEAD, ROLES, _roles(), CALLS_HEAD, _calls(), STEPS.format(steps=steps), free, NOBODY, KINDS_HEAD, _kinds(),
-        ACTS_HEAD, _acts(),
+        PROFILES_HEAD, _profiles(), SWITCHES, ACTS_HEAD, _acts(),
     ))
 
 

@@ -15,7 +15,7 @@ from engine_room import SO, USER, Room, cheap_pins
 from hsm.client import MODULE, Client, Refused
 from hsm.mechanisms import registry
 from hsm.store import sealing
-from hsm.store.heads import PartitionHead
+from hsm.store.heads import PartitionHead, Switches
 from hsm.throwaway import ThrowAway
 from pkcs11_shim import constants as ck
 
@@ -197,7 +197,7 @@ def test_it_is_recorded_and_outlives_the_token_s_initialisation(tmp_path: Path) 
         room.init_token()
         room.with_user(USER)
         act = room.partition.act(room.app, "partition-set", "so")
-        room.pool.set(0, True, None, {**act, "legacy": "on"})
+        room.pool.set(0, Switches(legacy=True), None, {**act, "legacy": "on"})
         *_, told = room.pool.audit.records()
         assert (told.operation, told.slot, told.officer, told.detail) == ("partition-set", 0, "so", {"legacy": "on"})
         room.app.close_all()
@@ -209,11 +209,11 @@ def test_it_is_recorded_and_outlives_the_token_s_initialisation(tmp_path: Path) 
 def test_heads_of_the_first_release_read_as_off() -> None:
     """They have no such field; sealed again, they have."""
     key, head = bytes(32), PartitionHead(3, b"0123456789ABCDEF")
-    head.legacy = True
-    assert PartitionHead.unseal(key, 3, head.seal(key)).legacy
+    head.switches = Switches(legacy=True)
+    assert PartitionHead.unseal(key, 3, head.seal(key)).switches.legacy
     place = sealing.derive(key, b"partition", 3)
     fields = sealing.unpack(sealing.unseal(place, head.seal(key), b""))
     del fields[7]
     old = PartitionHead.unseal(key, 3, sealing.seal(place, sealing.pack(fields), b""))
-    assert old.legacy is False and old.serial == head.serial
-    assert PartitionHead.unseal(key, 3, old.copy().seal(key)).legacy is False
+    assert old.switches == Switches() and old.serial == head.serial
+    assert PartitionHead.unseal(key, 3, old.copy().seal(key)).switches == Switches()

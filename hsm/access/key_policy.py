@@ -68,9 +68,10 @@ def may_come_back(key: Key) -> bool:
     return is_secret(key) and not key.flag(ck.CKA_LOCAL)
 
 
-def may_wrap(key: Key, target: Key, entry: Mechanism, *, known: bool) -> None:
+def may_wrap(key: Key, target: Key, entry: Mechanism, *, known: bool, imported: bool) -> None:
     """C_WrapKey: whether ``key`` may wrap ``target`` by this mechanism. ``known``: its value has been known outside, by
-    whatever object; a known key does not become a secret by being wrapped and unwrapped."""
+    whatever object; a known key does not become a secret by being wrapped and unwrapped. ``imported``: whether keys
+    that were imported may wrap sensitive ones (hsm/access/profile.py)."""
     if target.key_class not in table.GUARDED_CLASSES:
         raise TokenError(ck.CKR_KEY_NOT_WRAPPABLE, "only private and secret keys are wrapped")
     if not target.flag(ck.CKA_EXTRACTABLE):
@@ -81,7 +82,8 @@ def may_wrap(key: Key, target: Key, entry: Mechanism, *, known: bool) -> None:
         if not _says(target, number, value):
             raise TokenError(ck.CKR_KEY_HANDLE_INVALID, "the key does not match the wrapping key's CKA_WRAP_TEMPLATE")
     if target.flag(ck.CKA_SENSITIVE):
-        _may_wrap_sensitive(key, target, entry, known)
+        chosen = key.flag(ck.CKA_TRUSTED) or (imported and key.flag(table.IMPORTED))
+        _may_wrap_sensitive(key, target, entry, chosen or (is_secret(key) and not known))
 
 
 def _says(target: Key, number: int, value: bytes) -> bool:
@@ -92,8 +94,8 @@ def _says(target: Key, number: int, value: bytes) -> bool:
         return False
 
 
-def _may_wrap_sensitive(key: Key, target: Key, entry: Mechanism, known: bool) -> None:
-    if (known or not is_secret(key)) and not key.flag(ck.CKA_TRUSTED):
+def _may_wrap_sensitive(key: Key, target: Key, entry: Mechanism, trusted: bool) -> None:
+    if not trusted:
         words = "the wrapping key's value may be known outside: only a CKA_TRUSTED one wraps sensitive keys"
         raise TokenError(ck.CKR_KEY_NOT_WRAPPABLE, words, "CKA_TRUSTED")
     if enciphers(key, entry):
@@ -177,7 +179,8 @@ def strength_of(
 
 
 def may_be_kept(attributes: dict[int, bytes]) -> None:
-    """RSA of less than 2048 bits and P-192 live in session keys only; test suites make such keys."""
+    """RSA of less than 2048 bits and P-192 live in session keys only, which test suites make, but where a partition's
+    setting lets them be token keys."""
     if attributes.get(ck.CKA_TOKEN) != table.TRUE:
         return
     key_type = attributes.get(ck.CKA_KEY_TYPE)
@@ -193,7 +196,8 @@ def may_be_kept(attributes: dict[int, bytes]) -> None:
     else:
         return
     if weak:
-        raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, f"{least} bits may be session keys only", "CKA_TOKEN")
+        words = f"{least} bits may be session keys only, or the partition is set --weak-token-keys on"
+        raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, words, "CKA_TOKEN")
 
 
 def counts_as(key: Key, use: str, entry: Mechanism) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from hsm.access import key_policy, policy
+from hsm.access.profile import GCM_NONCES_REPEAT
 from hsm.access.values import GUARDED, HALVES, HOLDS, KNOWN
 from hsm.audit import calls
 from hsm.errors import TokenError
@@ -35,6 +36,7 @@ CLASSES = {
 # One call each, with no Init after which a context-specific login could come.
 IN_ONE_CALL = ("wrap", "unwrap", "derive")
 WRONG_TYPE = {"wrap": ck.CKR_WRAPPING_KEY_TYPE_INCONSISTENT, "unwrap": ck.CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT}
+_BY_MAC = b"GMAC"  # before a nonce that a MAC was made under, which is encryption's mask
 GONE = {"wrap": ck.CKR_WRAPPING_KEY_HANDLE_INVALID, "unwrap": ck.CKR_UNWRAPPING_KEY_HANDLE_INVALID}
 
 
@@ -96,21 +98,24 @@ def may_open(key: TokenObject, unwrapped: dict[int, bytes]) -> None:
         unwrapped.update({table.HELD: table.TRUE, ck.CKA_DECRYPT: table.FALSE})
 
 
-def check_nonce(key: TokenObject, nonce: bytes) -> None:
+def check_nonce(key: TokenObject, entry: Mechanism, nonce: bytes) -> None:
     """Whether ``key`` may encrypt under this nonce: under one of its own once only, where its value is a secret."""
     nonces = key.partition.values.nonces(key) if key_policy.is_secret(key) else None
-    if nonces is not None and nonce in nonces:
+    let = entry.number == ck.CKM_AES_GCM and key.partition.lets(GCM_NONCES_REPEAT)
+    if nonces is not None and (_BY_MAC + nonce if let else nonce) in nonces:
         words = "this key has encrypted under this IV already: a second message would give both away"
         raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, words, "pIv")
 
 
-def spend_nonce(key: TokenObject, nonce: bytes) -> None:
+def spend_nonce(key: TokenObject, entry: Mechanism, nonce: bytes) -> None:
     """As the ciphertext goes out; of two operations that were begun under one nonce, the second is refused."""
     with key.partition.lock:
-        check_nonce(key, nonce)
+        check_nonce(key, entry, nonce)
         nonces = key.partition.values.nonces(key) if key_policy.is_secret(key) else None
         if nonces is not None:
             nonces.add(nonce)
+            if "sign" in entry.oracle:
+                nonces.add(_BY_MAC + nonce)
 
 
 def used(

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 # What is told of a partition, in tables.
 COLUMNS = (
-    "slot", "label", "serial", "kind", "legacy", "admin_recovery", "initialised", "officers", "open", "sessions",
-    "objects", "damaged",
+    "slot", "label", "serial", "kind", "profile", "legacy", "admin_recovery", "initialised", "officers", "open",
+    "sessions", "objects", "damaged",
 )
 Arguments = argparse.Namespace
 

@@ -80,7 +80,12 @@ COMMANDS = (
              option("--no-admin-recovery", action="store_true",
                     help="the Administrator's PIN opens no keys once another officer's does: who loses all others' "
                     "PINs loses the keys"),
+             option("--profile", choices=("strict", "compatible"), default="strict",
+                    help="compatible: take back the rules that some programs run against, hsm/access/README.md says "
+                    "which and what it costs (default: strict)"),
              option("--legacy", action="store_true", help="offer DES3 and MD5 there, which are no longer safe"),
+             option("--weak-token-keys", action="store_true", help="let RSA below 2048 bits and EC below 224 be token "
+                    "keys there, not only session keys"),
              *_QUORUM,
              option("--so-pin-file", metavar="FILE", help="the SO PIN's file; else $ADYTON_SO_PIN, else asked for"),
              option("--pin-file", metavar="FILE", help="the user PIN's file; else $ADYTON_PIN, else asked for (kind "
@@ -90,8 +95,13 @@ COMMANDS = (
     Command("partition list", "all partitions of the pool", "adyton partition list --json", (JSON,),
             "partition:list_all"),
     Command("partition show", "one partition", "adyton partition show 0", (_SLOT, JSON), "partition:show_one"),
-    Command("partition set", "change a partition's settings", "adyton partition set 0 --legacy on",
+    Command("partition set", "change a partition's settings", "adyton partition set 0 --profile compatible",
             (_SLOT,
+             option("--profile", choices=("strict", "compatible"),
+                    help="compatible: take back the rules that some programs run against, hsm/access/README.md says "
+                    "which and what it costs; back to strict is at once, for all keys"),
+             option("--weak-token-keys", choices=("on", "off"), help="let RSA below 2048 bits and EC below 224 be "
+                    "token keys; those that are there stay when it is turned off, and can be used"),
              option("--legacy", choices=("on", "off"),
                     help="offer DES3 and MD5, which are no longer safe; new partitions have it off. Keys that were "
                     "made under it stay, and are of no use while it is off"),

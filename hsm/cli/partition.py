@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from hsm.cli.acting import choose, officer
@@ -19,7 +20,8 @@ def create(given: Arguments) -> int:
     if not given.blank and not given.label:
         raise Failure("a partition needs a --label, or --blank for one that a program initialises itself")
     fields: dict[str, Any] = {
-        "legacy": given.legacy, "kind": given.kind, "admin_recovery": not given.no_admin_recovery, **_rule(given),
+        "legacy": given.legacy, "weak_token_keys": given.weak_token_keys, "profile": given.profile,
+        "kind": given.kind, "admin_recovery": not given.no_admin_recovery, **_rule(given),
     }
     if given.label:
         if not 0 < len(given.label.encode(errors="replace")) <= 32:
@@ -70,16 +72,31 @@ def _by(given: Arguments, client: Client, row: dict[str, Any]) -> dict[str, str]
     return officer(given, client, row["slot"], "so") if row["initialised"] else {}
 
 
+def _switches(given: Arguments) -> dict[str, Any]:
+    """Those that are to be turned, as a request says it."""
+    said = {"profile": given.profile}
+    for name, value in (("legacy", given.legacy), ("weak_token_keys", given.weak_token_keys)):
+        said[name] = None if value is None else value == "on"
+    return {name: value for name, value in said.items() if value is not None}
+
+
+_SAID: dict[str, Callable[[Any], str]] = {
+    "profile": lambda profile: f"the profile is {profile}",
+    "legacy": lambda on: f"DES3 and MD5 {'are offered' if on else 'are not offered'}",
+    "weak_token_keys": lambda on: f"weak keys {'may be token keys' if on else 'are session keys only'}",
+}
+
+
 def change(given: Arguments) -> int:
-    rule = _rule(given)
-    if given.legacy is None and not rule:
-        raise Failure("what is to change? Give --legacy, --quorum, --quorum-acts or --quorum-expiry")
+    rule, switches = _rule(given), _switches(given)
+    if not switches and not rule:
+        words = "Give --profile, --legacy, --weak-token-keys, --quorum, --quorum-acts or --quorum-expiry"
+        raise Failure(f"what is to change? {words}")
     with connect(start=True) as client:
         row = _row(client, given.slot)
         who = _by(given, client, row)
-        legacy = {} if given.legacy is None else {"legacy": given.legacy == "on"}
-        row = client.ask("partition-set", slot=row["slot"], **legacy, **rule, **who)["partition"]
-    lines = [f"DES3 and MD5 {'are offered' if row['legacy'] else 'are not offered'}"] if legacy else []
+        row = client.ask("partition-set", slot=row["slot"], **switches, **rule, **who)["partition"]
+    lines = [_SAID[name](row[name]) for name in switches]
     if rule:
         lines.append(f"two-person rule: {_rule_in_words(row['quorum'])}")
     return show(given, row, "\n".join(f"partition {row['slot']}: {line}" for line in lines))

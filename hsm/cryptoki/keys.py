@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hsm.access import key_policy, key_use, policy, quorum
+from hsm.access.profile import IMPORTED_KEYS_WRAP
 from hsm.access.values import CHOSEN, HOLDS
 from hsm.application import Application, Session
 from hsm.audit import calls
@@ -71,7 +72,9 @@ def C_WrapKey(app: Application, handle: int, mech: Any, wrapping: int, target: i
     calls.about((wrapped_key,))
     key_use.check(session, key, "wrap", entry)
     policy.check_leaves(session, wrapped_key)
-    key_policy.may_wrap(key, wrapped_key, entry, known=session.partition.values.is_known(key))
+    partition = session.partition
+    imported = partition.lets(IMPORTED_KEYS_WRAP)
+    key_policy.may_wrap(key, wrapped_key, entry, known=partition.values.is_known(key), imported=imported)
     blob = bytes(entry.wrap(key, parameter, wrapped_key))
     calls.asked_of(session)
     approved = quorum.wrapping(session, key, wrapped_key, entry.number)
@@ -80,7 +83,7 @@ def C_WrapKey(app: Application, handle: int, mech: Any, wrapping: int, target: i
         return short
     key_use.used(session, key, "wrap", entry, wrapped_key)
     if entry.nonce is not None:
-        key_use.spend_nonce(key, entry.nonce(parameter))
+        key_use.spend_nonce(key, entry, entry.nonce(parameter))
     quorum.wrapped(session, approved)
     calls.done(session)
     return ck.CKR_OK, len(blob), blob

@@ -108,7 +108,7 @@ def start(app: Application, handle: int, kind: str, mech: Any, key_handle: int |
                 state = getattr(entry, kind)(key, parameter)
                 if entry.nonce is not None and kind in ("encrypt", "sign"):
                     nonce = entry.nonce(parameter)
-                    key_use.check_nonce(key, nonce)
+                    key_use.check_nonce(key, entry, nonce)
         except TokenError:
             calls.about(() if key is None else (key,), mech.number)
             calls.note().asked = login, 0
@@ -225,16 +225,16 @@ def finish(
             # The first output of a key fixes its uses, committed before the answer.
             key_use.used(session, active.key, kind, active.entry)
             if active.nonce is not None:
-                _spend(active.key, active.nonce)
+                _spend(active.key, active.entry, active.nonce)
         session.active.pop(kind, None)
         calls.used(session, active.key, active.entry.number, active.asked)
         return ck.CKR_OK, len(active.result), active.result
 
 
-def _spend(key: TokenObject, nonce: bytes) -> None:
+def _spend(key: TokenObject, entry: Mechanism, nonce: bytes) -> None:
     """What ends an encryption or a signature has no code for a parameter."""
     try:
-        key_use.spend_nonce(key, nonce)
+        key_use.spend_nonce(key, entry, nonce)
     except TokenError as refusal:
         raise TokenError(ck.CKR_FUNCTION_FAILED, refusal.reason, refusal.subject) from None
 

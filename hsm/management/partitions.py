@@ -7,6 +7,7 @@ from typing import Any
 
 from hsm.access.credentials import TRIES
 from hsm.access.kinds import KINDS
+from hsm.access.profile import PROFILES
 from hsm.access.quorum import DESTROY, KINDS_OF_ACTS, LONGEST_HOURS, MOST_OFFICERS, POLICY, RULE
 from hsm.access.roles import PARTITION_DELETE, PARTITION_WRITE
 from hsm.audit import calls
@@ -15,7 +16,7 @@ from hsm.management.acts import ANYBODY, OFFICER, OWNER, Act, Caller, Request, g
 from hsm.management.terminal import TERMINALS
 from hsm.partitions import Partition
 from hsm.pool import Form, Pool
-from hsm.store.heads import Rule
+from hsm.store.heads import Rule, Switches
 from pkcs11_shim import constants as ck
 
 
@@ -26,6 +27,8 @@ def describe(partition: Partition) -> dict[str, Any]:
         "label": partition.label.rstrip(),
         "kind": partition.kind.name,
         "legacy": partition.legacy,
+        "weak_token_keys": partition.switches.weak_token_keys,
+        "profile": partition.switches.profile,
         "admin_recovery": partition.recovery,
         "initialised": partition.initialised,
         "user_pin": partition.has_user,
@@ -64,7 +67,7 @@ def _create(caller: Caller, request: Request) -> dict[str, Any]:
     if kind not in KINDS:
         raise wrong(f"there is no kind {kind!r}; there are: {', '.join(KINDS)}", "kind")
     form = Form(
-        kind, given_or(request, "legacy", bool, False), given_or(request, "admin_recovery", bool, True),
+        kind, _switches(request, Switches(), kind), given_or(request, "admin_recovery", bool, True),
         _rule(request, Rule()) or Rule(),
     )
     if "label" not in request:
@@ -84,21 +87,41 @@ def _label(request: Request) -> bytes:
     return label
 
 
+def _switches(request: Request, before: Switches, kind: str) -> Switches:
+    """What is asked for; what is not said stays as it was."""
+    asked = Switches(
+        given_or(request, "legacy", bool, before.legacy),
+        given_or(request, "weak_token_keys", bool, before.weak_token_keys),
+        given_or(request, "profile", str, before.profile),
+    )
+    if asked.profile not in PROFILES:
+        raise wrong(f"there is no profile {asked.profile!r}; there are: {', '.join(PROFILES)}", "profile")
+    if KINDS[kind].guarded and asked != Switches(legacy=asked.legacy):
+        raise wrong(f"a partition of the kind {kind} is strict, and has no weak keys", "profile")
+    return asked
+
+
 def _set(caller: Caller, request: Request) -> dict[str, Any]:
     """Allowing what is weaker is up to the partition's Administrator, like what destroys keys."""
     _by_administrator(caller, PARTITION_WRITE)
-    legacy, quorum = given_or(request, "legacy", bool, None), caller.partition.quorum
+    partition, quorum = caller.partition, caller.partition.quorum
+    said = [name for name in Switches._fields if request.get(name) is not None]
+    switches = _switches(request, partition.switches, partition.kind.name) if said else None
     rule = _rule(request, quorum.rule)
-    if legacy is None and rule is None:
-        raise wrong("nothing is to be set: give --legacy or --quorum")
+    if switches is None and rule is None:
+        raise wrong("nothing is to be set: give --profile, --legacy, --weak-token-keys or --quorum")
     if rule is not None and quorum.rule.awake and not quorum.can_be(rule.officers):
         words = f"there are {len(quorum.governors())} Administrators, fewer than that rule takes: make others first"
         raise wrong(words, "quorum")
-    told = {} if legacy is None else {"legacy": "on" if legacy else "off"}
+    told = {name: _in_words(getattr(switches, name)) for name in said}
     if rule is not None:
         told |= {"quorum": str(rule.officers), "acts": " ".join(rule.acts), "hours": str(rule.hours)}
-    caller.pool.set(caller.partition.slot, legacy, rule, caller.record("partition-set", **told))
-    return {"partition": describe(caller.partition)}
+    caller.pool.set(partition.slot, switches, rule, caller.record("partition-set", **told))
+    return {"partition": describe(partition)}
+
+
+def _in_words(switch: bool | str) -> str:
+    return switch if isinstance(switch, str) else "on" if switch else "off"
 
 
 def _rule(request: Request, before: Rule) -> Rule | None:

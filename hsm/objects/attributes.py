@@ -19,6 +19,7 @@ TRUE, FALSE, EMPTY = b"\x01", b"\x00", b""
 # What the engine itself keeps on an object; never given, read, found or copied by a client.
 INTERNAL = ck.CKA_VENDOR_DEFINED | 0xAD0000
 KNOWN_OUTSIDE = INTERNAL | 1  # TRUE: the key's value has been, or may be, known outside the token
+IMPORTED = INTERNAL | 5  # TRUE: C_CreateObject made it, or what it is a copy of
 NO_MACS = INTERNAL | 4  # TRUE: MACs under it are keys that others were given
 STRENGTH = INTERNAL | 3  # bits of security of what a key was derived from, where it looks stronger than that
 HELD = INTERNAL | 2  # TRUE: it may be the key of the moment that a sensitive key was wrapped under

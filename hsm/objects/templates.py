@@ -289,6 +289,8 @@ def finish(
     if object_class not in table.KEY_CLASSES:
         return whole
     generated = origin == "generate"
+    if origin == "create":
+        whole[table.IMPORTED] = TRUE
     whole[ck.CKA_LOCAL] = TRUE if generated else FALSE
     whole[ck.CKA_KEY_GEN_MECHANISM] = (mechanism if generated else ck.CK_UNAVAILABLE_INFORMATION).to_bytes(8, "little")
     if object_class in table.GUARDED_CLASSES:

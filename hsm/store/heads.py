@@ -17,6 +17,7 @@ from hsm.store import sealing
 
 _NUMBERS = struct.Struct("<QQQ32s")  # generation, next object id, rows, accumulator
 _SERIAL, _KIND, _LABEL, _INITIALISED, _COUNTS, _FIRST_TRIES, _LEGACY, _TRIES, _RECOVERY, _RULE = range(1, 11)
+_WEAK, _PROFILE = 11, 12
 _WRITTEN, _NEXT_SLOT, _SLOTS, _SEQUENCE, _HASH, _CHAIN = 1, 2, 3, 4, 5, 6
 _LOG = struct.Struct("<2Q32s3Q")  # hsm.audit.chain.Chain, but for its first two fields
 _RULE_NUMBERS = struct.Struct("<BI?")
@@ -51,14 +52,23 @@ class Rule(NamedTuple):
         return cls(officers, tuple(raw[_RULE_NUMBERS.size :].decode().split()), hours, awake)
 
 
+class Switches(NamedTuple):
+    """What a partition's Administrator may turn. ``legacy``: mechanisms and key types that are no longer safe are
+    offered. ``weak_token_keys``: too short keys may be token keys. ``profile``: one of hsm/access/profile.py."""
+
+    legacy: bool = False
+    weak_token_keys: bool = False
+    profile: str = "strict"
+
+
 class PartitionHead:
     """``tries`` are the generations that the officers' PIN counters had reached, by the counters' numbers: an older
-    counters file is not believed. ``legacy`` is the partition's switch for mechanisms that are no longer safe;
-    ``recovery``: the Administrator keeps a copy of the partition key when there are other officers."""
+    counters file is not believed. ``recovery``: the Administrator keeps a copy of the partition key when there are
+    other officers."""
 
     __slots__ = (
-        "generation", "initialised", "kind", "label", "legacy", "next_id", "recovery", "rows", "rule", "serial",
-        "slot", "total", "tries",
+        "generation", "initialised", "kind", "label", "next_id", "recovery", "rows", "rule", "serial", "slot",
+        "switches", "total", "tries",
     )
 
     def __init__(self, slot: int, serial: bytes, kind: bytes = b"token") -> None:
@@ -67,7 +77,7 @@ class PartitionHead:
         self.kind = kind
         self.label = b""
         self.initialised = False
-        self.legacy = False
+        self.switches = Switches()
         self.recovery = True
         self.rule = Rule()
         self.generation = 0
@@ -78,7 +88,7 @@ class PartitionHead:
 
     def copy(self) -> PartitionHead:
         made = PartitionHead(self.slot, self.serial, self.kind)
-        for name in ("label", "initialised", "legacy", "recovery", "rule", "generation", "next_id", "rows", "total"):
+        for name in ("label", "initialised", "switches", "recovery", "rule", "generation", "next_id", "rows", "total"):
             setattr(made, name, getattr(self, name))
         made.tries = dict(self.tries)
         return made
@@ -92,8 +102,9 @@ class PartitionHead:
         numbers = _NUMBERS.pack(self.generation, self.next_id, self.rows, self.total.to_bytes(32, "little"))
         fields = {
             _SERIAL: self.serial, _KIND: self.kind, _LABEL: self.label, _INITIALISED: bytes([self.initialised]),
-            _COUNTS: numbers, _TRIES: _packed(self.tries), _LEGACY: bytes([self.legacy]),
+            _COUNTS: numbers, _TRIES: _packed(self.tries), _LEGACY: bytes([self.switches.legacy]),
             _RECOVERY: bytes([self.recovery]), _RULE: self.rule.pack(),
+            _WEAK: bytes([self.switches.weak_token_keys]), _PROFILE: self.switches.profile.encode(),
         }
         return sealing.seal(sealing.derive(device_key, b"partition", self.slot), sealing.pack(fields), b"")
 
@@ -102,7 +113,9 @@ class PartitionHead:
         fields = sealing.unpack(sealing.unseal(sealing.derive(device_key, b"partition", slot), sealed, b""))
         made = cls(slot, fields[_SERIAL], fields[_KIND])
         made.label, made.initialised = fields[_LABEL], fields[_INITIALISED] == b"\x01"
-        made.legacy = fields.get(_LEGACY) == b"\x01"  # heads of the first release say nothing of it
+        # Heads of earlier releases say nothing of some of them.
+        legacy, weak = (fields.get(field) == b"\x01" for field in (_LEGACY, _WEAK))
+        made.switches = Switches(legacy, weak, fields.get(_PROFILE, b"strict").decode())
         made.generation, made.next_id, made.rows, total = _NUMBERS.unpack(fields[_COUNTS])
         made.total = int.from_bytes(total, "little")
         made.recovery = fields.get(_RECOVERY) != b"\x00"

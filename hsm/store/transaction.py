@@ -14,7 +14,7 @@ from hsm.errors import TokenError
 from hsm.objects import about
 from hsm.objects import attributes as table
 from hsm.store import records, schema, sealing
-from hsm.store.heads import PartitionHead, Rule
+from hsm.store.heads import PartitionHead, Rule, Switches
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
@@ -124,13 +124,13 @@ class Transaction:
         private, public = sealing.new_pair()
         self._put("partition_keys", slot, public, sealing.seal(sealing.derive(partition_key, b"pair"), private, public))
 
-    def set_form(self, slot: int, kind: bytes, legacy: bool, recovery: bool) -> None:
+    def set_form(self, slot: int, kind: bytes, switches: Switches, recovery: bool) -> None:
         """What a partition is made with."""
         head = self._head(slot)
-        head.kind, head.legacy, head.recovery = kind, legacy, recovery
+        head.kind, head.switches, head.recovery = kind, switches, recovery
 
-    def switch_legacy(self, slot: int, on: bool) -> None:
-        self._head(slot).legacy = on
+    def switch(self, slot: int, switches: Switches) -> None:
+        self._head(slot).switches = switches
 
     def set_rule(self, slot: int, rule: Rule) -> None:
         self._head(slot).rule = rule

@@ -4,6 +4,8 @@
 or gives an officer of his a role. Each step is in the audit log, and ``--no-admin-recovery`` closes all of them, which
 the attacks of the same names with "-without-recovery" show.
 
+``COMPATIBLE``: what succeeds besides where a partition has that profile (hsm/access/profile.py).
+
 ``SOFTHSM2``: of version 2.6.1, which shows that the attack is one. What is not here either did not succeed there, or
 needs what SoftHSM2 does not offer.
 """
@@ -15,6 +17,16 @@ DEFAULT = {
     "administrator-defines-a-role",
     "administrator-widens-a-role",
     "administrator-binds-a-user",
+}
+COMPATIBLE = {
+    "trojan-imported",
+    "trojan-imported-sensitive",
+    "trojan-public-key-pkcs",
+    "trojan-public-key-oaep",
+    "launder-weaker-twin",
+    "gcm-repeats-a-nonce",
+    "gcm-repeats-a-nonce-by-a-copy",
+    "gcm-repeats-a-nonce-in-parallel",
 }
 SOFTHSM2 = {
     "sensitive-twice",

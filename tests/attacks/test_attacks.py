@@ -9,6 +9,8 @@ from attacks.attack import ATTACKS
 from attacks.chapters import CHAPTERS
 from attacks.tried import token, tried
 
+from hsm.access.profile import PROFILES
+
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_on_adyton(name: str) -> None:
@@ -16,6 +18,20 @@ def test_on_adyton(name: str) -> None:
         outcome = tried(name, module)
     assert not outcome.fault, outcome.fault
     assert bool(outcome.fell) == (name in expected.DEFAULT), outcome
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_on_a_compatible_partition(name: str) -> None:
+    """What the profile lets opens the attacks that are listed with it, and no others."""
+    with token("compatible") as module:
+        outcome = tried(name, module)
+    assert not outcome.fault, outcome.fault
+    assert bool(outcome.fell) == (name in expected.DEFAULT | expected.COMPATIBLE), outcome
+
+
+def test_the_compatible_profile_says_what_it_opens() -> None:
+    said = [name for let in PROFILES["compatible"] for name in let.opens]
+    assert sorted(said) == sorted(expected.COMPATIBLE) and len(said) <= 8 and not PROFILES["strict"]
 
 
 @pytest.mark.long
@@ -28,7 +44,7 @@ def test_on_softhsm2(name: str) -> None:
 
 
 def test_each_expected_attack_is_there() -> None:
-    assert expected.DEFAULT | expected.SOFTHSM2 <= set(ATTACKS)
+    assert expected.DEFAULT | expected.COMPATIBLE | expected.SOFTHSM2 <= set(ATTACKS)
     assert len(ATTACKS) >= 135 and len({attack.chapter for attack in ATTACKS.values()}) >= len(CHAPTERS)
 
 

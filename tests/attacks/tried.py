@@ -18,6 +18,7 @@ from abi import Module
 from attacks import chapters
 from attacks.attack import ATTACKS, Held, fresh
 
+from hsm.client import Client
 from hsm.throwaway import ThrowAway
 
 SOFTHSM = "/usr/lib/softhsm/libsofthsm2.so"
@@ -87,6 +88,9 @@ def token(kind: str) -> Iterator[str]:
         else:
             with ThrowAway(so_pin="12345678") as made_token:
                 os.environ.update(made_token.environment)
+                if kind != "default":
+                    with Client(made_token.home) as client:
+                        client.ask("partition-set", slot=0, profile=kind, **{"as": "so", "pin": made_token.so_pin})
                 yield made_token.module
     finally:
         os.environ.clear()
@@ -94,7 +98,7 @@ def token(kind: str) -> Iterator[str]:
 
 
 def main(kind: str, *names: str) -> None:
-    """In tests/, ``python -m attacks.tried default|SoftHSM2 [NAME or chapter ...]``: a line for each attack."""
+    """In tests/, ``python -m attacks.tried default|compatible|SoftHSM2 [NAME|CHAPTER ...]``: a line for each attack."""
     for name in [n for n, a in ATTACKS.items() if not names or n in names or a.chapter in names]:
         with token(kind) as module:
             outcome = tried(name, module)
