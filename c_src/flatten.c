@@ -14,6 +14,8 @@
 enum { MOST_ENTRIES = 256, MOST_ROWS = 4096, DEEPEST = 2, ENTRY = sizeof(CK_ATTRIBUTE) };
 enum row_kind { NOTHING, BYTES, ROWS };
 enum mechanism_kind { NO_MECHANISM, NO_PARAMETER, RAW_PARAMETER };
+enum message_kind { OTHER_MESSAGE, GCM_MESSAGE };
+enum { LONGEST_IV = 256, MOST_TAG_BITS = 128 };
 
 void adyton_refuse(struct adyton_call *call, CK_RV why)
 {
@@ -220,6 +222,44 @@ void adyton_put_raw_parameter(struct adyton_call *call, const CK_MECHANISM *mech
     adyton_put_bytes(call, mechanism->pParameter, length, CKR_MECHANISM_PARAM_INVALID);
 }
 
+void adyton_put_message_mechanism(struct adyton_call *call, const CK_MECHANISM *mechanism)
+{
+    adyton_put_u8(call, mechanism == NULL ? NO_MECHANISM : NO_PARAMETER);
+    adyton_put_u64(call, mechanism == NULL ? 0 : mechanism->mechanism);
+}
+
+/* A copy of CK_GCM_MESSAGE_PARAMS, wherever the caller has it; false where the length is not that of one. */
+static bool gcm_message(CK_GCM_MESSAGE_PARAMS *said, const void *parameter, CK_ULONG length)
+{
+    if (parameter == NULL || length != sizeof *said)
+        return false;
+    memcpy(said, parameter, sizeof *said);
+    return said->ulIvLen <= LONGEST_IV && said->ulTagBits <= MOST_TAG_BITS;
+}
+
+static CK_ULONG bytes_of(CK_ULONG bits)
+{
+    return (bits + 7) / 8;
+}
+
+void adyton_put_message(struct adyton_call *call, const void *parameter, CK_ULONG length, bool has_tag)
+{
+    CK_GCM_MESSAGE_PARAMS said;
+    if (!gcm_message(&said, parameter, length) || (said.pIv == NULL && said.ulIvLen != 0)) {
+        adyton_put_u8(call, OTHER_MESSAGE);
+        return;
+    }
+    adyton_put_u8(call, GCM_MESSAGE);
+    adyton_put_bytes(call, said.pIv, said.ulIvLen, CKR_MECHANISM_PARAM_INVALID);
+    adyton_put_u64(call, said.ulIvFixedBits);
+    adyton_put_u64(call, said.ivGenerator);
+    adyton_put_u64(call, said.ulTagBits);
+    if (has_tag)
+        adyton_put_bytes(call, said.pTag, said.pTag == NULL ? 0 : bytes_of(said.ulTagBits), CKR_MECHANISM_PARAM_INVALID);
+    else
+        adyton_put_u8(call, said.pTag != NULL);
+}
+
 /* ---- answers ---- */
 
 /* `out` NULL passes over the bytes. */
@@ -262,6 +302,23 @@ static bool get_items(struct adyton_answer *answer, void *out, CK_ULONG *count, 
 bool adyton_get_out(struct adyton_answer *answer, CK_BYTE *out, CK_ULONG *length)
 {
     return get_items(answer, out, length, sizeof *out);
+}
+
+/* Bytes for a place that has room for just so many, or none. */
+static bool get_place(struct adyton_answer *answer, CK_BYTE *place, CK_ULONG room)
+{
+    uint64_t said;
+    if (!adyton_get_u64(answer, &said))
+        return false;
+    return said == 0 || (place != NULL && said == room && take(answer, place, said));
+}
+
+bool adyton_get_message(struct adyton_answer *answer, const void *parameter, CK_ULONG length)
+{
+    CK_GCM_MESSAGE_PARAMS said;
+    if (!gcm_message(&said, parameter, length))
+        said = (CK_GCM_MESSAGE_PARAMS){0};
+    return get_place(answer, said.pIv, said.ulIvLen) && get_place(answer, said.pTag, bytes_of(said.ulTagBits));
 }
 
 bool adyton_get_ulongs(struct adyton_answer *answer, CK_ULONG *out, CK_ULONG *count)

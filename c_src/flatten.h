@@ -33,6 +33,10 @@ ADYTON_INTERNAL bool adyton_put_count(struct adyton_call *call, const void *rows
 ADYTON_INTERNAL void adyton_put_template(struct adyton_call *call, const CK_ATTRIBUTE *rows, CK_ULONG count);
 ADYTON_INTERNAL void adyton_put_query(struct adyton_call *call, const CK_ATTRIBUTE *rows, CK_ULONG count);
 ADYTON_INTERNAL void adyton_put_mechanism(struct adyton_call *call, const CK_MECHANISM *mechanism);
+/* Without its parameter: each message brings one. */
+ADYTON_INTERNAL void adyton_put_message_mechanism(struct adyton_call *call, const CK_MECHANISM *mechanism);
+/* The parameter of a message, told by its length. Its tag is read where the message is to be decrypted. */
+ADYTON_INTERNAL void adyton_put_message(struct adyton_call *call, const void *parameter, CK_ULONG length, bool has_tag);
 /* The first `length` bytes of the parameter as they are. */
 ADYTON_INTERNAL void adyton_put_raw_parameter(struct adyton_call *call, const CK_MECHANISM *mechanism, CK_ULONG length);
 /* generated/params.c: the parameter of a mechanism that has one, by the table of parameters. */
@@ -41,6 +45,8 @@ ADYTON_INTERNAL void adyton_put_parameter(struct adyton_call *call, const CK_MEC
 ADYTON_INTERNAL bool adyton_get_u64(struct adyton_answer *answer, CK_ULONG *value);
 ADYTON_INTERNAL bool adyton_get_out(struct adyton_answer *answer, CK_BYTE *out, CK_ULONG *length);
 ADYTON_INTERNAL bool adyton_get_exact(struct adyton_answer *answer, void *out, CK_ULONG length);
+/* IV and tag of an encrypted message into its parameter, those that the engine made. */
+ADYTON_INTERNAL bool adyton_get_message(struct adyton_answer *answer, const void *parameter, CK_ULONG length);
 ADYTON_INTERNAL bool adyton_get_ulongs(struct adyton_answer *answer, CK_ULONG *out, CK_ULONG *count);
 ADYTON_INTERNAL bool adyton_get_found(struct adyton_answer *answer, CK_ULONG *out, CK_ULONG most, CK_ULONG *count);
 /* Makes the answer CKR_BUFFER_TOO_SMALL where a value inside an attribute array has not enough room. */

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from hsm.access import key_policy, policy, quorum
 from hsm.access.kinds import KINDS
+from hsm.access.made_ivs import Ivs
 from hsm.access.officers import Came, Officers
 from hsm.access.profile import PROFILES, Let
 from hsm.access.quorum import DESTROY, POLICY, Asked, Quorum
@@ -59,6 +60,7 @@ class Partition:
         self.unattended = Unsealing(pool.store, slot, self.serial.encode())
         self.key: Secret | None = None
         self._folds = Folds()
+        self.ivs = Ivs(self)
         self._in_use: set[TokenObject] = set()  # those whose secrets are not folded
         self._logged_in: set[Application] = set()
         self._load(None)

@@ -21,6 +21,9 @@ KINDS: dict[str, tuple[str, ...]] = {
     "template": ("CK_ATTRIBUTE *", "integer"),
     "query": ("CK_ATTRIBUTE *", "integer"),
     "mechanism": ("CK_MECHANISM *",),
+    "message_mechanism": ("CK_MECHANISM *",),
+    "message": ("void *", "integer"),
+    "message_read": ("void *", "integer"),
     "ignored": ("any",),
     "reserved": ("void *",),
     "waits": ("integer",),
@@ -30,6 +33,7 @@ KINDS: dict[str, tuple[str, ...]] = {
 LOCAL = ("local",)
 _DATA_OUT = ("u64", "bytes", "out")
 _INIT = ("u64", "mechanism", "u64")
+_MESSAGES = ("u64", "message_mechanism", "u64")
 _SESSION_ONLY = ("u64", "rest")
 
 ROWS: dict[str, tuple[str, ...]] = {
@@ -106,6 +110,16 @@ ROWS: dict[str, tuple[str, ...]] = {
     "C_LoginUser": ("u64", "u64", "bytes", "bytes"),
     "C_SessionCancel": ("u64", "u64"),
     "C_GetSessionValidationFlags": ("u64", "u64", "ulong_out"),
+    "C_MessageEncryptInit": _MESSAGES,
+    "C_EncryptMessage": ("u64", "message", "bytes", "bytes", "out"),
+    "C_EncryptMessageBegin": ("u64", "message", "bytes"),
+    "C_EncryptMessageNext": ("u64", "message", "bytes", "out", "u64"),
+    "C_MessageEncryptFinal": ("u64",),
+    "C_MessageDecryptInit": _MESSAGES,
+    "C_DecryptMessage": ("u64", "message_read", "bytes", "bytes", "out"),
+    "C_DecryptMessageBegin": ("u64", "message_read", "bytes"),
+    "C_DecryptMessageNext": ("u64", "message_read", "bytes", "out", "u64"),
+    "C_MessageDecryptFinal": ("u64",),
 }
 
 # Functions that end their session's operation whatever they answer, save a size query or too small a buffer (section
@@ -126,11 +140,14 @@ ENDS: dict[str, tuple[str, ...]] = {
 
 # What data longer than one message carries is answered with, by the list of return values of each function.
 _PLAIN = ("C_Encrypt", "C_EncryptUpdate", "C_Sign", "C_SignUpdate", "C_Verify", "C_VerifyUpdate", "C_SignRecover",
-          "C_DigestEncryptUpdate", "C_SignEncryptUpdate")
-_CIPHER = ("C_Decrypt", "C_DecryptUpdate", "C_DecryptDigestUpdate", "C_DecryptVerifyUpdate")
+          "C_DigestEncryptUpdate", "C_SignEncryptUpdate", "C_EncryptMessage", "C_EncryptMessageNext")
+_CIPHER = ("C_Decrypt", "C_DecryptUpdate", "C_DecryptDigestUpdate", "C_DecryptVerifyUpdate", "C_DecryptMessage",
+           "C_DecryptMessageNext")
 TOO_LONG: dict[str, str] = {
     **dict.fromkeys(_PLAIN, "CKR_DATA_LEN_RANGE"),
     **dict.fromkeys(_CIPHER, "CKR_ENCRYPTED_DATA_LEN_RANGE"),
+    "C_EncryptMessageBegin": "CKR_MECHANISM_PARAM_INVALID",
+    "C_DecryptMessageBegin": "CKR_MECHANISM_PARAM_INVALID",
     "C_InitPIN": "CKR_PIN_LEN_RANGE",
     "C_SetPIN": "CKR_PIN_LEN_RANGE",
     "C_UnwrapKey": "CKR_WRAPPED_KEY_LEN_RANGE",
@@ -141,7 +158,7 @@ TOO_LONG: dict[str, str] = {
 
 
 def row(name: str) -> tuple[str, ...]:
-    """The kinds of a function's arguments; the message, encapsulation and asynchronous calls carry their session."""
+    """The kinds of a function's arguments; those not served carry their session."""
     return ROWS.get(name, _SESSION_ONLY)
 
 

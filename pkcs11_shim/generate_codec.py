@@ -36,6 +36,16 @@ class Mech(NamedTuple):
     parameter: Any
 
 
+class Message(NamedTuple):
+    """CK_GCM_MESSAGE_PARAMS. ``tag``: of what is decrypted; of what is encrypted None where there is no room for it."""
+
+    iv: bytes | None
+    fixed_bits: int
+    generator: int
+    tag_bits: int
+    tag: bytes | None
+
+
 def _u64(data: memoryview, at: int) -> tuple[int, int]:
     if at + 8 > len(data):
         raise Malformed("short")
@@ -121,6 +131,34 @@ def _mechanism(data: memoryview, at: int) -> tuple[Mech | None, int]:
     return Mech(number, parameter), at
 
 
+def _message(data: memoryview, at: int, reader: Callable[[memoryview, int], tuple[Any, int]]) -> tuple[Any, int]:
+    """None where the parameter has no form that is known."""
+    kind, at = _kind(data, at)
+    if kind == 0:
+        return None, at
+    if kind > 1:
+        raise Malformed("message kind")
+    iv, at = _bytes(data, at)
+    fixed, at = _u64(data, at)
+    generator, at = _u64(data, at)
+    bits, at = _u64(data, at)
+    tag, at = reader(data, at)
+    return Message(iv, fixed, generator, bits, tag), at
+
+
+def _message_made(data: memoryview, at: int) -> tuple[Any, int]:
+    return _message(data, at, _room_for_tag)
+
+
+def _message_read(data: memoryview, at: int) -> tuple[Any, int]:
+    return _message(data, at, _bytes)
+
+
+def _room_for_tag(data: memoryview, at: int) -> tuple[bytes | None, int]:
+    there, at = _kind(data, at)
+    return (b"" if there else None), at
+
+
 def _many(data: memoryview, at: int, reader: Callable[[memoryview, int], tuple[Any, int]]) -> tuple[list[Any], int]:
     count, at = _u64(data, at)
     if count > MOST_ENTRIES:
@@ -134,6 +172,11 @@ def _many(data: memoryview, at: int, reader: Callable[[memoryview, int], tuple[A
 
 def _sized(length: int, data: bytes | None) -> bytes:
     return _Q.pack(length) + (b"\\x00" if data is None else b"\\x01" + data)
+
+
+def _made(iv: bytes, tag: bytes) -> bytes:
+    """What is written into a message's parameter; nothing of what is empty."""
+    return _Q.pack(len(iv)) + iv + _Q.pack(len(tag)) + tag
 
 
 def _ulongs(count: int, values: list[int] | None) -> bytes:
@@ -172,10 +215,11 @@ def _array(rows: list[Any]) -> bytes:
 '''
 
 READERS = {"u64": "_u64", "bytes": "_bytes", "out": "_capacity", "fixedout": "_u64", "ulongs": "_capacity",
-           "waits": "_u64", "found": "_u64", "template": "_template", "query": "_query", "mechanism": "_mechanism"}
+           "waits": "_u64", "found": "_u64", "template": "_template", "query": "_query", "mechanism": "_mechanism",
+           "message_mechanism": "_mechanism", "message": "_message_made", "message_read": "_message_read"}
 WRITERS = {"out": ("_sized({0}, {1})", 2), "fixedout": ("_blob({0})", 1), "ulongs": ("_ulongs({0}, {1})", 2),
            "found": ("_found({0})", 1), "ulong_out": ("_Q.pack({0})", 1), "struct_out": ("_blob({0})", 1),
-           "query": ("_answers({0})", 1)}
+           "query": ("_answers({0})", 1), "message": ("_made({0}, {1})", 2)}
 
 
 _TYPES = {"u64": "int", "bytes": "bytes | None", "password": "bytes | None", "inline": "bytes", "rows": "list[Any]"}

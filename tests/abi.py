@@ -86,6 +86,14 @@ class Module:
             setattr(made, field, value)
         return made
 
+    def gcm_message(self) -> tuple[Any, int]:
+        """CK_GCM_MESSAGE_PARAMS as the message calls take it, for an IV of twelve bytes that the token makes."""
+        made = self.structure(
+            "CK_GCM_MESSAGE_PARAMS", pIv=b"\0" * 12, ulIvLen=12, ivGenerator=ck.CKG_GENERATE, pTag=b"\0" * 16,
+            ulTagBits=128,
+        )
+        return made, ffi.sizeof("CK_GCM_MESSAGE_PARAMS")
+
     # -- calls that tests make all the time
 
     def session(self, slot: int = 0, *, read_write: bool = True) -> int:

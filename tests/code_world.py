@@ -164,6 +164,24 @@ def _combined_calls() -> dict[str, Call]:
     }
 
 
+def _message_calls(kind: str) -> dict[str, Call]:
+    def whole(w: World, x: int) -> int:
+        call = getattr(w.m, f"C_{kind}Message")
+        return int(call(x, *w.m.gcm_message(), NULL, 0, *w.b(bytes(16)), w.out, w.n()))
+
+    def following(w: World, x: int) -> int:
+        call = getattr(w.m, f"C_{kind}MessageNext")
+        return int(call(x, *w.m.gcm_message(), *w.b(bytes(16)), w.out, w.n(), ck.CKF_END_OF_MESSAGE))
+
+    return {
+        f"C_Message{kind}Init": lambda w, x: getattr(w.m, f"C_Message{kind}Init")(x, w.mech(GCM), 1),
+        f"C_{kind}Message": whole,
+        f"C_{kind}MessageBegin": lambda w, x: getattr(w.m, f"C_{kind}MessageBegin")(x, *w.m.gcm_message(), NULL, 0),
+        f"C_{kind}MessageNext": following,
+        f"C_Message{kind}Final": lambda w, x: getattr(w.m, f"C_Message{kind}Final")(x),
+    }
+
+
 # A dual function, and the kinds of its two operations, the cipher first.
 DUAL = {
     "C_DigestEncryptUpdate": ("Encrypt", "Digest"), "C_DecryptDigestUpdate": ("Decrypt", "Digest"),
@@ -173,6 +191,8 @@ KINDS = ("Encrypt", "Decrypt", "Digest", "Sign", "Verify")
 for _kind in KINDS:
     SESSION.update(_operation_calls(_kind))
 SESSION.update(_combined_calls())
+for _kind in ("Encrypt", "Decrypt"):
+    SESSION.update(_message_calls(_kind))
 CALLS: dict[str, Call] = {
     "C_GetSlotList": lambda w, x: w.m.C_GetSlotList(0, NULL, w.n()),
     "C_WaitForSlotEvent": lambda w, x: w.m.C_WaitForSlotEvent(ck.CKF_DONT_BLOCK, w.n(), NULL),

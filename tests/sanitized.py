@@ -52,6 +52,8 @@ def declarations() -> str:
         assert declared is not None, name
         kinds = "".join(_LETTERS.get(kind, "x") for kind in declared[1].split(", "))
         kinds = kinds.replace("a", "q") if name == "C_GetAttributeValue" else kinds
+        if any(kind in ("message", "message_read") for kind in directions.row(name)):
+            kinds = kinds.replace("x", "p", 1)
         rows.append(f'    {{"{name}", "{kinds}", {str(name in directions.ROWS).lower()}}},\n')
     out = ["static const struct function functions[FUNCTIONS] = {\n", *rows, "};\n"]
     for name, fields in STRUCTURES.items():

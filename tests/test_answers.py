@@ -48,6 +48,16 @@ def _array(m: Module) -> int:
     return int(m.C_GetAttributeValue(1, 2, *m.template({ck.CKA_WRAP_TEMPLATE: {ck.CKA_ID: b"1234"}})))
 
 
+def _message(m: Module) -> int:
+    room = ffi.new("CK_BYTE[4]"), ffi.new("CK_ULONG*", 4)
+    return int(m.C_EncryptMessage(1, *m.gcm_message(), NULL, 0, b"data", 4, *room))
+
+
+def _places(iv: bytes, tag: bytes) -> bytes:
+    return struct.pack("<Q", len(iv)) + iv + struct.pack("<Q", len(tag)) + tag
+
+
+TAKEN = struct.pack("<QB", 4, 1) + bytes(4)  # four bytes of output
 LIES: list[tuple[Callable[[Module], int], bytes]] = [
     (_many, struct.pack("<Q", 2**61)),  # times eight is nothing
     (_many, struct.pack("<3Q", 3, 1, 2)),
@@ -66,7 +76,13 @@ LIES: list[tuple[Callable[[Module], int], bytes]] = [
     (lambda m: int(m.C_OpenSession(0, 4, NULL, NULL, ffi.new("CK_ULONG*"))), bytes(7)),
     (lambda m: int(m.C_GetSlotInfo(0, ffi.new("CK_SLOT_INFO*"))), ulong(105) + bytes(105)),
     (lambda m: int(m.C_Logout(1)), b"surplus"),
-    (lambda m: int(m.C_MessageEncryptFinal(1)), b""),  # no engine can have done what it was not told
+    (_message, _places(b"", bytes(15)) + TAKEN),
+    (_message, _places(bytes(13), b"") + TAKEN),
+    (_message, struct.pack("<Q", 2**63) + bytes(40)),
+    (_message, _places(bytes(12), bytes(16))),
+    (lambda m: int(m.C_EncryptMessageBegin(1, *m.gcm_message(), NULL, 0)), _places(bytes(11), b"")),
+    (lambda m: int(m.C_EncryptMessageBegin(1, NULL, 0, NULL, 0)), _places(bytes(12), b"")),
+    (lambda m: int(m.C_MessageSignFinal(1)), b""),  # no engine can have done what it was not told
 ]
 
 

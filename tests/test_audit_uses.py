@@ -361,5 +361,5 @@ def test_what_is_recorded_when_it_is_refused_is_served() -> None:
         GetSlotList GetSlotInfo GetTokenInfo GetMechanismList GetMechanismInfo WaitForSlotEvent OpenSession CloseSession
         CloseAllSessions GetSessionInfo SessionCancel GetSessionValidationFlags GetFunctionStatus CancelFunction
         GetOperationState SetOperationState GetObjectSize GetAttributeValue FindObjects FindObjectsFinal DigestInit
-        Digest DigestUpdate DigestFinal SeedRandom GenerateRandom
+        Digest DigestUpdate DigestFinal SeedRandom GenerateRandom MessageEncryptFinal MessageDecryptFinal
     """.split())

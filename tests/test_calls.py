@@ -128,6 +128,8 @@ AS_USER: dict[str, Callable[[Probe], int]] = {
     "C_VerifyRecoverInit": _init("VerifyRecover", ck.CKM_RSA_PKCS, "public"),
     "C_EncryptInit": _init("Encrypt", ck.CKM_AES_CBC, "aes", bytes(16)),
     "C_DecryptInit": _init("Decrypt", ck.CKM_AES_CBC, "aes", bytes(16)),
+    "C_MessageEncryptInit": _init("MessageEncrypt", ck.CKM_AES_GCM, "aes"),
+    "C_MessageDecryptInit": _init("MessageDecrypt", ck.CKM_AES_GCM, "aes"),
     "C_WrapKey": Probe.wrapped,
     "C_UnwrapKey": Probe.unwrapped,
     "C_DeriveKey": Probe.derived,
@@ -141,10 +143,13 @@ BEGUN: dict[str, tuple[str, int, bytes | None, str]] = {
     "VerifyRecover": ("C_VerifyRecoverInit", ck.CKM_RSA_PKCS, None, "public"),
     "Encrypt": ("C_EncryptInit", ck.CKM_AES_CBC, bytes(16), "aes"),
     "Decrypt": ("C_DecryptInit", ck.CKM_AES_CBC, bytes(16), "aes"),
+    "EncryptMessage": ("C_MessageEncryptInit", ck.CKM_AES_GCM, None, "aes"),
+    "DecryptMessage": ("C_MessageDecryptInit", ck.CKM_AES_GCM, None, "aes"),
 }
 DUAL = {
     "C_DigestEncryptUpdate": ("Digest", "Encrypt"), "C_DecryptDigestUpdate": ("Digest", "Decrypt"),
     "C_SignEncryptUpdate": ("Sign", "Encrypt"), "C_DecryptVerifyUpdate": ("Verify", "Decrypt"),
+    **{f"C_{kind}{part}": (kind,) for kind in ("EncryptMessage", "DecryptMessage") for part in ("", "Begin", "Next")},
 }
 LOGGED_IN_OTHERWISE = {"C_InitPIN", "C_InitToken"}
 
@@ -200,10 +205,14 @@ def test_these_are_enough(ready: Probe, function: str) -> None:
 def step(p: Probe, function: str) -> str:
     """16 bytes go in, of data or of a MAC, or a signature's 256; what comes out has room."""
     data, room = (p.m.bytes(bytes(16)), 16), (ffi.new("CK_BYTE[]", 256), ffi.new("CK_ULONG*", 256))
+    message, whole = p.m.gcm_message(), (NULL, 0, *data, *room)
     given = {
         "C_SignUpdate": data, "C_VerifyUpdate": data, "C_Verify": (*data, *data), "C_VerifyFinal": data,
         "C_SignFinal": room, "C_EncryptFinal": room, "C_DecryptFinal": room,
         "C_VerifyRecover": (p.m.bytes(bytes(256)), 256, *room),
+        "C_EncryptMessage": (*message, *whole), "C_DecryptMessage": (*message, *whole),
+        "C_EncryptMessageBegin": (*message, NULL, 0), "C_DecryptMessageBegin": (*message, NULL, 0),
+        "C_EncryptMessageNext": (*message, *data, *room, 0), "C_DecryptMessageNext": (*message, *data, *room, 0),
     }
     return name(getattr(p.m, function)(p.s, *given.get(function, (*data, *room))))
 
@@ -220,6 +229,8 @@ def test_a_step_asks_for_what_began_it(ready: Probe, function: str, taken: bool)
         asked |= set(CALLS[init].actions) if init in CALLS else set()
     if function.endswith("Final"):
         assert step(ready, function.replace("Final", "Update")) == "CKR_OK"
+    if function.endswith("Next"):
+        assert step(ready, function.replace("Next", "Begin")) == "CKR_OK"
     if taken:
         ready.role.may(ACTIONS.keys() - asked)
     assert (step(ready, function) == "CKR_OPERATION_NOT_INITIALIZED") == taken

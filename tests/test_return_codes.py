@@ -17,6 +17,7 @@ from typing import Any
 
 import code_rows
 import code_rows_of_keys
+import code_rows_of_messages
 import code_rows_of_operations
 import pytest
 from abi import NULL, Module, ffi, good, name, ulong
@@ -29,7 +30,7 @@ from hsm.throwaway import ThrowAway
 from pkcs11_shim import constants as ck
 from pkcs11_shim import directions
 
-ROWS = [*code_rows.ROWS, *code_rows_of_keys.ROWS, *code_rows_of_operations.ROWS]
+ROWS = [*code_rows.ROWS, *code_rows_of_keys.ROWS, *code_rows_of_operations.ROWS, *code_rows_of_messages.ROWS]
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +81,10 @@ NOT_PROVOKED = {
 _INITS = tuple(f for f in return_codes.ALLOWED if f.endswith("Init"))
 _BEGIN_OR_FINISH = (
     *_INITS, "C_Encrypt", "C_Decrypt", "C_DecryptUpdate", "C_Digest", "C_Sign", "C_Verify", "C_DecryptDigestUpdate",
-    "C_DecryptVerifyUpdate",
+    "C_DecryptVerifyUpdate", "C_EncryptMessage", "C_EncryptMessageBegin", "C_MessageEncryptFinal", "C_DecryptMessage",
+    "C_DecryptMessageBegin", "C_MessageDecryptFinal",
 )
+_OF_DECRYPTED_MESSAGES = ("C_DecryptMessage", "C_DecryptMessageBegin", "C_DecryptMessageNext", "C_MessageDecryptFinal")
 NOT_BY: dict[str, tuple[str, Collection[str]]] = {
     "TOKEN_NOT_INITIALIZED": (
         "without a session on the token only C_OpenSession needs it initialised", return_codes.ALLOWED.keys() - {
@@ -92,18 +95,24 @@ NOT_BY: dict[str, tuple[str, Collection[str]]] = {
     "USER_NOT_LOGGED_IN": (
         "allowed to everybody, or the key is not seen and its handle invalid",
         [f for f in _INITS if f != "C_FindObjectsInit"] + [
-            "C_SetAttributeValue", "C_WrapKey", "C_SeedRandom", "C_GenerateRandom"]),
+            "C_SetAttributeValue", "C_WrapKey", "C_SeedRandom", "C_GenerateRandom", "C_EncryptMessageBegin",
+            *_OF_DECRYPTED_MESSAGES]),
+    "MECHANISM_PARAM_INVALID": (
+        "each message brings its parameter, Init's is not looked at", ["C_MessageEncryptInit", "C_MessageDecryptInit"]),
+    "ARGUMENTS_BAD": ("it has no arguments", ["C_MessageEncryptFinal", "C_MessageDecryptFinal"]),
     "SESSION_READ_ONLY": ("the SO has read/write sessions only", ["C_InitPIN"]),
     "ATTRIBUTE_TYPE_INVALID": ("an unknown attribute matches nothing", ["C_FindObjectsInit"]),
     "ATTRIBUTE_VALUE_INVALID": ("a value that can't be matches nothing", ["C_FindObjectsInit"]),
     "KEY_SIZE_RANGE": (
-        "every key that can be made fits", ["C_SignInit", "C_SignRecoverInit", "C_VerifyRecoverInit", "C_DigestKey"]),
+        "every key that can be made fits", ["C_SignInit", "C_SignRecoverInit", "C_VerifyRecoverInit", "C_DigestKey",
+                                          "C_MessageEncryptInit", "C_MessageDecryptInit"]),
     "DOMAIN_PARAMS_INVALID": (
         "the parameters in a wrapped key are part of it, and derived keys have none", ["C_UnwrapKey", "C_DeriveKey"]),
     "CURVE_NOT_SUPPORTED": ("secret keys have no curve", ["C_GenerateKey", "C_DeriveKey"]),
     "BUFFER_TOO_SMALL": ("it gives no bytes", ["C_UnwrapKey"]),
     "ENCRYPTED_DATA_INVALID": (
-        "known at the end only", ["C_DecryptUpdate", "C_DecryptDigestUpdate", "C_DecryptVerifyUpdate"]),
+        "known at the end only, and of a message CKR_AEAD_DECRYPT_FAILED is the better one",
+        ["C_DecryptUpdate", "C_DecryptDigestUpdate", "C_DecryptVerifyUpdate", *_OF_DECRYPTED_MESSAGES]),
     "DATA_LEN_RANGE": (
         "an end in parts takes no data, and a signature's length has a code of its own",
         ["C_SignFinal", "C_VerifyFinal", "C_VerifyRecover"]),

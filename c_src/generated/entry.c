@@ -1247,37 +1247,38 @@ CK_RV C_SessionCancel(CK_SESSION_HANDLE session, CK_FLAGS flags)
 
 CK_RV C_MessageEncryptInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE object)
 {
-    (void)mechanism;
-    (void)object;
     struct adyton_call call;
     struct adyton_answer answer = {NULL, 0, CKR_OK};
     if (!adyton_begin(&call, 72))
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
+    adyton_put_message_mechanism(&call, mechanism);
+    adyton_put_u64(&call, object);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
-    if (answer.rv == CKR_OK)
+    if (answer.rv == CKR_OK && answer.left != 0)
         answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
 
-CK_RV C_EncryptMessage(CK_SESSION_HANDLE session, void *pointer, CK_ULONG length, CK_BYTE *bytes, CK_ULONG length2, CK_BYTE *bytes2, CK_ULONG length3, CK_BYTE *bytes3, CK_ULONG *size)
+CK_RV C_EncryptMessage(CK_SESSION_HANDLE session, void *pointer, CK_ULONG length, CK_BYTE *bytes, CK_ULONG length2, CK_BYTE *bytes2, CK_ULONG length3, CK_BYTE *out, CK_ULONG *room)
 {
-    (void)pointer;
-    (void)length;
-    (void)bytes;
-    (void)length2;
-    (void)bytes2;
-    (void)length3;
-    (void)bytes3;
-    (void)size;
     struct adyton_call call;
     struct adyton_answer answer = {NULL, 0, CKR_OK};
     if (!adyton_begin(&call, 73))
         return CKR_CRYPTOKI_NOT_INITIALIZED;
-    adyton_put_u64(&call, session);
+    if (room == NULL) {
+        adyton_refuse(&call, CKR_ARGUMENTS_BAD);
+    } else {
+        adyton_put_u64(&call, session);
+        adyton_put_message(&call, pointer, length, false);
+        adyton_put_bytes(&call, bytes, length2, CKR_DATA_LEN_RANGE);
+        adyton_put_bytes(&call, bytes2, length3, CKR_DATA_LEN_RANGE);
+        adyton_put_room(&call, out, room);
+    }
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
-    if (answer.rv == CKR_OK)
+    if ((answer.rv == CKR_OK || answer.rv == CKR_BUFFER_TOO_SMALL) &&
+        !(adyton_get_message(&answer, pointer, length) && adyton_get_out(&answer, out, room) && answer.left == 0))
         answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
@@ -1285,38 +1286,39 @@ CK_RV C_EncryptMessage(CK_SESSION_HANDLE session, void *pointer, CK_ULONG length
 
 CK_RV C_EncryptMessageBegin(CK_SESSION_HANDLE session, void *pointer, CK_ULONG length, CK_BYTE *bytes, CK_ULONG length2)
 {
-    (void)pointer;
-    (void)length;
-    (void)bytes;
-    (void)length2;
     struct adyton_call call;
     struct adyton_answer answer = {NULL, 0, CKR_OK};
     if (!adyton_begin(&call, 74))
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
+    adyton_put_message(&call, pointer, length, false);
+    adyton_put_bytes(&call, bytes, length2, CKR_MECHANISM_PARAM_INVALID);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
-    if (answer.rv == CKR_OK)
+    if ((answer.rv == CKR_OK) &&
+        !(adyton_get_message(&answer, pointer, length) && answer.left == 0))
         answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
 
-CK_RV C_EncryptMessageNext(CK_SESSION_HANDLE session, void *pointer, CK_ULONG length, CK_BYTE *bytes, CK_ULONG length2, CK_BYTE *bytes2, CK_ULONG *size, CK_FLAGS flags)
+CK_RV C_EncryptMessageNext(CK_SESSION_HANDLE session, void *pointer, CK_ULONG length, CK_BYTE *bytes, CK_ULONG length2, CK_BYTE *out, CK_ULONG *room, CK_FLAGS flags)
 {
-    (void)pointer;
-    (void)length;
-    (void)bytes;
-    (void)length2;
-    (void)bytes2;
-    (void)size;
-    (void)flags;
     struct adyton_call call;
     struct adyton_answer answer = {NULL, 0, CKR_OK};
     if (!adyton_begin(&call, 75))
         return CKR_CRYPTOKI_NOT_INITIALIZED;
-    adyton_put_u64(&call, session);
+    if (room == NULL) {
+        adyton_refuse(&call, CKR_ARGUMENTS_BAD);
+    } else {
+        adyton_put_u64(&call, session);
+        adyton_put_message(&call, pointer, length, false);
+        adyton_put_bytes(&call, bytes, length2, CKR_DATA_LEN_RANGE);
+        adyton_put_room(&call, out, room);
+        adyton_put_u64(&call, flags);
+    }
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
-    if (answer.rv == CKR_OK)
+    if ((answer.rv == CKR_OK || answer.rv == CKR_BUFFER_TOO_SMALL) &&
+        !(adyton_get_message(&answer, pointer, length) && adyton_get_out(&answer, out, room) && answer.left == 0))
         answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
@@ -1330,7 +1332,7 @@ CK_RV C_MessageEncryptFinal(CK_SESSION_HANDLE session)
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
-    if (answer.rv == CKR_OK)
+    if (answer.rv == CKR_OK && answer.left != 0)
         answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
@@ -1338,37 +1340,38 @@ CK_RV C_MessageEncryptFinal(CK_SESSION_HANDLE session)
 
 CK_RV C_MessageDecryptInit(CK_SESSION_HANDLE session, CK_MECHANISM *mechanism, CK_OBJECT_HANDLE object)
 {
-    (void)mechanism;
-    (void)object;
     struct adyton_call call;
     struct adyton_answer answer = {NULL, 0, CKR_OK};
     if (!adyton_begin(&call, 77))
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
+    adyton_put_message_mechanism(&call, mechanism);
+    adyton_put_u64(&call, object);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
-    if (answer.rv == CKR_OK)
+    if (answer.rv == CKR_OK && answer.left != 0)
         answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
 
-CK_RV C_DecryptMessage(CK_SESSION_HANDLE session, void *pointer, CK_ULONG length, CK_BYTE *bytes, CK_ULONG length2, CK_BYTE *bytes2, CK_ULONG length3, CK_BYTE *bytes3, CK_ULONG *size)
+CK_RV C_DecryptMessage(CK_SESSION_HANDLE session, void *pointer, CK_ULONG length, CK_BYTE *bytes, CK_ULONG length2, CK_BYTE *bytes2, CK_ULONG length3, CK_BYTE *out, CK_ULONG *room)
 {
-    (void)pointer;
-    (void)length;
-    (void)bytes;
-    (void)length2;
-    (void)bytes2;
-    (void)length3;
-    (void)bytes3;
-    (void)size;
     struct adyton_call call;
     struct adyton_answer answer = {NULL, 0, CKR_OK};
     if (!adyton_begin(&call, 78))
         return CKR_CRYPTOKI_NOT_INITIALIZED;
-    adyton_put_u64(&call, session);
+    if (room == NULL) {
+        adyton_refuse(&call, CKR_ARGUMENTS_BAD);
+    } else {
+        adyton_put_u64(&call, session);
+        adyton_put_message(&call, pointer, length, true);
+        adyton_put_bytes(&call, bytes, length2, CKR_ENCRYPTED_DATA_LEN_RANGE);
+        adyton_put_bytes(&call, bytes2, length3, CKR_ENCRYPTED_DATA_LEN_RANGE);
+        adyton_put_room(&call, out, room);
+    }
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
-    if (answer.rv == CKR_OK)
+    if ((answer.rv == CKR_OK || answer.rv == CKR_BUFFER_TOO_SMALL) &&
+        !(adyton_get_out(&answer, out, room) && answer.left == 0))
         answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
@@ -1376,38 +1379,38 @@ CK_RV C_DecryptMessage(CK_SESSION_HANDLE session, void *pointer, CK_ULONG length
 
 CK_RV C_DecryptMessageBegin(CK_SESSION_HANDLE session, void *pointer, CK_ULONG length, CK_BYTE *bytes, CK_ULONG length2)
 {
-    (void)pointer;
-    (void)length;
-    (void)bytes;
-    (void)length2;
     struct adyton_call call;
     struct adyton_answer answer = {NULL, 0, CKR_OK};
     if (!adyton_begin(&call, 79))
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
+    adyton_put_message(&call, pointer, length, true);
+    adyton_put_bytes(&call, bytes, length2, CKR_MECHANISM_PARAM_INVALID);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
-    if (answer.rv == CKR_OK)
+    if (answer.rv == CKR_OK && answer.left != 0)
         answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
 }
 
-CK_RV C_DecryptMessageNext(CK_SESSION_HANDLE session, void *pointer, CK_ULONG length, CK_BYTE *bytes, CK_ULONG length2, CK_BYTE *bytes2, CK_ULONG *size, CK_FLAGS flags)
+CK_RV C_DecryptMessageNext(CK_SESSION_HANDLE session, void *pointer, CK_ULONG length, CK_BYTE *bytes, CK_ULONG length2, CK_BYTE *out, CK_ULONG *room, CK_FLAGS flags)
 {
-    (void)pointer;
-    (void)length;
-    (void)bytes;
-    (void)length2;
-    (void)bytes2;
-    (void)size;
-    (void)flags;
     struct adyton_call call;
     struct adyton_answer answer = {NULL, 0, CKR_OK};
     if (!adyton_begin(&call, 80))
         return CKR_CRYPTOKI_NOT_INITIALIZED;
-    adyton_put_u64(&call, session);
+    if (room == NULL) {
+        adyton_refuse(&call, CKR_ARGUMENTS_BAD);
+    } else {
+        adyton_put_u64(&call, session);
+        adyton_put_message(&call, pointer, length, true);
+        adyton_put_bytes(&call, bytes, length2, CKR_ENCRYPTED_DATA_LEN_RANGE);
+        adyton_put_room(&call, out, room);
+        adyton_put_u64(&call, flags);
+    }
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
-    if (answer.rv == CKR_OK)
+    if ((answer.rv == CKR_OK || answer.rv == CKR_BUFFER_TOO_SMALL) &&
+        !(adyton_get_out(&answer, out, room) && answer.left == 0))
         answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;
@@ -1421,7 +1424,7 @@ CK_RV C_MessageDecryptFinal(CK_SESSION_HANDLE session)
         return CKR_CRYPTOKI_NOT_INITIALIZED;
     adyton_put_u64(&call, session);
     answer.rv = adyton_exchange(&call, &answer.at, &answer.left);
-    if (answer.rv == CKR_OK)
+    if (answer.rv == CKR_OK && answer.left != 0)
         answer.rv = CKR_DEVICE_ERROR;
     adyton_end(&call);
     return answer.rv;

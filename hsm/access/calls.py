@@ -24,7 +24,7 @@ class Call(NamedTuple):
 _KEY, _NEW = "the key", "the name that the new token key gets"
 _USES = {
     "Sign": "sign", "SignRecover": "sign_recover", "Verify": "verify", "VerifyRecover": "verify_recover",
-    "Encrypt": "encrypt", "Decrypt": "decrypt",
+    "Encrypt": "encrypt", "Decrypt": "decrypt", "MessageEncrypt": "encrypt", "MessageDecrypt": "decrypt",
 }
 
 
@@ -69,7 +69,8 @@ AS_BEGUN = tuple(
     f"C_{step}" for step in (
         "Sign", "SignUpdate", "SignFinal", "SignRecover", "Verify", "VerifyUpdate", "VerifyFinal", "VerifyRecover",
         "Encrypt", "EncryptUpdate", "EncryptFinal", "Decrypt", "DecryptUpdate", "DecryptFinal", "DigestEncryptUpdate",
-        "DecryptDigestUpdate", "SignEncryptUpdate", "DecryptVerifyUpdate",
+        "DecryptDigestUpdate", "SignEncryptUpdate", "DecryptVerifyUpdate", "EncryptMessage", "EncryptMessageBegin",
+        "EncryptMessageNext", "DecryptMessage", "DecryptMessageBegin", "DecryptMessageNext",
     )
 )
 FREE: dict[str, tuple[str, ...]] = {
@@ -80,7 +81,7 @@ FREE: dict[str, tuple[str, ...]] = {
     "sessions and their operations: the application's own": (
         "C_OpenSession", "C_CloseSession", "C_CloseAllSessions", "C_GetSessionInfo", "C_SessionCancel",
         "C_GetSessionValidationFlags", "C_FindObjectsInit", "C_FindObjectsFinal", "C_GetFunctionStatus",
-        "C_CancelFunction",
+        "C_CancelFunction", "C_MessageEncryptFinal", "C_MessageDecryptFinal",
     ),
     "logging in, and one's own PIN: the credential decides": ("C_Login", "C_LoginUser", "C_Logout", "C_SetPIN"),
     "digests and random numbers: no key of the token is in them": (

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from hsm.access import key_policy, policy
 from hsm.access.profile import GCM_NONCES_REPEAT
-from hsm.access.values import GUARDED, HALVES, HOLDS, KNOWN
+from hsm.access.values import GIVEN_IVS, GUARDED, HALVES, HOLDS, KNOWN, MADE_IVS
 from hsm.audit import calls
 from hsm.errors import TokenError
 from hsm.objects import attributes as table
@@ -36,6 +36,8 @@ CLASSES = {
 # One call each, with no Init after which a context-specific login could come.
 IN_ONE_CALL = ("wrap", "unwrap", "derive")
 WRONG_TYPE = {"wrap": ck.CKR_WRAPPING_KEY_TYPE_INCONSISTENT, "unwrap": ck.CKR_UNWRAPPING_KEY_TYPE_INCONSISTENT}
+# What of a value's record says that IVs have come to it by the other way.
+_OTHER_IVS = {GIVEN_IVS: MADE_IVS, MADE_IVS: GIVEN_IVS}
 _BY_MAC = b"GMAC"  # before a nonce that a MAC was made under, which is encryption's mask
 GONE = {"wrap": ck.CKR_WRAPPING_KEY_HANDLE_INVALID, "unwrap": ck.CKR_UNWRAPPING_KEY_HANDLE_INVALID}
 
@@ -98,8 +100,17 @@ def may_open(key: TokenObject, unwrapped: dict[int, bytes]) -> None:
         unwrapped.update({table.HELD: table.TRUE, ck.CKA_DECRYPT: table.FALSE})
 
 
+def check_ivs(key: TokenObject, way: int) -> None:
+    """A secret's IVs come from callers or from the token, never from both (NIST SP 800-38D, section 8.2), or one that
+    the token makes could have been given before. ``way``: GIVEN_IVS or MADE_IVS."""
+    if key_policy.is_secret(key) and key.partition.values.has_done(key, _OTHER_IVS[way]):
+        words = {GIVEN_IVS: "makes the IVs of this key", MADE_IVS: "makes no IVs for a key that was given some"}
+        raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, f"the token {words[way]}", "ivGenerator")
+
+
 def check_nonce(key: TokenObject, entry: Mechanism, nonce: bytes) -> None:
     """Whether ``key`` may encrypt under this nonce: under one of its own once only, where its value is a secret."""
+    check_ivs(key, GIVEN_IVS)
     nonces = key.partition.values.nonces(key) if key_policy.is_secret(key) else None
     let = entry.number == ck.CKM_AES_GCM and key.partition.lets(GCM_NONCES_REPEAT)
     if nonces is not None and (_BY_MAC + nonce if let else nonce) in nonces:
@@ -119,12 +130,13 @@ def spend_nonce(key: TokenObject, entry: Mechanism, nonce: bytes) -> None:
 
 
 def used(
-    session: Session, key: TokenObject, use: str, entry: Mechanism, target: Key | None = None
+    session: Session, key: TokenObject, use: str, entry: Mechanism, target: Key | None = None, ivs: int = 0
 ) -> None:
-    """First output of a use: what it excludes for ever, and has done, is committed before the answer."""
+    """First output of a use: what it excludes for ever, and has done, is committed before the answer. ``ivs``: where
+    the IV came from, if there was one."""
     partition, values = key.partition, key.partition.values
     flags = key_policy.lost_by(key, use, entry, target)
-    done = key_policy.done_by(key, use, entry, target)
+    done = key_policy.done_by(key, use, entry, target) | ivs
     carried_out = use == "wrap" and target is not None and not values.is_stored(target)
     known = not flags or (all(values.has_lost(key, flag) for flag in flags) and values.has_done(key, done))
     if known and not carried_out:
@@ -135,6 +147,8 @@ def used(
         if flags and use in key_policy.MAC_EXCLUDES and values.kin_has_lost(key.attributes, USAGE[use]):
             words = "the key differs by zeros from one that has done what excludes this use: both make the same MACs"
             raise TokenError(ck.CKR_KEY_FUNCTION_NOT_PERMITTED, words, f"CKA_{use.upper()}")
+        if ivs:
+            check_ivs(key, ivs)
         losers, bits = values.losing(key, flags, done) if flags else ([], 0)
         changes = [(item, {flag: table.FALSE for flag in flags if item.flag(flag)}) for item in losers]
         keep = any(item.is_token for item in losers) or values.is_stored(key) or key_policy.may_come_back(key)

@@ -36,6 +36,8 @@ HALVES = 512  # it has wrapped a key of the moment, with the key that this one w
 # It looks stronger than what it was derived from, whose bits of security are fewer than these, and these at least.
 _WEAKER = {256: (8192, 192), 192: (16384, 128), 128: (32768, 112), 112: (65536, 0)}
 _TRUSTED_ONLY = 262144  # only trusted keys wrap it
+GIVEN_IVS = 1048576  # it has encrypted under IVs that callers gave: the token makes none for it any more
+MADE_IVS = 2097152  # the other way round
 _PRIVATE = 524288  # only who is logged in sees it
 _TWO = 131072  # it is two keys, one behind the other
 _STAYS_TRUE = {table.KNOWN_OUTSIDE: KNOWN, ck.CKA_WRAP_WITH_TRUSTED: _TRUSTED_ONLY}

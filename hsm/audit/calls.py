@@ -27,7 +27,9 @@ _OPERATIONS = """
     C_SignInit C_Sign C_SignUpdate C_SignFinal C_SignRecoverInit C_SignRecover C_VerifyInit C_Verify C_VerifyUpdate
     C_VerifyFinal C_VerifyRecoverInit C_VerifyRecover C_EncryptInit C_Encrypt C_EncryptUpdate C_EncryptFinal
     C_DecryptInit C_Decrypt C_DecryptUpdate C_DecryptFinal C_DigestKey C_DigestEncryptUpdate C_DecryptDigestUpdate
-    C_SignEncryptUpdate C_DecryptVerifyUpdate C_WrapKey C_UnwrapKey C_DeriveKey C_GenerateKey C_GenerateKeyPair"""
+    C_SignEncryptUpdate C_DecryptVerifyUpdate C_MessageEncryptInit C_EncryptMessage C_EncryptMessageBegin
+    C_EncryptMessageNext C_MessageDecryptInit C_DecryptMessage C_DecryptMessageBegin C_DecryptMessageNext
+    C_WrapKey C_UnwrapKey C_DeriveKey C_GenerateKey C_GenerateKeyPair"""
 _OBJECTS = "C_CreateObject C_CopyObject C_SetAttributeValue C_DestroyObject C_FindObjectsInit"
 _OFFICERS = "C_Login C_LoginUser C_Logout C_InitPIN C_SetPIN"
 OF_A_SESSION = frozenset(f"{_OPERATIONS} {_OBJECTS} {_OFFICERS}".split())

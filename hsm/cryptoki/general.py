@@ -24,7 +24,8 @@ MANUFACTURER = "Adyton"
 _CANCELLED = (
     (ck.CKF_FIND_OBJECTS, "find"), (ck.CKF_DIGEST, "digest"), (ck.CKF_SIGN, "sign"), (ck.CKF_VERIFY, "verify"),
     (ck.CKF_SIGN_RECOVER, "sign_recover"), (ck.CKF_VERIFY_RECOVER, "verify_recover"), (ck.CKF_ENCRYPT, "encrypt"),
-    (ck.CKF_DECRYPT, "decrypt"),
+    (ck.CKF_DECRYPT, "decrypt"), (ck.CKF_MESSAGE_ENCRYPT, "message_encrypt"),
+    (ck.CKF_MESSAGE_DECRYPT, "message_decrypt"),
 )
 _USER_TYPES = {ck.CKU_SO: "CKU_SO", ck.CKU_USER: "CKU_USER", ck.CKU_CONTEXT_SPECIFIC: "CKU_CONTEXT_SPECIFIC"}
 _VERSION = bytes(int(part) for part in __version__.split(".")[:2])

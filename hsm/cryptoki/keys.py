@@ -7,7 +7,7 @@ from typing import Any
 
 from hsm.access import key_policy, key_use, policy, quorum
 from hsm.access.profile import IMPORTED_KEYS_WRAP
-from hsm.access.values import CHOSEN, HOLDS
+from hsm.access.values import CHOSEN, GIVEN_IVS, HOLDS
 from hsm.application import Application, Session
 from hsm.audit import calls
 from hsm.cryptoki.operation import Sized, too_small
@@ -81,7 +81,7 @@ def C_WrapKey(app: Application, handle: int, mech: Any, wrapping: int, target: i
     short = too_small(len(blob), capacity)
     if short is not None:
         return short
-    key_use.used(session, key, "wrap", entry, wrapped_key)
+    key_use.used(session, key, "wrap", entry, wrapped_key, 0 if entry.nonce is None else GIVEN_IVS)
     if entry.nonce is not None:
         key_use.spend_nonce(key, entry, entry.nonce(parameter))
     quorum.wrapped(session, approved)

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from hsm.access import key_use
+from hsm.access.values import GIVEN_IVS
 from hsm.application import Application, Login, Session
 from hsm.audit import calls
 from hsm.errors import TokenError
@@ -23,6 +24,23 @@ from pkcs11_shim import constants as ck
 Sized = tuple[int, int, bytes | None]
 # Kinds whose output has a length that only their input tells, and what input is that a kept result is not of.
 _KEPT = {"decrypt": ck.CKR_ENCRYPTED_DATA_INVALID, "verify_recover": ck.CKR_SIGNATURE_INVALID}
+
+
+# What the processes of many messages use their key for.
+USES = {"message_encrypt": "encrypt", "message_decrypt": "decrypt"}
+
+
+class Messages:
+    """The state of a process of many messages: the one that goes on in parts, if one does."""
+
+    __slots__ = ("begun",)
+
+    def __init__(self) -> None:
+        self.begun: Any = None
+
+    @property
+    def held(self) -> int:
+        return len(self.begun.state.data) if self.begun is not None else 0
 
 
 class Operation:
@@ -74,7 +92,7 @@ class Operation:
         """After a change of rights. No lock is taken, which a long step may hold: that step ends as it began."""
         try:
             if self.key is not None:
-                key_use.check_right(session, self.key, use, self.entry)
+                key_use.check_right(session, self.key, USES.get(use, use), self.entry)
         except TokenError:
             self.barred = True
 
@@ -99,13 +117,14 @@ def start(app: Application, handle: int, kind: str, mech: Any, key_handle: int |
             login = session.login
             entry = registry.find(mech.number, kind, session.partition.legacy)
             nonce: bytes | None = None
+            use = USES.get(kind, kind)
             if key_handle is None:
                 state = getattr(entry, kind)(entry.parameter(mech.parameter))
             else:
                 key = session.key(key_handle)
-                key_use.check(session, key, kind, entry)
-                parameter = entry.parameter(mech.parameter)
-                state = getattr(entry, kind)(key, parameter)
+                key_use.check(session, key, use, entry)
+                parameter = None if kind in USES else entry.parameter(mech.parameter)
+                state = Messages() if kind in USES else getattr(entry, kind)(key, parameter)
                 if entry.nonce is not None and kind in ("encrypt", "sign"):
                     nonce = entry.nonce(parameter)
                     key_use.check_nonce(key, entry, nonce)
@@ -130,7 +149,7 @@ def going_on(session: Session, kind: str) -> Iterator[Operation]:
                 words = "the key of the operation, the login it was started under or its mechanism is gone"
                 raise TokenError(ck.CKR_OPERATION_NOT_INITIALIZED, words)
             if active.key is not None:
-                key_use.check_right(session, active.key, kind, active.entry)
+                key_use.check_right(session, active.key, USES.get(kind, kind), active.entry)
                 _still_asked(session, active, active.key)
             if active.unauthenticated:
                 raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "the key asks for a context-specific login first")
@@ -223,7 +242,7 @@ def finish(
             return short
         if active.key is not None:
             # The first output of a key fixes its uses, committed before the answer.
-            key_use.used(session, active.key, kind, active.entry)
+            key_use.used(session, active.key, kind, active.entry, ivs=0 if active.nonce is None else GIVEN_IVS)
             if active.nonce is not None:
                 _spend(active.key, active.entry, active.nonce)
         session.active.pop(kind, None)

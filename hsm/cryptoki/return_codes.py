@@ -30,6 +30,8 @@ _INIT = f"""
 _GO_ON = "ARGUMENTS_BAD FUNCTION_CANCELED OPERATION_NOT_INITIALIZED"
 _SIGNED = f"{_GO_ON} USER_NOT_LOGGED_IN TOKEN_RESOURCE_EXCEEDED DATA_LEN_RANGE"
 _DECRYPTED = f"{_GO_ON} BUFFER_TOO_SMALL ENCRYPTED_DATA_INVALID ENCRYPTED_DATA_LEN_RANGE USER_NOT_LOGGED_IN"
+_BEGINS = "FUNCTION_CANCELED MECHANISM_PARAM_INVALID OPERATION_NOT_INITIALIZED PIN_EXPIRED USER_NOT_LOGGED_IN"
+_AEAD = "AEAD_DECRYPT_FAILED MECHANISM_PARAM_INVALID"
 _VERIFIED = f"{_GO_ON} DATA_LEN_RANGE TOKEN_RESOURCE_EXCEEDED"
 
 _ROWS: dict[str, str] = {
@@ -81,6 +83,16 @@ _ROWS: dict[str, str] = {
     "C_Decrypt": f"{_SESSION} {_DECRYPTED}",
     "C_DecryptUpdate": f"{_SESSION} {_DECRYPTED}",
     "C_DecryptFinal": f"{_SESSION} {_DECRYPTED}",
+    "C_MessageEncryptInit": f"{_SESSION} {_INIT}",
+    "C_EncryptMessage": f"{_SESSION} {_GO_ON} BUFFER_TOO_SMALL DATA_INVALID DATA_LEN_RANGE MECHANISM_PARAM_INVALID",
+    "C_EncryptMessageBegin": f"{_SESSION} {_BEGINS}",
+    "C_EncryptMessageNext": f"{_SESSION} {_GO_ON} BUFFER_TOO_SMALL DATA_LEN_RANGE MECHANISM_PARAM_INVALID",
+    "C_MessageEncryptFinal": f"{_SESSION} {_GO_ON}",
+    "C_MessageDecryptInit": f"{_SESSION} {_INIT} ARGUMENTS_BAD",
+    "C_DecryptMessage": f"{_SESSION} {_DECRYPTED} {_AEAD} OPERATION_CANCEL_FAILED",
+    "C_DecryptMessageBegin": f"{_SESSION} {_BEGINS} ARGUMENTS_BAD",
+    "C_DecryptMessageNext": f"{_SESSION} {_DECRYPTED} {_AEAD}",
+    "C_MessageDecryptFinal": f"{_SESSION} {_GO_ON} USER_NOT_LOGGED_IN",
     "C_DigestInit": f"{_SESSION} {_MECHANISM} ARGUMENTS_BAD OPERATION_CANCEL_FAILED",
     "C_Digest": f"{_SESSION} {_GO_ON} BUFFER_TOO_SMALL",
     "C_DigestUpdate": f"{_SESSION} {_GO_ON}",
@@ -136,7 +148,7 @@ DELIBERATE: dict[str, tuple[str, ...]] = {
     # Section 4.10: what every call answers that uses a key which still waits for its context-specific login.
     "USER_NOT_LOGGED_IN": ("C_DecryptDigestUpdate", "C_DecryptVerifyUpdate"),
     # A NULL pointer has no other name, and every other ...Init has it in its list.
-    "ARGUMENTS_BAD": ("C_EncryptInit", "C_GetSessionValidationFlags"),
+    "ARGUMENTS_BAD": ("C_EncryptInit", "C_MessageEncryptInit", "C_EncryptMessageBegin", "C_GetSessionValidationFlags"),
 }
 # The nearest codes to one that a function's list does not have, best first; CKR_FUNCTION_FAILED where none is listed.
 NEAREST: dict[str, tuple[str, ...]] = {

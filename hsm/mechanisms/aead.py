@@ -128,12 +128,20 @@ class Gmac(Mac):
 def _gcm_parameter(parameter: Any) -> tuple[bytes, bytes, int]:
     """CK_GCM_PARAMS: IV, additional data and the tag's length in bytes."""
     iv = getattr(parameter, "pIv", None)
+    return _gcm_form(iv, parameter.pAAD if iv else None, parameter.ulTagBits if iv else 0)
+
+
+def _gcm_form(iv: bytes | None, aad: bytes | None, tag: int) -> tuple[bytes, bytes, int]:
     if not iv or not SHORTEST_IV <= len(iv) <= LONGEST_IV:
         raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, f"the IV has {SHORTEST_IV} to {LONGEST_IV} bytes")
-    tag = parameter.ulTagBits
     if tag % 8 or tag // 8 not in TAGS:
         raise TokenError(ck.CKR_MECHANISM_PARAM_INVALID, "the tag has 32 to 128 bits, in whole bytes")
-    return iv, parameter.pAAD or b"", tag // 8
+    return iv, aad or b"", tag // 8
+
+
+def _gcm_message(key: Key, message: Any, aad: bytes | None, encrypting: bool) -> Gcm:
+    """One message of many under one key. ``message``: its IV and the length of its tag, in bits."""
+    return Gcm(key, _gcm_form(message.iv, aad, message.tag_bits), encrypting)
 
 
 def _gmac_parameter(parameter: Any) -> tuple[bytes, bytes, int]:
@@ -156,7 +164,8 @@ _CCM_OF_KEYS = both_ways(partial(Ccm, wraps=True))
 MECHANISMS = [
     Mechanism(
         ck.CKM_AES_GCM, *SIZES, parameter=_gcm_parameter, authenticated=True, keystream=True,
-        nonce=lambda parameter: bytes(parameter[0]), **both_ways(Gcm),
+        nonce=lambda parameter: bytes(parameter[0]), message_encrypt=partial(_gcm_message, encrypting=True),
+        message_decrypt=partial(_gcm_message, encrypting=False), **both_ways(Gcm),
     ),
     Mechanism(
         ck.CKM_AES_CCM, *SIZES, parameter=_ccm_parameter, authenticated=True, keystream=True,

@@ -89,6 +89,8 @@ class Mechanism(NamedTuple):
     digest: Function | None = None
     generate: Function | None = None
     generate_pair: Function | None = None
+    message_encrypt: Function | None = None
+    message_decrypt: Function | None = None
     wrap: Function | None = None
     unwrap: Function | None = None
     derive: Function | None = None
@@ -116,5 +118,6 @@ FLAGS = {
     "sign": ck.CKF_SIGN, "verify": ck.CKF_VERIFY, "sign_recover": ck.CKF_SIGN_RECOVER,
     "verify_recover": ck.CKF_VERIFY_RECOVER, "encrypt": ck.CKF_ENCRYPT, "decrypt": ck.CKF_DECRYPT,
     "digest": ck.CKF_DIGEST, "generate": ck.CKF_GENERATE, "generate_pair": ck.CKF_GENERATE_KEY_PAIR,
+    "message_encrypt": ck.CKF_MESSAGE_ENCRYPT, "message_decrypt": ck.CKF_MESSAGE_DECRYPT,
     "wrap": ck.CKF_WRAP, "unwrap": ck.CKF_UNWRAP, "derive": ck.CKF_DERIVE,
 }

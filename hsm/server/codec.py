@@ -29,6 +29,16 @@ class Mech(NamedTuple):
     parameter: Any
 
 
+class Message(NamedTuple):
+    """CK_GCM_MESSAGE_PARAMS. ``tag``: of what is decrypted; of what is encrypted None where there is no room for it."""
+
+    iv: bytes | None
+    fixed_bits: int
+    generator: int
+    tag_bits: int
+    tag: bytes | None
+
+
 def _u64(data: memoryview, at: int) -> tuple[int, int]:
     if at + 8 > len(data):
         raise Malformed("short")
@@ -114,6 +124,34 @@ def _mechanism(data: memoryview, at: int) -> tuple[Mech | None, int]:
     return Mech(number, parameter), at
 
 
+def _message(data: memoryview, at: int, reader: Callable[[memoryview, int], tuple[Any, int]]) -> tuple[Any, int]:
+    """None where the parameter has no form that is known."""
+    kind, at = _kind(data, at)
+    if kind == 0:
+        return None, at
+    if kind > 1:
+        raise Malformed("message kind")
+    iv, at = _bytes(data, at)
+    fixed, at = _u64(data, at)
+    generator, at = _u64(data, at)
+    bits, at = _u64(data, at)
+    tag, at = reader(data, at)
+    return Message(iv, fixed, generator, bits, tag), at
+
+
+def _message_made(data: memoryview, at: int) -> tuple[Any, int]:
+    return _message(data, at, _room_for_tag)
+
+
+def _message_read(data: memoryview, at: int) -> tuple[Any, int]:
+    return _message(data, at, _bytes)
+
+
+def _room_for_tag(data: memoryview, at: int) -> tuple[bytes | None, int]:
+    there, at = _kind(data, at)
+    return (b"" if there else None), at
+
+
 def _many(data: memoryview, at: int, reader: Callable[[memoryview, int], tuple[Any, int]]) -> tuple[list[Any], int]:
     count, at = _u64(data, at)
     if count > MOST_ENTRIES:
@@ -127,6 +165,11 @@ def _many(data: memoryview, at: int, reader: Callable[[memoryview, int], tuple[A
 
 def _sized(length: int, data: bytes | None) -> bytes:
     return _Q.pack(length) + (b"\x00" if data is None else b"\x01" + data)
+
+
+def _made(iv: bytes, tag: bytes) -> bytes:
+    """What is written into a message's parameter; nothing of what is empty."""
+    return _Q.pack(len(iv)) + iv + _Q.pack(len(tag)) + tag
 
 
 def _ulongs(count: int, values: list[int] | None) -> bytes:
@@ -1711,9 +1754,11 @@ def _decode_C_MessageEncryptInit(data: memoryview) -> tuple[Any, ...]:
         raise Malformed("short")
     v0, = _NUMBERS[1].unpack_from(data)
     at = 8
+    v1, at = _mechanism(data, at)
+    v2, at = _u64(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
-    return (v0,)
+    return (v0, v1, v2,)
 
 
 def _encode_C_MessageEncryptInit() -> bytes:
@@ -1725,13 +1770,17 @@ def _decode_C_EncryptMessage(data: memoryview) -> tuple[Any, ...]:
         raise Malformed("short")
     v0, = _NUMBERS[1].unpack_from(data)
     at = 8
+    v1, at = _message_made(data, at)
+    v2, at = _bytes(data, at)
+    v3, at = _bytes(data, at)
+    v4, at = _capacity(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
-    return (v0,)
+    return (v0, v1, v2, v3, v4,)
 
 
-def _encode_C_EncryptMessage() -> bytes:
-    return b""
+def _encode_C_EncryptMessage(v0: Any, v1: Any, v2: Any, v3: Any) -> bytes:
+    return _made(v0, v1) + _sized(v2, v3)
 
 
 def _decode_C_EncryptMessageBegin(data: memoryview) -> tuple[Any, ...]:
@@ -1739,13 +1788,15 @@ def _decode_C_EncryptMessageBegin(data: memoryview) -> tuple[Any, ...]:
         raise Malformed("short")
     v0, = _NUMBERS[1].unpack_from(data)
     at = 8
+    v1, at = _message_made(data, at)
+    v2, at = _bytes(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
-    return (v0,)
+    return (v0, v1, v2,)
 
 
-def _encode_C_EncryptMessageBegin() -> bytes:
-    return b""
+def _encode_C_EncryptMessageBegin(v0: Any, v1: Any) -> bytes:
+    return _made(v0, v1)
 
 
 def _decode_C_EncryptMessageNext(data: memoryview) -> tuple[Any, ...]:
@@ -1753,13 +1804,17 @@ def _decode_C_EncryptMessageNext(data: memoryview) -> tuple[Any, ...]:
         raise Malformed("short")
     v0, = _NUMBERS[1].unpack_from(data)
     at = 8
+    v1, at = _message_made(data, at)
+    v2, at = _bytes(data, at)
+    v3, at = _capacity(data, at)
+    v4, at = _u64(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
-    return (v0,)
+    return (v0, v1, v2, v3, v4,)
 
 
-def _encode_C_EncryptMessageNext() -> bytes:
-    return b""
+def _encode_C_EncryptMessageNext(v0: Any, v1: Any, v2: Any, v3: Any) -> bytes:
+    return _made(v0, v1) + _sized(v2, v3)
 
 
 def _decode_C_MessageEncryptFinal(data: memoryview) -> tuple[Any, ...]:
@@ -1781,9 +1836,11 @@ def _decode_C_MessageDecryptInit(data: memoryview) -> tuple[Any, ...]:
         raise Malformed("short")
     v0, = _NUMBERS[1].unpack_from(data)
     at = 8
+    v1, at = _mechanism(data, at)
+    v2, at = _u64(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
-    return (v0,)
+    return (v0, v1, v2,)
 
 
 def _encode_C_MessageDecryptInit() -> bytes:
@@ -1795,13 +1852,17 @@ def _decode_C_DecryptMessage(data: memoryview) -> tuple[Any, ...]:
         raise Malformed("short")
     v0, = _NUMBERS[1].unpack_from(data)
     at = 8
+    v1, at = _message_read(data, at)
+    v2, at = _bytes(data, at)
+    v3, at = _bytes(data, at)
+    v4, at = _capacity(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
-    return (v0,)
+    return (v0, v1, v2, v3, v4,)
 
 
-def _encode_C_DecryptMessage() -> bytes:
-    return b""
+def _encode_C_DecryptMessage(v0: Any, v1: Any) -> bytes:
+    return _sized(v0, v1)
 
 
 def _decode_C_DecryptMessageBegin(data: memoryview) -> tuple[Any, ...]:
@@ -1809,9 +1870,11 @@ def _decode_C_DecryptMessageBegin(data: memoryview) -> tuple[Any, ...]:
         raise Malformed("short")
     v0, = _NUMBERS[1].unpack_from(data)
     at = 8
+    v1, at = _message_read(data, at)
+    v2, at = _bytes(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
-    return (v0,)
+    return (v0, v1, v2,)
 
 
 def _encode_C_DecryptMessageBegin() -> bytes:
@@ -1823,13 +1886,17 @@ def _decode_C_DecryptMessageNext(data: memoryview) -> tuple[Any, ...]:
         raise Malformed("short")
     v0, = _NUMBERS[1].unpack_from(data)
     at = 8
+    v1, at = _message_read(data, at)
+    v2, at = _bytes(data, at)
+    v3, at = _capacity(data, at)
+    v4, at = _u64(data, at)
     if at != len(data):
         raise Malformed("bytes left over")
-    return (v0,)
+    return (v0, v1, v2, v3, v4,)
 
 
-def _encode_C_DecryptMessageNext() -> bytes:
-    return b""
+def _encode_C_DecryptMessageNext(v0: Any, v1: Any) -> bytes:
+    return _sized(v0, v1)
 
 
 def _decode_C_MessageDecryptFinal(data: memoryview) -> tuple[Any, ...]:

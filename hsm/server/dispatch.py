@@ -16,7 +16,18 @@ from hsm import clock
 from hsm.application import Application
 from hsm.audit import calls
 from hsm.confinement.wiping import overwrite
-from hsm.cryptoki import ciphering, digesting, dual, general, keys, objects, return_codes, saved_state, signing
+from hsm.cryptoki import (
+    ciphering,
+    digesting,
+    dual,
+    general,
+    keys,
+    messages,
+    objects,
+    return_codes,
+    saved_state,
+    signing,
+)
 from hsm.errors import TokenError
 from hsm.log import report
 from hsm.server import codec
@@ -28,7 +39,7 @@ _AHEAD = struct.Struct("<HH")
 
 
 def _served() -> list[Callable[..., Any] | None]:
-    rooms = (general, objects, keys, signing, ciphering, digesting, dual, saved_state)
+    rooms = (general, objects, keys, signing, ciphering, digesting, dual, messages, saved_state)
     return [next((getattr(room, name) for room in rooms if hasattr(room, name)), None) for name in codec.NAMES]
 
 

@@ -17,7 +17,7 @@ from hsm.store import sealing
 
 _NUMBERS = struct.Struct("<QQQ32s")  # generation, next object id, rows, accumulator
 _SERIAL, _KIND, _LABEL, _INITIALISED, _COUNTS, _FIRST_TRIES, _LEGACY, _TRIES, _RECOVERY, _RULE = range(1, 11)
-_WEAK, _PROFILE = 11, 12
+_WEAK, _PROFILE, _IVS = 11, 12, 13
 _WRITTEN, _NEXT_SLOT, _SLOTS, _SEQUENCE, _HASH, _CHAIN = 1, 2, 3, 4, 5, 6
 _LOG = struct.Struct("<2Q32s3Q")  # hsm.audit.chain.Chain, but for its first two fields
 _RULE_NUMBERS = struct.Struct("<BI?")
@@ -64,10 +64,10 @@ class Switches(NamedTuple):
 class PartitionHead:
     """``tries`` are the generations that the officers' PIN counters had reached, by the counters' numbers: an older
     counters file is not believed. ``recovery``: the Administrator keeps a copy of the partition key when there are
-    other officers."""
+    other officers. ``ivs``: how many IVs the token has made, or may have: the next is of this number."""
 
     __slots__ = (
-        "generation", "initialised", "kind", "label", "next_id", "recovery", "rows", "rule", "serial", "slot",
+        "generation", "initialised", "ivs", "kind", "label", "next_id", "recovery", "rows", "rule", "serial", "slot",
         "switches", "total", "tries",
     )
 
@@ -78,6 +78,7 @@ class PartitionHead:
         self.label = b""
         self.initialised = False
         self.switches = Switches()
+        self.ivs = 0
         self.recovery = True
         self.rule = Rule()
         self.generation = 0
@@ -88,7 +89,9 @@ class PartitionHead:
 
     def copy(self) -> PartitionHead:
         made = PartitionHead(self.slot, self.serial, self.kind)
-        for name in ("label", "initialised", "switches", "recovery", "rule", "generation", "next_id", "rows", "total"):
+        for name in (
+            "label", "initialised", "switches", "ivs", "recovery", "rule", "generation", "next_id", "rows", "total",
+        ):
             setattr(made, name, getattr(self, name))
         made.tries = dict(self.tries)
         return made
@@ -105,6 +108,7 @@ class PartitionHead:
             _COUNTS: numbers, _TRIES: _packed(self.tries), _LEGACY: bytes([self.switches.legacy]),
             _RECOVERY: bytes([self.recovery]), _RULE: self.rule.pack(),
             _WEAK: bytes([self.switches.weak_token_keys]), _PROFILE: self.switches.profile.encode(),
+            _IVS: self.ivs.to_bytes(8, "little"),
         }
         return sealing.seal(sealing.derive(device_key, b"partition", self.slot), sealing.pack(fields), b"")
 
@@ -116,6 +120,7 @@ class PartitionHead:
         # Heads of earlier releases say nothing of some of them.
         legacy, weak = (fields.get(field) == b"\x01" for field in (_LEGACY, _WEAK))
         made.switches = Switches(legacy, weak, fields.get(_PROFILE, b"strict").decode())
+        made.ivs = int.from_bytes(fields.get(_IVS, b""), "little")
         made.generation, made.next_id, made.rows, total = _NUMBERS.unpack(fields[_COUNTS])
         made.total = int.from_bytes(total, "little")
         made.recovery = fields.get(_RECOVERY) != b"\x00"

@@ -132,6 +132,12 @@ class Transaction:
     def switch(self, slot: int, switches: Switches) -> None:
         self._head(slot).switches = switches
 
+    def reserve_ivs(self, slot: int, count: int) -> int:
+        """The number of the first of so many IVs, which nobody else gets, whatever becomes of the engine."""
+        head = self._head(slot)
+        first, head.ivs = head.ivs, head.ivs + count
+        return first
+
     def set_rule(self, slot: int, rule: Rule) -> None:
         self._head(slot).rule = rule
 

@@ -23,6 +23,7 @@ static void log_in(void)
     static CK_BBOOL no = 0;
     static CK_ULONG length = 32;
     CK_MECHANISM make = {CKM_AES_KEY_GEN, NULL, 0};
+    CK_MECHANISM gcm = {CKM_AES_GCM, NULL, 0};
     CK_ATTRIBUTE rows[] = {{CKA_VALUE_LEN, &length, sizeof length}, {CKA_TOKEN, &no, 1}, {CKA_ENCRYPT, &yes, 1},
                            {CKA_DECRYPT, &yes, 1}};
     for (int i = 0; i < 2; i++) {
@@ -31,6 +32,9 @@ static void log_in(void)
             sessions[i] = opened;
         (void)CALL(C_Login, sessions[i], CKU_USER, (word)pin, strlen(pin));
         (void)CALL(C_GenerateKey, sessions[i], (word)&make, (word)rows, 4, (word)&keys[i]);
+        /* Into a process of messages, so that what comes at random meets one. */
+        (void)CALL(C_MessageEncryptInit, sessions[i], (word)&gcm, keys[i]);
+        (void)CALL(C_MessageDecryptInit, sessions[i], (word)&gcm, keys[i]);
     }
 }
 
@@ -48,7 +52,7 @@ static bool too_long(CK_RV rv)
 {
     return rv == CKR_ARGUMENTS_BAD || rv == CKR_DATA_LEN_RANGE || rv == CKR_ENCRYPTED_DATA_LEN_RANGE ||
            rv == CKR_PIN_LEN_RANGE || rv == CKR_WRAPPED_KEY_LEN_RANGE || rv == CKR_SIGNATURE_LEN_RANGE ||
-           rv == CKR_SAVED_STATE_INVALID;
+           rv == CKR_SAVED_STATE_INVALID || rv == CKR_MECHANISM_PARAM_INVALID;
 }
 
 /* One bad argument at a time, all others as they should be. */

@@ -186,6 +186,21 @@ static word some_mechanism(struct arena *a)
     return (word)m;
 }
 
+/* The parameter of a message, mostly CK_GCM_MESSAGE_PARAMS: what is as long as that has to be one. */
+static word some_message(struct arena *a, word *length)
+{
+    CK_GCM_MESSAGE_PARAMS *p = (void *)a->parameter;
+    p->pIv = some_bytes(a, &p->ulIvLen);
+    if (one_in(a, 2))
+        p->ulIvLen = p->pIv == NULL ? p->ulIvLen : 12;
+    p->ulIvFixedBits = one_in(a, 2) ? 0 : number(a);
+    p->ivGenerator = one_in(a, 4) ? number(a) : below(a, 6);
+    p->pTag = one_in(a, 6) ? NULL : a->bytes[below(a, 4)];
+    p->ulTagBits = one_in(a, 4) ? number(a) : 8 * below(a, 17);
+    *length = one_in(a, 6) ? number(a) : sizeof *p;
+    return one_in(a, 8) ? 0 : (word)p;
+}
+
 static word pick(struct arena *a, const word *mine, word count)
 {
     return one_in(a, 6) ? number(a) : mine[below(a, count)];
@@ -208,6 +223,9 @@ static void argument(struct arena *a, const char *kinds, int i, word *w)
     case 'm':
         w[i] = some_mechanism(a);
         return;
+    case 'p':
+        w[i] = some_message(a, &w[i + 1]);
+        return;
     case 'a':
     case 'q':
         w[i] = some_rows(a, 0, kinds[i] == 'q', &w[i + 1]);
@@ -226,7 +244,7 @@ static void argument(struct arena *a, const char *kinds, int i, word *w)
         a->cells[i][0] = one_in(a, 6) ? absurd(a) : one_in(a, 3) ? 0 : below(a, CELLS);
         return;
     case 'l':
-        if (i == 0 || strchr("baq", kinds[i - 1]) == NULL)
+        if (i == 0 || strchr("baqp", kinds[i - 1]) == NULL)
             w[i] = kinds[i - 1] == 'L' && !one_in(a, 6) ? below(a, CELLS) : number(a);
         return;
     case 'i':
