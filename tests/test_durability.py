@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,11 +13,12 @@ from pathlib import Path
 import pytest
 from abi import ffi, good, initialised, name
 from engine_room import CHEAP, ECB, NO, SO, USER, DiskPool, Room, cheap_pins, crashes_at, refused, serve
+from writing_clients import Told, begin
 
 from hsm.access import key_use
+from hsm.client import MODULE
 from hsm.cryptoki import general
 from hsm.errors import TokenError
-from hsm.throwaway import ThrowAway
 from pkcs11_shim import constants as ck
 
 NEW = b"user-pin-2"
@@ -241,109 +239,33 @@ def test_a_locked_pin_stays_locked_through_every_crash_but_for_a_new_one(made: P
 
 # -- kill -9 from outside, through the library
 
-CLIENT = """
-import os, sys
-from abi import *
-m = Module(sys.argv[1])
-def say(*words): print(*words, flush=True)
-def gone(rv):
-    if rv: say("lost", name(rv)); os._exit(0)
-gone(m.C_Initialize(NULL))
-made = ffi.new("CK_SESSION_HANDLE*")
-gone(m.C_OpenSession(0, ck.CKF_SERIAL_SESSION | ck.CKF_RW_SESSION, NULL, NULL, made))
-s = made[0]
-gone(m.login(s, "user-pin-1"))
-mine, n, me = [], 0, os.urandom(8).hex()  # process ids come again
-while True:
-    n += 1
-    label = f"{me}-{n}".encode()
-    rows = {ck.CKA_TOKEN: True, ck.CKA_LABEL: label}
-    say("try", label.decode())
-    if n % 3:
-        rv, handle = m.generate(s, ck.CKM_AES_KEY_GEN, {**rows, ck.CKA_VALUE_LEN: 32})
-    else:
-        rv, handle, _ = m.pair(s, ck.CKM_EC_KEY_PAIR_GEN, {**rows, ck.CKA_EC_PARAMS: P256}, rows)
-    gone(rv)
-    say("made", label.decode(), 1 if n % 3 else 2)
-    if n % 3: mine.append((label, handle))
-    if n % 4 == 0:
-        label, handle = mine.pop(0)
-        say("end", label.decode())
-        gone(m.C_DestroyObject(s, handle))
-        say("ended", label.decode())
-    if n % 5 == 0 and mine:
-        label, handle = mine.pop(0)
-        say("change", label.decode())
-        gone(m.C_SetAttributeValue(s, handle, *m.template({ck.CKA_ID: b"changed"})))
-        say("changed", label.decode())
-"""
-
-
-class Told:
-    """What the clients were told: made, ended and changed for certain, or tried without an answer."""
-
-    def __init__(self) -> None:
-        self.made: dict[str, int] = {}
-        self.tried: set[str] = set()
-        self.ending: set[str] = set()
-        self.ended: set[str] = set()
-        self.changing: set[str] = set()
-        self.changed: set[str] = set()
-
-    def listen(self, lines: list[str]) -> None:
-        for line in lines:
-            word, label, *more = line.split()
-            if word == "made":
-                self.made[label] = int(more[0])
-            else:
-                {"try": self.tried, "end": self.ending, "ended": self.ended, "change": self.changing,
-                 "changed": self.changed}.get(word, set()).add(label)
-
-    def check(self, home: Path) -> None:
-        found: dict[str, list[bytes]] = {}
-        with Room(home) as room:
-            assert room.pool.store.damage == {}
-            room.login()
-            for item in room.partition.objects.values():
-                found.setdefault(item.attributes[ck.CKA_LABEL].decode(), []).append(item.attributes[ck.CKA_ID])
-        for label, halves in self.made.items():
-            there = len(found.get(label, []))
-            if label in self.ended:
-                assert there == 0, f"{label} is back"
-            elif label not in self.ending:
-                assert there == halves, f"{label} is lost"
-            if label in self.changed and label not in self.ending:
-                assert found[label] == [b"changed"], f"the change of {label} is lost"
-        for label in self.tried - self.made.keys():
-            assert len(found.get(label, [])) in (0, 1 if int(label.split("-")[1]) % 3 else 2), f"half of {label}"
-        assert found.keys() <= self.tried | {"kept"}
-
 
 def _rounds(home: Path, rounds: int, seed: int) -> None:
     chance = random.Random(seed)
     pool = DiskPool(home, CHEAP)
     with Room(home) as room:
         room.with_user()
-    environment = {**os.environ, "ADYTON_HOME": str(home), "PYTHONPATH": str(Path(__file__).parent)}
-    head = "from pkcs11_shim import constants as ck\nP256 = bytes.fromhex('06082a8648ce3d030107')\n"
     told = Told()
-    for _ in range(rounds):
-        clients = [
-            subprocess.Popen([sys.executable, "-c", head + CLIENT, ThrowAway().module], env=environment, text=True,
-                             stdout=subprocess.PIPE) for _ in range(2)
-        ]
+    for number in range(rounds):
+        clients = [begin(home) for _ in range(2)]
         # The kill comes some steps later and a moment more: when it comes is what this test tries out.
         first = [[client.stdout.readline()] for client in clients if client.stdout]
         for lines, client in zip(first, clients, strict=True):
             assert client.stdout is not None
             lines += [client.stdout.readline() for _ in range(chance.randrange(20))]
         threading.Event().wait(chance.uniform(0, 0.03))
+        killed = clients[0] if number % 3 == 0 else None  # a program at random, too, in whatever it does
+        if killed is not None:
+            killed.kill()
         pool.kill()
         for read, client in zip(first, clients, strict=True):
             assert client.stdout is not None  # communicate() would pass over what readline() has read ahead
-            lines = ("".join(read) + client.stdout.read()).splitlines()
+            lines = ("".join(read) + client.stdout.read()).splitlines(keepends=True)
             client.wait(60)
-            assert lines[-1] == "lost CKR_DEVICE_REMOVED", lines[-1]
+            if client is killed:
+                told.listen([line for line in lines if line.endswith("\n") and not line.startswith("lost")])
+                continue
+            assert lines[-1] == "lost CKR_DEVICE_REMOVED\n", lines[-1]
             told.listen(lines[:-1])
         told.check(home)
     assert len(told.made) > 2 * rounds and told.ended and told.changed
@@ -364,7 +286,7 @@ def test_a_client_goes_on_after_a_kill(tmp_path: Path, monkeypatch: pytest.Monke
     with Room(pool.home) as room:
         room.with_user()
     monkeypatch.setenv("ADYTON_HOME", str(pool.home))
-    with initialised(ThrowAway().module) as m:
+    with initialised(str(MODULE)) as m:
         for round in range(3):
             s = m.session()
             good(m.login(s, USER.decode()))

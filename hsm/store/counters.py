@@ -21,6 +21,7 @@ from typing import NamedTuple
 from hsm.confinement.arena import ARENA, Secret
 from hsm.errors import TokenError
 from hsm.log import say
+from hsm.store.points import reach
 from pkcs11_shim import constants as ck
 
 LOCKED = 1 << 30
@@ -67,6 +68,7 @@ class Counters:
                 try:
                     os.pwrite(self._file, bytes(missing), size)
                     os.fsync(self._file)
+                    reach("room-made")
                 except OSError as fault:
                     raise _failed("there is no room for another officer's PIN counter", fault) from None
 
@@ -130,9 +132,12 @@ class Counters:
 
     def _put(self, number: int, half: int, count: Count) -> None:
         place = _PLACE.pack(*count, self._mac(number, count))
+        reach("try-begun")
         try:
             os.pwrite(self._file, place, (2 * number + half) * _PLACE.size)
+            reach("try-written")
             os.fdatasync(self._file)
+            reach("try-counted")
         except OSError as fault:
             if fault.errno == errno.EROFS:
                 self._writes = False

@@ -13,6 +13,7 @@ import stat
 import time
 
 from hsm.confinement.arena import ARENA
+from hsm.store.points import reach
 
 KEY_BYTES = 32
 FILES = ("pool.db", "device.key", "counters")
@@ -73,6 +74,7 @@ def mark(home: str) -> bool:
     """Says that an engine's records of use may not be written yet. True where one before it has left its mark."""
     try:
         os.close(os.open(os.path.join(home, _MARK), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        reach("use-marked")
     except FileExistsError:
         return True
     except OSError:  # no room for it, or a read-only folder: the log can't be written either, and says so
@@ -112,16 +114,20 @@ def _draft_key(home: str, draft: str) -> memoryview:
     handle = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     try:
         os.write(handle, key)
+        reach("key-drafted")
         os.fsync(handle)
     finally:
         os.close(handle)
     sync(home)
+    reach("key-synced")
     return key
 
 
 def finish(home: str) -> None:
     """The store is committed: the pool is whole from now on."""
+    reach("store-made")
     os.rename(os.path.join(home, "device.key.new"), os.path.join(home, "device.key"))
+    reach("key-named")
     sync(home)
 
 

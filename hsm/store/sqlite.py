@@ -24,6 +24,7 @@ from hsm.store import folder, records, schema, sealing
 from hsm.store.counters import Counters
 from hsm.store.folder import Unusable
 from hsm.store.heads import PartitionHead, PoolHead, Weigher
+from hsm.store.points import reach
 from hsm.store.records import R
 from hsm.store.transaction import Transaction
 from pkcs11_shim import constants as ck
@@ -308,12 +309,16 @@ class Store:
             try:
                 tx = Transaction(self, self._database)
                 self._database.execute("BEGIN IMMEDIATE")
+                reach("begun")
                 try:
                     yield tx
                     if rider is not None:
                         rider.write(tx)
+                    reach("rows-written")
                     tx.write_heads()
+                    reach("heads-written")
                     self._database.execute("COMMIT")
+                    reach("committed")
                 except BaseException:
                     self.audit.put_back(tx.taken)
                     if self._database.in_transaction:
@@ -325,6 +330,7 @@ class Store:
             if rider is not None:
                 rider.committed()
             self.audit.written(tx.taken)
+            reach("remembered")
             if tx.destroyed:
                 self._forget()
 
@@ -349,8 +355,10 @@ class Store:
 
     def _forget(self) -> None:
         """What was destroyed leaves SQLite's log too. Where that can't be now, the next time or the close does it."""
+        reach("forgetting")
         try:
             self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            reach("forgotten")
         except sqlite3.Error:
             pass
 
