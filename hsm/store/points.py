@@ -1,4 +1,4 @@
-"""The store's fault points: where an engine that dies, or a machine that loses power, leaves something between two states.
+"""The store's fault points: where an engine that dies, or a machine without power, leaves something between two states.
 
 Each is named where the work comes by it, and the table says what the next engine finds. ``reach`` does nothing: tests
 start engines of their own in which ``watcher`` is a function, that kills. No setting, program or client gets there.
