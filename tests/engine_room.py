@@ -206,9 +206,9 @@ def crashes_at(step: int, work: Callable[[Callable[[], None]], None]) -> tuple[b
 
 
 class DiskPool:
-    """``python``: what runs the engine instead of this interpreter (a script that may change the engine first)."""
+    """``before``: Python that runs in each engine first; ``environment``: what the shell sets for it."""
 
-    def __init__(self, home: Path, before: str = "") -> None:
+    def __init__(self, home: Path, before: str = "", environment: str = "") -> None:
         home.mkdir(mode=0o700, exist_ok=True)
         home.chmod(0o700)
         self.home = home
@@ -218,7 +218,7 @@ class DiskPool:
                 f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n{before}\n"
                 "from hsm.server import launcher\nraise SystemExit(launcher.main(sys.argv[3:]))\n"
             )
-            wrapper.write_text(f'#!/bin/sh\nexec {sys.executable} -I {script} "$@"\n')
+            wrapper.write_text(f'#!/bin/sh\n{environment} exec {sys.executable} -I {script} "$@"\n')
             wrapper.chmod(0o700)
             (home / "adyton.conf").write_text(f"python = {wrapper}\n")
 

@@ -100,6 +100,13 @@ def answer(app: Application, function: int, payload: memoryview) -> bytes:
             overwrite(_loose(given))
 
 
+def no_room(app: Application, function: int) -> bytes:
+    """The response to a call that could not be taken in."""
+    if function >= len(HANDLERS):
+        raise codec.Malformed("no such function")
+    return _refused(app, function, TokenError(ck.CKR_DEVICE_MEMORY, "the engine is out of memory"), None)
+
+
 def _loose(given: list[Any]) -> list[bytes]:
     """PINs and values of a call that is answered, out of whatever they came in."""
     values: list[bytes] = []

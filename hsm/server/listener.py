@@ -252,7 +252,11 @@ class Listener:
         self.pool.slot_events.asked_over(connection)
         try:
             while True:
-                function, ahead, payload = _receive(connection, waiting.first(connection))
+                try:
+                    function, ahead, payload = _receive(connection, waiting.first(connection))
+                except NoRoom as refused:
+                    _send(connection, dispatch.no_room(app, refused.function))
+                    continue
                 if function != WAIT_FOR_SLOT_EVENT:  # which keeps no core
                     self.busy.add(connection)
                 try:
@@ -350,6 +354,14 @@ def _with_files(connection: socket.socket) -> tuple[bytes, list[int]]:
     return data, files
 
 
+class NoRoom(Exception):
+    """A request for which the engine has no memory. It has been passed over, and the next one is served."""
+
+    def __init__(self, function: int) -> None:
+        super().__init__(function)
+        self.function = function
+
+
 def _receive(connection: socket.socket, data: bytes | None = None) -> tuple[int, int, memoryview]:
     """One request: its function, how many bytes of the payload go ahead of it, and the payload, of which ``data`` may
     have come already. Raises EOFError at the end and codec.Malformed on a wrong length."""
@@ -368,7 +380,10 @@ def _receive(connection: socket.socket, data: bytes | None = None) -> tuple[int,
     if missing < 0:
         raise codec.Malformed("bytes behind the frame")
     if missing:
-        return function, ahead, _whole(connection, data, length + 4)[8:]
+        try:
+            return function, ahead, _whole(connection, data, length + 4)[8:]
+        except MemoryError:
+            raise NoRoom(function) from None
     return function, ahead, memoryview(data)[8:]
 
 
@@ -378,13 +393,26 @@ def _whole(connection: socket.socket, data: bytes, size: int) -> memoryview:
     have = len(data)
     while have < size:
         if have == len(whole):
-            whole.extend(bytes(min(size - have, max(have, FIRST_ROOM))))
+            try:
+                whole.extend(bytes(min(size - have, max(have, FIRST_ROOM))))
+            except MemoryError:
+                whole.clear()
+                _pass_over(connection, size - have)
+                raise
         with memoryview(whole) as view, view[have:] as rest:
             got = connection.recv_into(rest)
         if not got:
             raise EOFError
         have += got
     return memoryview(whole)
+
+
+def _pass_over(connection: socket.socket, left: int) -> None:
+    while left:
+        passed = len(connection.recv(min(left, 65536)))
+        if not passed:
+            raise EOFError
+        left -= passed
 
 
 def _send(connection: socket.socket, body: bytes) -> None:

@@ -6,6 +6,7 @@ leaves something that the next engine finishes, and a store that is lost later i
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import sqlite3
@@ -50,6 +51,20 @@ def is_read_only(home: str) -> bool:
 
 def disk_is_read_only(home: str) -> bool:
     return bool(os.statvfs(home).f_flag & os.ST_RDONLY)
+
+
+def is_full(home: str) -> bool:
+    """Whether the disk, or what its user may have of it, has no room for another block."""
+    try:
+        handle = os.open(home, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    except OSError as fault:
+        return fault.errno in (errno.ENOSPC, errno.EDQUOT)
+    try:
+        return os.write(handle, bytes(4096)) < 4096
+    except OSError as fault:
+        return fault.errno in (errno.ENOSPC, errno.EDQUOT)
+    finally:
+        os.close(handle)
 
 
 def is_whole(home: str) -> bool:

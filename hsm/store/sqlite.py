@@ -351,6 +351,8 @@ class Store:
         code = getattr(fault, "sqlite_errorcode", 0) & 0xFF
         if code == sqlite3.SQLITE_IOERR and self.write_protected:
             code = sqlite3.SQLITE_READONLY
+        elif code == sqlite3.SQLITE_IOERR and self.home is not None and folder.is_full(self.home):
+            code = sqlite3.SQLITE_FULL  # SQLite knows ENOSPC for that, and not EDQUOT
         return _FAILURES.get(code, _FAILED)
 
     def _forget(self) -> None:
