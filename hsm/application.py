@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from hsm.access import policy
 from hsm.access.roles import KEY_TRUST
 from hsm.errors import TokenError
+from hsm.limits import SESSION, User
 from hsm.objects.attributes import KEY_CLASSES
 from pkcs11_shim import constants as ck
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from hsm.partitions import Partition
     from hsm.pool import Pool
 
+COUNTED_EACH = 1 << 20  # bytes of input that are taken up between two counts of what operations keep
 REFUSALS_KEPT = 32
 
 
@@ -178,8 +180,12 @@ class SavedStates:
 class Application:
     """What one C_Initialize made: sessions, handles, logins and the last refusals."""
 
-    def __init__(self, pool: Pool, pid: int, uid: int, hung_up: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self, pool: Pool, pid: int, uid: int, hung_up: Callable[[], bool] = lambda: False, user: User | None = None,
+    ) -> None:
         self.pool = pool
+        self._account = pool.users.account_of(user or User(uid, pool.users.limits))
+        self._gathered = self._since = 0  # bytes of input that operations keep: counted last, and come since
         self.pid = pid
         self.uid = uid
         self.hung_up = hung_up  # whether its process has closed the control connection
@@ -197,6 +203,39 @@ class Application:
         self.slots_seen: dict[int, int] = {}  # pool.slot_events: when the last event that was told happened
         self._next = 1 + int.from_bytes(os.urandom(3), "little")
 
+    # -- what the engine keeps for it
+
+    def take(self, count: int) -> None:
+        """Room for so many bytes more; CKR_DEVICE_MEMORY where there is none."""
+        if self.ended:
+            raise TokenError(ck.CKR_DEVICE_REMOVED, "the application is gone")
+        try:
+            self._account.take(count)
+        except TokenError:
+            self._recount()  # input of operations that have ended meanwhile
+            self._account.take(count)
+
+    def give(self, count: int) -> None:
+        self._account.give(count)
+
+    def may_gather(self, count: int) -> None:
+        """So many bytes come to an operation that may keep them until its end."""
+        self._since += count
+        if self._since >= COUNTED_EACH:
+            self._recount()
+            self._account.take(self._since)
+            self._gathered += self._since
+            self._since = 0
+
+    def _recount(self) -> None:
+        """Asked with a session's or the partition's lock held, so it takes none."""
+        active = [operation for session in list(self.sessions.values()) for operation in list(session.active.values())]
+        found = sum(getattr(operation, "held", 0) for operation in active)
+        self._account.give(self._gathered)
+        self._gathered = 0
+        self._account.take(found)
+        self._gathered = found
+
     def _handle(self) -> int:
         self._next += 1
         return self._next
@@ -209,8 +248,16 @@ class Application:
             if self.ended:
                 raise TokenError(ck.CKR_DEVICE_REMOVED, "the application is gone")
             self._may_open(partition, read_write)
-            session = Session(self, self._handle(), partition, read_write)
-            partition.session_opened(read_write)
+            try:
+                self.take(SESSION)
+            except TokenError as full:
+                raise TokenError(ck.CKR_SESSION_COUNT, full.reason, full.subject) from None
+            try:
+                session = Session(self, self._handle(), partition, read_write)
+                partition.session_opened(read_write)
+            except TokenError:
+                self.give(SESSION)
+                raise
             self.sessions[session.handle] = session
             return session
 
@@ -250,6 +297,7 @@ class Application:
             del self.sessions[handle]
             session.closed = True
             session.partition.session_closed(session)
+            self.give(SESSION)
             if not any(other.partition is session.partition for other in self.sessions.values()):
                 self.end_login(session.partition)
 
@@ -324,4 +372,5 @@ class Application:
             for item in list(self.handles.values()):
                 item.handles.pop(self, None)
             self.handles.clear()
+            self._account.give(self._account.held)
         self.gone.set()

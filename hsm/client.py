@@ -19,6 +19,7 @@ from hsm.config import MACHINE_SETTINGS
 MODULE = Path(__file__).resolve().parent.parent / "pkcs11_shim" / "adyton-pkcs11.so"
 SYSTEM_FOLDER = "/run/adyton"
 _HELLO, _ADMIN = 0xFFFF, 0xFFFD
+_FULL = 0x31  # CKR_DEVICE_MEMORY: this user has as many programs here as it may
 _LEAVES = 0x32  # CKR_DEVICE_REMOVED: an idle older engine makes room for ours
 _HASH = bytes(32)
 
@@ -156,6 +157,9 @@ class Client:
                 raise Unusable(words) from None
         if rv == _LEAVES:
             raise Absent
+        if rv == _FULL:
+            words = "this user has as many programs connected as the engine's setting max-programs allows"
+            raise Unusable(f"{words}: end one of them, or raise it (adyton config show)")
         if rv:
             length = int.from_bytes(told[4:12], "little")
             theirs, pid = told[12 : 12 + length].decode(), int.from_bytes(told[12 + length :], "little")

@@ -99,6 +99,11 @@ SETTINGS = (
             "forgets its key, and the next login opens it; officers without a PIN need its key file then; 0: never"),
     Setting("max-sessions", "0", _count, "sessions that one application may have with a token at a time; 0: no limit"),
     Setting("max-rw-sessions", "0", _count, "how many of these may be read/write sessions; 0: no limit of their own"),
+    Setting("max-programs", "1024", _count, "programs that one user of the machine may have connected at a time; "
+            "0: no limit"),
+    Setting("program-memory", "256", _count, "MiB that the engine keeps for one program at most: session objects, "
+            "gathered input, requests; beyond it CKR_DEVICE_MEMORY; 0: no limit"),
+    Setting("user-memory", "1024", _count, "the same for all programs of one user of the machine together"),
     Setting("uids", "", _uids, "users who may connect to the system pool, besides its owner and root: names or "
             "numbers, by comma; with neither uids nor gids, whoever its socket's group lets in"),
     Setting("gids", "", _gids, "groups whose members may connect to the system pool: names or numbers, by comma"),
@@ -165,6 +170,9 @@ class EngineSettings(NamedTuple):
     gids: frozenset[int]
     max_sessions: int
     max_rw_sessions: int
+    max_programs: int
+    program_memory: int
+    user_memory: int
     seal_after: float
     audit: bool
     audit_retention: int

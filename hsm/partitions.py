@@ -25,6 +25,7 @@ from hsm.audit import calls
 from hsm.confinement.arena import Secret
 from hsm.confinement.sweeping import SWEEPER
 from hsm.errors import TokenError
+from hsm.limits import OBJECT
 from hsm.objects import attributes as table
 from hsm.objects.index import ObjectIndex, having
 from hsm.objects.templates import Template
@@ -381,6 +382,9 @@ class Partition:
             rows = [self.values.admit(attributes) for attributes in rows]
             stored = [attributes.get(ck.CKA_TOKEN) == table.TRUE for attributes in rows]
             ids = [0] * len(rows)
+            sizes = [OBJECT + sum(map(len, row.values())) for row in rows]
+            sizes = [0 if kept else size for kept, size in zip(stored, sizes, strict=True)]
+            session.application.take(sum(sizes))
             if any(stored) or self.pool.audit.strict:  # which gives out no handle that has no record
                 with self.pool.store.transaction() as tx:
                     for position, attributes in enumerate(rows):
@@ -398,6 +402,7 @@ class Partition:
                     item.of_token = (source is not None and (source.is_token or source.of_token)) or bool(
                         policy.is_guarded(attributes) and self.values.bearers(attributes)
                     )
+                    item.size = sizes[position]
                     self.session_objects.add(item)
                 self.index.add(item)
                 self.values.enter(item)
@@ -422,6 +427,10 @@ class Partition:
             self.values.may_change(item, changes)
             before = dict(item.attributes)
             after = {**before, **changes}
+            if item.owner is not None:
+                more = sum(len(value) - len(before.get(number, b"")) for number, value in changes.items())
+                item.owner.application.take(more)
+                item.size += more
             if item.is_token or self.pool.audit.strict:
                 with self.pool.store.transaction() as tx:
                     if item.is_token:
@@ -466,6 +475,9 @@ class Partition:
     def _drop(self, item: TokenObject) -> None:
         self.session_objects.discard(item)
         self._gone(item)
+        if item.owner is not None:
+            item.owner.application.give(item.size)
+            item.size = 0
 
     def drop_private_session_objects(self, app: Application) -> None:
         with self.lock:

@@ -14,6 +14,7 @@ from hsm.access.officers import put_first
 from hsm.audit.keeping import Settings
 from hsm.epoch import Epoch
 from hsm.errors import TokenError
+from hsm.limits import Limits, Users
 from hsm.partitions import Partition
 from hsm.slot_events import SlotEvents
 from hsm.store import folder
@@ -44,12 +45,14 @@ class Pool:
     def __init__(
         self, home: str, *, in_memory: bool = False, cheap_pin: bool = False, max_sessions: int = 0,
         max_rw_sessions: int = 0, audit: Settings | None = None, held: bool = False,
+        limits: Limits | None = None,
     ) -> None:
         """``held``: no thread is started before the log is released."""
         self.home = home
         # Of one application with one token; 0, which is CK_EFFECTIVELY_INFINITE, is no limit.
         self.max_sessions = max_sessions
         self.max_rw_sessions = max_rw_sessions
+        self.users = Users(limits or Limits())
         self.in_memory = in_memory
         self.lock = threading.RLock()
         self.applications: set[Application] = set()

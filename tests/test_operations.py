@@ -314,7 +314,7 @@ def test_a_fault_of_the_engine_ends_the_operation() -> None:
         raise ZeroDivisionError
 
     session = SimpleNamespace(lock=threading.RLock(), active={}, login=None)
-    app: Any = SimpleNamespace(session=lambda handle: session)
+    app: Any = SimpleNamespace(session=lambda handle: session, may_gather=lambda count: None)
     state = SimpleNamespace(update=fail, finish=lambda: fail(b""), length=1)
     for step in (
         lambda: operation.feed(app, 1, "digest", b"x"),

@@ -169,7 +169,8 @@ class Values:
         if value.bits & _UNEXTRACTABLE and attributes.get(ck.CKA_EXTRACTABLE) == TRUE:
             raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, "this key's value is unextractable here", "CKA_EXTRACTABLE")
         # As in a copy: who may unwrap a twin may not hand the key to everybody, for longer than his own right lasts.
-        guarded = attributes.get(ck.CKA_SENSITIVE) == TRUE and value.bits & _SENSITIVE
+        # Who brings the value himself has no need of that.
+        guarded = attributes.get(ck.CKA_SENSITIVE) == TRUE and table.IMPORTED not in attributes
         if guarded and value.bits & _PRIVATE and attributes.get(ck.CKA_PRIVATE) == FALSE:
             raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, "this key's value is private here", "CKA_PRIVATE")
         if value.bits & GUARDED and not value.bits & _TWO and _has_halves(attributes):

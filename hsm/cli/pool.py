@@ -92,6 +92,10 @@ def _in_words(data: dict[str, Any]) -> str:
         if "security" in engine:  # which an engine of an earlier version does not tell of
             told = engine["security"]
             lines.append(f"guarded  {told['in_force']} of {told['wanted']} measures in force: adyton status --security")
+        lines += [
+            f"user {row['uid']:<4}has {row['programs']} of them, for which {row['bytes'] >> 20} MiB are kept"
+            for row in engine.get("users", ())
+        ]
         lines += [f"you      {words}" for words in in_words(data["you"] or {"officers": []})]
     elif not data["problems"]:
         lines.append("engine   not running; the library starts it when a program asks for its slots")

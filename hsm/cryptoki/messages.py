@@ -147,12 +147,13 @@ def _next(
             raise TokenError(ck.CKR_ARGUMENTS_BAD, "there is no other flag than CKF_END_OF_MESSAGE", "flags")
         last = bool(flags)
         # As operation.update has it of a length that is asked for: room for one byte where none comes out.
-        length = len(begun.state.data) + len(given) if last else min(len(given), capacity is None)
+        length = begun.state.held + len(given) if last else min(len(given), capacity is None)
         short = too_small(length, capacity) if last or capacity is None else None
         if short is not None:
             return short[0], b"", b"", short[1], None
         if last:
             return _end(session, active, key, begun, _tag_of(message, begun.tag_bits), given)
+        app.may_gather(len(given))
         begun.state.update(given)
         return ck.CKR_OK, b"", b"", 0, b""
     raise AssertionError

@@ -40,7 +40,7 @@ class Messages:
 
     @property
     def held(self) -> int:
-        return len(self.begun.state.data) if self.begun is not None else 0
+        return self.begun.state.held if self.begun is not None else 0
 
 
 class Operation:
@@ -264,7 +264,11 @@ def update(app: Application, handle: int, kind: str, data: bytes | None, capacit
     given = data or b""
     with going_on(session, kind) as active:
         may_go_on(active)
-        return _no_room(active, given, capacity) or _part(session, kind, active, given)
+        short = _no_room(active, given, capacity)
+        if short is not None:
+            return short
+        app.may_gather(len(given))
+        return _part(session, kind, active, given)
 
 
 def _no_room(active: Operation, given: bytes, capacity: int | None) -> Sized | None:
@@ -303,6 +307,7 @@ def update_both(
         short = _no_room(ciphering, given, capacity)
         if short is not None:
             return short
+        app.may_gather(2 * len(given))
         rv, length, part = _part(session, cipher, ciphering, given)
         second.in_parts = True
         second.state.update(given if cipher == "encrypt" else part)
@@ -314,6 +319,7 @@ def feed(app: Application, handle: int, kind: str, data: bytes | None) -> tuple[
     session = app.session(handle)
     with going_on(session, kind) as active:
         in_parts(active)
+        app.may_gather(len(data or b""))
         active.state.update(data or b"")
         return (ck.CKR_OK,)
 

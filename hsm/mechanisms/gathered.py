@@ -19,6 +19,10 @@ class Gathered(ABC):
         self._most = most
         self.data = bytearray()
 
+    @property
+    def held(self) -> int:
+        return len(self.data)
+
     def part_bound(self, length: int) -> int:
         return 0
 

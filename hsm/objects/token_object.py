@@ -39,6 +39,7 @@ class TokenObject(Key):
 
     __slots__ = (
         "_folded", "_held", "_named", "alive", "handles", "names", "object_id", "of_token", "owner", "partition",
+        "size",
     )
 
     def __init__(
@@ -52,6 +53,7 @@ class TokenObject(Key):
         self.handles: dict[Application, int] = {}
         self.names: tuple[str, ...] = ()
         self.of_token = False
+        self.size = 0  # bytes that its application's account has for it, of a session object
         self.alive = True
         self._named: tuple[str, str] | None = None
 

@@ -96,6 +96,7 @@ def _open(options: dict[str, str]) -> Listener:
     from hsm.audit.keeping import Settings
     from hsm.confinement import measures
     from hsm.confinement.sweeping import SWEEPER
+    from hsm.limits import Limits
     from hsm.log import say
     from hsm.mechanisms import rsa_check
     from hsm.pool import Pool
@@ -111,7 +112,7 @@ def _open(options: dict[str, str]) -> Listener:
         home, in_memory="memory" in options, cheap_pin="cheap-pin" in options, max_sessions=settings.max_sessions,
         max_rw_sessions=settings.max_rw_sessions,
         audit=Settings(settings.audit, settings.audit_retention, settings.audit_cap, settings.audit_checkpoint),
-        held=True,
+        held=True, limits=Limits(settings.max_programs, settings.program_memory, settings.user_memory),
     )
     idle = float(options.get("idle", settings.idle_timeout))
     anybody = "any-user" in options and not (settings.uids or settings.gids)

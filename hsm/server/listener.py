@@ -21,6 +21,7 @@ from hsm import __version__
 from hsm.application import Application
 from hsm.confinement.wiping import overwrite_frame
 from hsm.cryptoki import general
+from hsm.errors import TokenError
 from hsm.log import report, say
 from hsm.pool import Pool
 from hsm.server import codec, dispatch
@@ -145,12 +146,13 @@ class Listener:
     def _application(self, connection: socket.socket, pid: int, uid: int) -> None:
         with self.lock:
             self.clients += 1
-        app = Application(self.pool, pid, uid, lambda: _hung_up(connection))
+        user = self.pool.users.enter(uid)
+        app = Application(self.pool, pid, uid, lambda: _hung_up(connection), user)
         with self.pool.lock:
             self.pool.applications.add(app)
         links: list[socket.socket] = []
         try:
-            self._control(connection, app, links)
+            self._control(connection, app, links, welcome=user is not None)
         except (OSError, EOFError, codec.Malformed):
             pass
         finally:
@@ -158,6 +160,8 @@ class Listener:
                 _shut(link)
             connection.close()
             app.end()
+            if user is not None:
+                self.pool.users.leave(user)
             with self.pool.lock:
                 self.pool.applications.discard(app)
             if app.refusals:
@@ -165,12 +169,17 @@ class Listener:
             with self.lock:
                 self.clients -= 1
 
-    def _control(self, connection: socket.socket, app: Application, links: list[socket.socket]) -> None:
+    def _control(
+        self, connection: socket.socket, app: Application, links: list[socket.socket], *, welcome: bool
+    ) -> None:
+        """``welcome``: whether its user may have another program here."""
         function, _, payload = _receive(connection)
         if function != HELLO or len(payload) < _HELLO.size:
             raise codec.Malformed("the first frame must be hello")
         magic, major, _minor, ulong, _digest, _pid = _HELLO.unpack_from(payload)
         rv = ck.CKR_OK if magic == MAGIC and major == MAJOR and ulong == 8 else ck.CKR_DEVICE_ERROR
+        if not rv and not welcome:
+            rv = ck.CKR_DEVICE_MEMORY
         version = __version__.encode()
         told = struct.pack("<HHQ", MAJOR, MINOR, len(version)) + version + struct.pack("<Q", os.getpid())
         if magic == MAGIC and app.uid == os.geteuid() and self._gives_way(payload[_HELLO.size :]):
@@ -248,12 +257,13 @@ class Listener:
 
     def _link(self, connection: socket.socket, app: Application, links: list[socket.socket]) -> None:
         """One link's calls. A link that has ended makes place for another."""
-        waiting = Waiting(self)
+        waiting, taken = Waiting(self), 0
         self.pool.slot_events.asked_over(connection)
         try:
             while True:
                 try:
-                    function, ahead, payload = _receive(connection, waiting.first(connection))
+                    function, ahead, payload = _receive(connection, waiting.first(connection), app)
+                    taken = len(payload.obj) if isinstance(payload.obj, bytearray) else 0
                 except NoRoom as refused:
                     _send(connection, dispatch.no_room(app, refused.function))
                     continue
@@ -265,6 +275,7 @@ class Listener:
                     body = dispatch.answer(app, function, payload)
                 finally:
                     self.busy.discard(connection)
+                    app.give(taken)
                 if function in dispatch.SECRET:
                     overwrite_frame(payload)
                 try:
@@ -362,9 +373,12 @@ class NoRoom(Exception):
         self.function = function
 
 
-def _receive(connection: socket.socket, data: bytes | None = None) -> tuple[int, int, memoryview]:
+def _receive(
+    connection: socket.socket, data: bytes | None = None, app: Application | None = None
+) -> tuple[int, int, memoryview]:
     """One request: its function, how many bytes of the payload go ahead of it, and the payload, of which ``data`` may
-    have come already. Raises EOFError at the end and codec.Malformed on a wrong length."""
+    have come already. A long one is in a bytearray that ``app`` has room for, or NoRoom is raised. EOFError at the end,
+    codec.Malformed on a wrong length."""
     data = connection.recv(65536) if data is None else data
     while 0 < len(data) < 8:
         more = connection.recv(65536)
@@ -381,29 +395,39 @@ def _receive(connection: socket.socket, data: bytes | None = None) -> tuple[int,
         raise codec.Malformed("bytes behind the frame")
     if missing:
         try:
-            return function, ahead, _whole(connection, data, length + 4)[8:]
-        except MemoryError:
+            return function, ahead, _whole(connection, data, length + 4, app)[8:]
+        except (MemoryError, TokenError):
             raise NoRoom(function) from None
     return function, ahead, memoryview(data)[8:]
 
 
-def _whole(connection: socket.socket, data: bytes, size: int) -> memoryview:
+def _whole(connection: socket.socket, data: bytes, size: int, app: Application | None) -> memoryview:
     """A long frame. Its room grows with what has come of it: a length that is only claimed costs nothing."""
-    whole = bytearray(data)
-    have = len(data)
-    while have < size:
-        if have == len(whole):
-            try:
-                whole.extend(bytes(min(size - have, max(have, FIRST_ROOM))))
-            except MemoryError:
-                whole.clear()
-                _pass_over(connection, size - have)
-                raise
-        with memoryview(whole) as view, view[have:] as rest:
-            got = connection.recv_into(rest)
-        if not got:
-            raise EOFError
-        have += got
+    whole, have, taken = bytearray(), 0, 0
+    try:
+        while have < size:
+            if have == len(whole):
+                more = min(size - have, max(have, FIRST_ROOM))
+                if app is not None:
+                    app.take(more)
+                    taken += more
+                whole.extend(bytes(more))
+            if have < len(data):
+                whole[: len(data)] = data
+                have = len(data)
+                continue
+            with memoryview(whole) as view, view[have:] as rest:
+                got = connection.recv_into(rest)
+            if not got:
+                raise EOFError
+            have += got
+    except BaseException as fault:
+        if app is not None:
+            app.give(taken)
+        if isinstance(fault, (MemoryError, TokenError)):
+            whole.clear()
+            _pass_over(connection, size - max(have, len(data)))
+        raise
     return memoryview(whole)
 
 
