@@ -28,8 +28,12 @@ from hsm.store.sqlite import Store
 
 WHAT_TO_DO = (
     "What is named is left out or counts against whoever asks; everything else is served. Put back the backup of the "
-    "pool's whole folder, with its engine stopped (adyton stop), if it is newer than what you would lose."
+    "pool's whole folder, with its engine stopped (adyton stop), if it is newer than what you would lose; adyton "
+    "repair --dry-run says what can be saved without one."
 )
+
+
+LOG = "the audit log"
 
 
 class Finding(NamedTuple):
@@ -66,6 +70,15 @@ def check(given: Arguments) -> int:
         "findings": [finding._asdict() for finding in findings],
     }
     return show(given, data, _in_words(path, looked, findings)) or (1 if findings else 0)
+
+
+def findings_of(path: str) -> list[Finding]:
+    """All that is found without a PIN."""
+    try:
+        with _looking_at(path) as store:
+            return _all(store, None, [])[0]
+    except Unusable as fault:
+        return [Finding(path, str(fault))]
 
 
 @contextmanager
@@ -112,29 +125,43 @@ def _key(given: Arguments, store: Store) -> tuple[int, Any] | None:
 def _all(store: Store, key: tuple[int, Any] | None, kept: list[str]) -> tuple[list[Finding], Looked]:
     """Reads everything once. What the store notes as it is read is what was found."""
     objects = secrets = read = 0
-    findings = []
+    findings: list[Finding] = []
     for slot, head in store.heads.items():
         if not head.initialised:
             continue
-        objects += len(store.object_ids(slot))
-        for _ in store.load_objects(slot, None):
-            secrets += 1
-        if key is not None and key[0] == slot:
-            for _ in store.load_objects(slot, key[1]):
+        with _as_far_as_it_goes(findings, f"partition {slot}"):
+            objects += len(store.object_ids(slot))
+            for _ in store.load_objects(slot, None):
                 secrets += 1
-            store.values(slot, key[1])
-        for number in store.object_ids(slot):
-            store.named(slot, number)
+        with _as_far_as_it_goes(findings, f"partition {slot}"):
+            if key is not None and key[0] == slot:
+                for _ in store.load_objects(slot, key[1]):
+                    secrets += 1
+                store.values(slot, key[1])
+            for number in store.object_ids(slot):
+                store.named(slot, number)
         for form in records.FORMS:
-            found = store.records(slot, form)
-            read += len(found)
-            told = _counters(store, list(found.values()), head.tries)
-            findings += [Finding(f"partition {slot}", words) for words in told]
-    findings += _log(store, kept)
+            with _as_far_as_it_goes(findings, f"partition {slot}"):
+                found = store.records(slot, form)
+                read += len(found)
+                told = _counters(store, list(found.values()), head.tries)
+                findings += [Finding(f"partition {slot}", words) for words in told]
+    with _as_far_as_it_goes(findings, LOG):
+        findings += _log(store, kept)
     for where, notes in store.damage.items():
         place = "the pool" if where is None else f"partition {where}"
         findings += [Finding(place, words) for words in dict.fromkeys(notes)]
+    findings = list(dict.fromkeys(findings))
     return findings, Looked(len(store.heads), objects, secrets, read, store.pool_head.chain.sequence)
+
+
+@contextmanager
+def _as_far_as_it_goes(findings: list[Finding], where: str) -> Iterator[None]:
+    """A page that SQLite can't read ends what is being read, and nothing else."""
+    try:
+        yield
+    except TokenError:
+        findings.append(Finding(where, "a part of it can't be read: pages of pool.db are damaged"))
 
 
 def _counters(store: Store, found: list[Any], tries: dict[int, int]) -> list[str]:
@@ -153,13 +180,13 @@ def _log(store: Store, kept: list[str]) -> list[Finding]:
     try:
         private, public = store.audit_key()
     except TokenError as fault:
-        return [Finding("the audit log", fault.reason)]
+        return [Finding(LOG, fault.reason)]
     end = checkpoint.sign(private, public, told.sequence, told.hash, clock.microseconds())
     lines: list[bytes] = []
     export.write(store, told, public, end, lines.append)
     verdict = verify((line.decode() for line in lines), public, kept)
     return [
-        Finding("the audit log", f"records {found.first} to {found.last}: {found.words}") for found in verdict.findings
+        Finding(LOG, f"records {found.first} to {found.last}: {found.words}") for found in verdict.findings
     ]
 
 

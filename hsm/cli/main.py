@@ -71,6 +71,13 @@ COMMANDS = (
              option("--checkpoint", action="append", metavar="LINE|FILE", help="checkpoints of the audit log that were "
                     "kept elsewhere: a pool that was put back from before them is found by that"),
              *ON_A_PARTITION, JSON), "check:check"),
+    Command("repair", "save what is whole of a damaged pool; the damaged files are kept beside it",
+            "adyton repair --dry-run",
+            (option("folder", nargs="?", metavar="FOLDER", help="the pool's folder (default: that of adyton status)"),
+             option("--dry-run", action="store_true", help="say what would be lost, and do nothing"),
+             option("--yes", action="store_true", help="needed: what is lost is lost, and what was removed or put back "
+                    "behind the engine's back is taken as it is"),
+             JSON), "repair:repair"),
     Command("partition create", "make a partition: a slot with a token", "adyton partition create --label payments",
             (option("--label", help="the token's label, 32 bytes at most; two may share one"),
              option("--blank", action="store_true", help="leave it uninitialised, for C_InitToken"),

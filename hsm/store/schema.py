@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from hsm.confinement.arena import Secret
 from hsm.store import records, sealing
 from hsm.store.folder import Unusable
 
@@ -110,18 +111,31 @@ def _move_officers(tx: Transaction) -> None:
 
 def _audit(tx: Transaction) -> None:
     """The log's own key, and its checkpoints. Records of before stay as they are: the chain goes on from them."""
-    from hsm.audit import checkpoint  # an engine that makes or upgrades no pool starts without it
-
     for statement in _AUDIT.split(";"):
         tx.database.execute(statement)
+    tx.database.execute("INSERT INTO audit_key VALUES (?, ?)", new_audit_key(tx.device_key))
+
+
+def new_audit_key(device_key: Secret) -> tuple[bytes, bytes]:
+    """A row of audit_key."""
+    from hsm.audit import checkpoint  # an engine that makes or upgrades no pool starts without it
+
     private, public = checkpoint.new_key()
-    sealed = sealing.seal(sealing.derive(tx.device_key, b"audit"), private, public)
-    tx.database.execute("INSERT INTO audit_key VALUES (?, ?)", (public, sealed))
+    return public, sealing.seal(sealing.derive(device_key, b"audit"), private, public)
 
 
 # UPGRADES[n] brings version n to n + 1; a step may unseal and seal again. Never edit one that was released: add one.
 UPGRADES: list[Step] = [_first, _second]
 OF_A_PARTITION = _TABLES[len(UPGRADES)]
+
+
+def make_tables(database: sqlite3.Connection) -> None:
+    """Those of the newest version, empty."""
+    for statement in (*_FIRST.split(";"), _RECORDS, *_AUDIT.split(";")):
+        database.execute(statement)
+    for table in ("officers", "role_assignments"):
+        database.execute(f"DROP TABLE {table}")
+    database.execute(f"PRAGMA user_version = {len(UPGRADES)}")
 
 
 def tables_of(version: int) -> tuple[str, ...]:

@@ -75,11 +75,13 @@ class Store:
                 self._database.close()
                 raise
         except sqlite3.Error as fault:
-            words = f"{home}/pool.db can't be read: {fault}. Put its backup back, or make room on the disk"
+            words = f"{home}/pool.db can't be read: {fault}. Put its backup back, or make room on the disk; what can be"
+            words += " saved without a backup says adyton repair --dry-run"
             raise Unusable(words) from None
         except UnicodeDecodeError:
             # SQLite quotes a damaged schema in its complaint, which then is no text.
-            raise Unusable(f"{home}/pool.db is damaged: put its backup back") from None
+            words = f"{home}/pool.db is damaged: put its backup back, or see adyton repair --dry-run"
+            raise Unusable(words) from None
 
     def _open(self, home: str | None) -> None:
         version = schema.version(self._database)
