@@ -151,6 +151,8 @@ def test_an_engine_that_gets_no_more_memory(tmp_path: Path, monkeypatch: pytest.
     pool = DiskPool(home, f"{CHEAP}\n{LIMIT.format(bytes=600 << 20)}")
     with cheap_pins(), Room(home) as room:
         room.with_user()
+    with open(home / "adyton.conf", "a") as settings:
+        settings.write("program-memory = 0\nuser-memory = 0\n")  # which would come first
     monkeypatch.setenv("ADYTON_HOME", str(home))
     with initialised(str(MODULE)) as m:
         s = m.session()

@@ -84,7 +84,7 @@ def test_the_rule_is_set_and_goes_by_two(terminals: Terminals) -> None:
     terminals.by("boss", "proposal", "approve", said.split("proposed as ")[1].split(",")[0])
     said = terminals.by("so", "partition", "set", "pay", "--quorum", "2", "--quorum-acts", "all", status=1)[1]
     assert "destroy, export, policy" in said
-    assert "Give --legacy" in terminals.by("so", "partition", "set", "pay", status=1)[1]
+    assert "Give --profile" in terminals.by("so", "partition", "set", "pay", status=1)[1]
 
 
 def test_a_file_for_users_of_the_machine(newcomer: dict[str, str], tmp_path: Path) -> None:

@@ -169,9 +169,10 @@ class Values:
         if value.bits & _UNEXTRACTABLE and attributes.get(ck.CKA_EXTRACTABLE) == TRUE:
             raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, "this key's value is unextractable here", "CKA_EXTRACTABLE")
         # As in a copy: who may unwrap a twin may not hand the key to everybody, for longer than his own right lasts.
-        # Who brings the value himself has no need of that.
+        # A session object of the value is asked for under the key's name, and who brings the value himself needs none.
+        for_all = attributes.get(ck.CKA_PRIVATE) == FALSE and attributes.get(ck.CKA_TOKEN) == TRUE
         guarded = attributes.get(ck.CKA_SENSITIVE) == TRUE and table.IMPORTED not in attributes
-        if guarded and value.bits & _PRIVATE and attributes.get(ck.CKA_PRIVATE) == FALSE:
+        if for_all and guarded and value.bits & _PRIVATE:
             raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, "this key's value is private here", "CKA_PRIVATE")
         if value.bits & GUARDED and not value.bits & _TWO and _has_halves(attributes):
             words = "this key's value is in one piece here: its halves may be keys of their own, derived like the whole"

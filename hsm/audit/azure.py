@@ -23,6 +23,8 @@ _NAMES = """
     KeyEncrypt         C_EncryptInit C_Encrypt C_EncryptUpdate C_EncryptFinal C_DigestEncryptUpdate C_SignEncryptUpdate
     KeyDecrypt         C_DecryptInit C_Decrypt C_DecryptUpdate C_DecryptFinal C_DecryptDigestUpdate
     KeyDecrypt         C_DecryptVerifyUpdate
+    KeyEncrypt         C_MessageEncryptInit C_EncryptMessage C_EncryptMessageBegin C_EncryptMessageNext
+    KeyDecrypt         C_MessageDecryptInit C_DecryptMessage C_DecryptMessageBegin C_DecryptMessageNext
     KeyWrap            C_WrapKey
     KeyUnwrap          C_UnwrapKey
     KeyCreate          C_GenerateKey C_GenerateKeyPair generate
@@ -40,6 +42,7 @@ _NAMES = """
     KeyFirstUse        first-sign_recover first-verify_recover               ours
     Logout             C_Logout logout                                       ours
     PoolCreate         pool-create                                           ours
+    PoolRepair         pool-repair                                           ours
     PartitionCreate    partition-create                                      ours
     PartitionUpdate    partition-set partition-unattended partition-seal     ours
     PartitionDelete    partition-delete                                      ours

@@ -60,7 +60,10 @@ def answer(app: Application, function: int, payload: memoryview) -> bytes:
     """The response to one call, from its return code on. Raises codec.Malformed on a frame that is not well formed."""
     if function >= len(HANDLERS):
         raise codec.Malformed("no such function")
-    arguments = codec.DECODE[function](payload)
+    try:
+        arguments = codec.DECODE[function](payload)
+    except MemoryError:
+        return no_room(app, function)
     handler = HANDLERS[function]
     if handler is None:
         words = "this function is not served by this version"
