@@ -15,6 +15,11 @@ def microseconds() -> int:
     return int(now() * 1e6)
 
 
+def passed() -> int:
+    """Microseconds since the machine started, sleep counted in: what no setting of the clock changes."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
+
+
 def moment(at: int) -> str:
     """Microseconds since the epoch in words: RFC 3339, UTC."""
     from datetime import UTC, datetime  # which the engine's start can do without

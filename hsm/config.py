@@ -109,7 +109,8 @@ SETTINGS = (
     Setting("gids", "", _gids, "groups whose members may connect to the system pool: names or numbers, by comma"),
     Setting("audit", "normal", _audit, "normal: records of use are written within a second, and use goes on where they "
             "can't be; strict: each answer waits for its record, and there is none without it"),
-    Setting("audit-retention", "0", _count, "days after which records are dropped; 0: never"),
+    Setting("audit-retention", "0", _count, "days after which records are dropped, of time "
+            "that the pool's engines have seen pass; 0: never"),
     Setting("audit-cap", "512", _count, "MiB that the audit log may take; beyond it the oldest records are dropped, "
             "or with audit = strict use is refused until they are exported; 0: no cap"),
     Setting("audit-checkpoint", "60", _seconds, "seconds until new records are covered by a signed checkpoint; "

@@ -450,23 +450,81 @@ def test_strict_drops_only_what_was_exported(home: Path) -> None:
         assert whole(room).findings == []
 
 
-def test_retention_drops_what_is_older(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    now = clock.now()
-    for days in (30, 20, 10, 8, 0):
-        monkeypatch.setattr(clock, "now", lambda days=days: now - days * DAY)
-        with Room(home) as room:
-            if not room.partition.initialised:
-                room.with_user()
-            use(room, 3, note=f"{days} days ago ")
+class Moved:
+    """The clock and the machine's own count, moved by a test: together as time passes, or the clock alone."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        now, passed = clock.now, clock.passed
+        self.set = self.gone = 0.0
+        monkeypatch.setattr(clock, "now", lambda: now() + self.set + self.gone)
+        monkeypatch.setattr(clock, "passed", lambda: passed() + int(self.gone * 1e6))
+
+
+@pytest.fixture
+def moved(monkeypatch: pytest.MonkeyPatch) -> Moved:
+    return Moved(monkeypatch)
+
+
+def notes(room: Room) -> list[str]:
+    told = [row.detail.get("reason", "") for row in room.pool.audit.records()]
+    return [reason for reason in told if reason.startswith("day ")]
+
+
+def test_retention_drops_what_is_older(home: Path, moved: Moved) -> None:
     with Room(home) as room:
-        room.pool.audit.configure(Settings(retention=7))
+        room.with_user()
+        for day in (0, 10, 20, 22, 30):
+            moved.gone = day * DAY
+            use(room, 3, note=f"day {day} ")
+            room.pool.audit.flush()
+    with Room(home) as room:
+        room.pool.audit.configure(Settings(retention=9))
         use(room)
         rows = list(room.pool.audit.records())
-        assert [row.detail["reason"] for row in rows if "days" in row.detail.get("reason", "")] == [
-            f"0 days ago {n}" for n in range(3)]
+        assert notes(room) == [f"day {day} {n}" for day in (22, 30) for n in range(3)]
         drop = next(row for row in rows if row.operation == "audit-drop")
         assert drop.detail["reason"] == "audit-retention" and int(drop.detail["through"]) == rows[0].sequence - 1
         assert whole(room).findings == []
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_clock_that_is_set_ahead_drops_nothing(home: Path, moved: Moved, stopped: bool) -> None:
+    """Ten years, under a running engine or while it is stopped, and engines after that: the log is whole, tells of the
+    first, and goes on when the clock is set right again."""
+    years = 3650 * DAY
+    with Room(home) as room:
+        room.with_user()
+        room.pool.audit.configure(Settings(retention=7))
+        use(room, 3, note="day 0 ")
+        if not stopped:
+            moved.set = years
+            use(room, 1, note="day later ")
+            assert [row.operation for row in room.pool.audit.records()].count("clock-set") == 1
+    moved.set = years
+    for _ in range(3):
+        with Room(home) as room:
+            room.pool.audit.configure(Settings(retention=7))
+            use(room)
+            assert notes(room)[:3] == [f"day 0 {n}" for n in range(3)]
+    moved.set = -years
+    with Room(home) as room:
+        room.pool.audit.configure(Settings(retention=7))
+        use(room)
+        assert notes(room)[:3] == [f"day 0 {n}" for n in range(3)]
+        assert whole(room).findings == []
+
+
+def test_what_is_old_goes_a_day_at_a_time_where_engines_run_seldom(home: Path, moved: Moved) -> None:
+    """A month between two engines counts as a day: it is dropped late, and it is dropped."""
+    with Room(home) as room:
+        room.with_user()
+        use(room, 3, note="day 0 ")
+    for month in range(1, 6):
+        moved.gone = month * 30 * DAY
+        with Room(home) as room:
+            room.pool.audit.configure(Settings(retention=3))
+            use(room)
+            assert (len(notes(room)) == 3) == (month < 3), month
 
 
 # -- pools of before

@@ -43,6 +43,7 @@ _NAMES = """
     Logout             C_Logout logout                                       ours
     PoolCreate         pool-create                                           ours
     PoolRepair         pool-repair                                           ours
+    ClockSet           clock-set                                             ours
     PartitionCreate    partition-create                                      ours
     PartitionUpdate    partition-set partition-unattended partition-seal     ours
     PartitionDelete    partition-delete                                      ours

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple
 
-from hsm import clock
 from hsm.audit import chain
 from hsm.audit.chain import Said
 from hsm.errors import TokenError
@@ -58,7 +57,9 @@ class Keeping:
         told = tx.pool_head.chain
         too_much = self.cap and told.size > self.cap
         aim = int(self.cap * 0.9) if too_much else told.size
-        oldest = clock.now() - self.settings.retention * _DAY if self.settings.retention else 0.0
+        # By the time that the pool has seen: a clock set ahead must not make what is there old.
+        seen = self._store.time.now() / 1e6
+        oldest = seen - self.settings.retention * _DAY if self.settings.retention else 0.0
         if not too_much and not (oldest and time.monotonic() - self._looked > _LOOK_AGAIN):
             return ()
         self._looked = time.monotonic()

@@ -204,6 +204,9 @@ class Log:
         dropped = self.keeping.drop(tx, self._sign_at) if taken.opened else None
         if dropped:
             entries.append(self._own("audit-drop", dropped))
+        jump = self._store.time.jump()
+        if jump:
+            entries.append(self._own("clock-set", (("seconds", f"{jump / 1e6:+.0f}"),)))
         entries += changes  # last, since an engine's last word is that it ends
         if entries and not self._opened:
             self._store.mark_use()

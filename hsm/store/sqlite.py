@@ -26,6 +26,7 @@ from hsm.store.folder import Unusable
 from hsm.store.heads import PartitionHead, PoolHead, Weigher
 from hsm.store.points import reach
 from hsm.store.records import R
+from hsm.store.time_seen import TimeSeen
 from hsm.store.transaction import Transaction
 from pkcs11_shim import constants as ck
 
@@ -98,6 +99,7 @@ class Store:
         self.heads: dict[int, PartitionHead] = {}
         if version > 0:
             self._read_heads(version)
+        self.time = TimeSeen(self.pool_head.wall, self.pool_head.seen)
         if version < len(schema.UPGRADES):
             with self.transaction() as tx:
                 schema.upgrade(tx)

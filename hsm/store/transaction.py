@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from hsm import clock
 from hsm.audit import calls
 from hsm.audit.log import Written
 from hsm.confinement.arena import Secret
@@ -84,6 +85,7 @@ class Transaction:
                     "INSERT OR REPLACE INTO partitions VALUES (?, ?, ?)", (slot, copy, head.seal(device))
                 )
         self.pool_head.generation += 1
+        self.pool_head.wall, self.pool_head.seen = clock.microseconds(), self._store.time.now()
         for copy in (0, 1):
             self.database.execute("INSERT OR REPLACE INTO pool VALUES (?, ?)", (copy, self.pool_head.seal(device)))
 

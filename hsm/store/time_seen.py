@@ -1,0 +1,34 @@
+"""How much time a pool's engines have seen pass, for what may go once it is old: the clock can be set, this can't.
+
+While an engine runs it is the machine's own count. What passed while none ran is what the clock says, a day at most and
+never less than nothing: a clock that is set ten years ahead makes nothing old, and what is late is done later.
+"""
+
+from __future__ import annotations
+
+from hsm import clock
+
+AWAY_AT_MOST = 86_400_000_000  # microseconds
+JUMP = 300_000_000  # by which clock and machine may differ between two commits: adjtime, leap seconds, a slow disk
+
+
+class TimeSeen:
+    """Microseconds since the epoch, as this pool has seen them. ``wall``, ``seen``: clock and count at the last
+    commit; 0 in a new pool, or one of a version that kept none."""
+
+    def __init__(self, wall: int = 0, seen: int = 0) -> None:
+        now = clock.microseconds()
+        away = min(max(now - wall, 0), AWAY_AT_MOST) if wall else 0
+        self._begun = (seen or now) + away
+        self._at = self._told_at = clock.passed()
+        self._told = now
+
+    def now(self) -> int:
+        return self._begun + clock.passed() - self._at
+
+    def jump(self) -> int:
+        """By how much the clock was set, against the machine's count, since this was last asked; 0: it was not."""
+        now, passed = clock.microseconds(), clock.passed()
+        moved = (now - self._told) - (passed - self._told_at)
+        self._told, self._told_at = now, passed
+        return moved if abs(moved) > JUMP else 0
