@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from hsm.audit.sinks import Spec
+    from hsm.store.guard import Place
 
 MACHINE_SETTINGS = "/etc/adyton/adyton.conf"
 SYSTEM_HOME = "/var/lib/adyton"
@@ -87,6 +88,18 @@ def _sinks(text: str) -> tuple[Spec, ...]:
     return sinks.parse(text)
 
 
+def _folder(text: str) -> str:
+    if text and not (text.startswith("/") and os.path.isdir(text)):
+        raise ValueError("give the whole path of a folder that is there")
+    return text
+
+
+def _rollback(text: str) -> bool:
+    if text not in ("strict", "warn"):
+        raise ValueError("give strict or warn")
+    return text == "strict"
+
+
 def _program(text: str) -> str:
     if text and not os.access(text, os.X_OK):
         raise ValueError(f"{text} can't be run: give an interpreter's whole path")
@@ -104,6 +117,10 @@ SETTINGS = (
     Setting("program-memory", "256", _count, "MiB that the engine keeps for one program at most: session objects, "
             "gathered input, requests; beyond it CKR_DEVICE_MEMORY; 0: no limit"),
     Setting("user-memory", "1024", _count, "the same for all programs of one user of the machine together"),
+    Setting("rollback-guard", "", _folder, "a folder, best on another disk, with a witness of how far the pool "
+            "has come: a pool that was put back from an earlier day is found by it"),
+    Setting("rollback", "warn", _rollback, "strict: such a pool is not served until adyton accept-rollback; "
+            "warn: it is, and the log, the audit records and adyton status say so"),
     Setting("uids", "", _uids, "users who may connect to the system pool, besides its owner and root: names or "
             "numbers, by comma; with neither uids nor gids, whoever its socket's group lets in"),
     Setting("gids", "", _gids, "groups whose members may connect to the system pool: names or numbers, by comma"),
@@ -180,6 +197,14 @@ class EngineSettings(NamedTuple):
     audit_cap: int
     audit_checkpoint: float
     audit_sinks: tuple[Spec, ...]
+    rollback_guard: str
+    rollback: bool
+
+    @property
+    def guard(self) -> Place | None:
+        from hsm.store.guard import Place
+
+        return Place(self.rollback_guard, self.rollback) if self.rollback_guard else None
 
 
 def engine_settings(home: str) -> EngineSettings:

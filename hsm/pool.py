@@ -24,6 +24,7 @@ from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
     from hsm.application import Application
+    from hsm.store.guard import Place
     from hsm.store.transaction import Transaction
 
 
@@ -45,7 +46,7 @@ class Pool:
     def __init__(
         self, home: str, *, in_memory: bool = False, cheap_pin: bool = False, max_sessions: int = 0,
         max_rw_sessions: int = 0, audit: Settings | None = None, held: bool = False,
-        limits: Limits | None = None,
+        limits: Limits | None = None, guard: Place | None = None,
     ) -> None:
         """``held``: no thread is started before the log is released."""
         self.home = home
@@ -62,7 +63,7 @@ class Pool:
         self.epoch = Epoch()
         self.catalog: Callable[[Pool], bytes] = lambda _: b""  # the listener gives it
         try:
-            self.store = Store(None if in_memory else home, held=held)
+            self.store = Store(None if in_memory else home, held=held, guard=guard)
             self.audit = self.store.audit
             self.audit.configure(audit or Settings())
             self.by_slot = {slot: Partition(self, slot) for slot in self.store.heads}

@@ -62,7 +62,7 @@ def test_every_operation_that_can_be_recorded_has_a_name() -> None:
     acts = {act.name for act in ACTS.values()}
     engines = {
         "engine-start", "engine-stop", "audit-lost", "audit-drop", "audit-damaged", "pool-create", "pool-repair",
-        "clock-set",
+        "clock-set", "rollback-noticed", "rollback-accept",
     }
     assert calls.RECORDED | acts | engines <= set(azure.OPERATION_NAMES)
     assert all(re.fullmatch("[A-Z][A-Za-z]+", name) for name in azure.OPERATION_NAMES.values())

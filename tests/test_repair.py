@@ -19,8 +19,8 @@ from test_store import _altered, _cells, columns, edit, rows
 
 from hsm.cli import repair
 from hsm.cli.command import Arguments
+from hsm.cli.salvage import PAGE
 from hsm.errors import TokenError
-from hsm.store.salvage import PAGE
 from pkcs11_shim import constants as ck
 
 MANY = 120  # objects, on several pages

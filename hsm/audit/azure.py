@@ -44,6 +44,8 @@ _NAMES = """
     PoolCreate         pool-create                                           ours
     PoolRepair         pool-repair                                           ours
     ClockSet           clock-set                                             ours
+    RollbackNoticed    rollback-noticed                                      ours
+    RollbackAccept     rollback-accept                                       ours
     PartitionCreate    partition-create                                      ours
     PartitionUpdate    partition-set partition-unattended partition-seal     ours
     PartitionDelete    partition-delete                                      ours

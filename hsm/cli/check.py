@@ -24,6 +24,7 @@ from hsm.client import home
 from hsm.errors import TokenError
 from hsm.store import records
 from hsm.store.folder import Unusable
+from hsm.store.guard import Place
 from hsm.store.sqlite import Store
 
 WHAT_TO_DO = (
@@ -87,11 +88,18 @@ def _looking_at(path: str) -> Iterator[Store]:
         raise Failure(f"{path} is no folder, so there is no pool. Which one? adyton check FOLDER")
     if not os.access(path, os.R_OK | os.X_OK):
         raise Failure(f"{path} is not for you to read. Ask as root, or as the user whom the pool belongs to")
-    store = Store(path, looking=True)
+    store = Store(path, looking=True, guard=_guard(path))
     try:
         yield store
     finally:
         store.close()
+
+
+def _guard(path: str) -> Place | None:
+    try:
+        return config.engine_settings(path).guard
+    except config.Wrong:  # which is a finding of its own
+        return None
 
 
 def _files(path: str) -> list[Finding]:

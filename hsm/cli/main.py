@@ -78,6 +78,10 @@ COMMANDS = (
              option("--yes", action="store_true", help="needed: what is lost is lost, and what was removed or put back "
                     "behind the engine's back is taken as it is"),
              JSON), "repair:repair"),
+    Command("accept-rollback", "take a pool that was put back from an earlier day as it is, against its rollback guard",
+            "adyton accept-rollback",
+            (option("folder", nargs="?", metavar="FOLDER", help="the pool's folder (default: that of adyton status)"),
+             JSON), "repair:accept_rollback"),
     Command("partition create", "make a partition: a slot with a token", "adyton partition create --label payments",
             (option("--label", help="the token's label, 32 bytes at most; two may share one"),
              option("--blank", action="store_true", help="leave it uninitialised, for C_InitToken"),

@@ -11,12 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hsm.cli import check
+from hsm import config
+from hsm.cli import check, salvage
 from hsm.cli.command import Arguments, Failure, cell, show
+from hsm.cli.salvage import Salvaged
 from hsm.client import home
-from hsm.store import folder, salvage
+from hsm.store import folder
 from hsm.store.folder import Unusable
-from hsm.store.salvage import Salvaged
 from hsm.store.sqlite import Store
 
 _MOST_TOLD = 20  # of what is lost, in the log's record
@@ -64,10 +65,23 @@ def _alone(path: str) -> Iterator[None]:
         os.close(claim)
 
 
+def accept_rollback(given: Arguments) -> int:
+    """The pool is taken as it is, by who owns it; its guard and its log know of it."""
+    path = os.path.abspath(given.folder) if given.folder else home().path
+    _may_be_repaired(path)
+    settings = config.engine_settings(path)
+    if settings.guard is None:
+        raise Failure(f"{path} has no rollback guard, so there is nothing to accept: see adyton config show")
+    with _alone(path):
+        Store(path, guard=settings.guard, accepts=True).close()
+    words = f"{path} is taken as it is; the audit log says so. What was done after that day is lost to it"
+    return show(given, {"pool": path, "accepted": True}, words)
+
+
 def _record(path: str, whole: Salvaged, kept: str) -> None:
     more = len(whole.lost) - _MOST_TOLD
     lost = "; ".join(whole.lost[:_MOST_TOLD] + ([f"and {more} more"] if more > 0 else [])) or "nothing"
-    store = Store(path)
+    store = Store(path, guard=config.engine_settings(path).guard, accepts=True)
     try:
         with store.transaction() as tx:
             tx.audit({

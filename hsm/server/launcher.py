@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from hsm.audit.sinks import Sinks, Spec
+    from hsm.config import EngineSettings
     from hsm.pool import Pool
     from hsm.server.listener import Listener
 
@@ -113,12 +114,13 @@ def _open(options: dict[str, str]) -> Listener:
         max_rw_sessions=settings.max_rw_sessions,
         audit=Settings(settings.audit, settings.audit_retention, settings.audit_cap, settings.audit_checkpoint),
         held=True, limits=Limits(settings.max_programs, settings.program_memory, settings.user_memory),
+        guard=settings.guard,
     )
     idle = float(options.get("idle", settings.idle_timeout))
     anybody = "any-user" in options and not (settings.uids or settings.gids)
     peers = None if anybody else Peers(settings.uids | {0, os.geteuid()}, settings.gids)
     made = Listener(pool, listening, idle, peers)
-    _shut_in(pool, settings.audit_sinks, watched >= 0)
+    _shut_in(pool, settings, watched >= 0)
     SWEEPER.start()
     for words in measures.problems(measures.look()):
         say(words)
@@ -132,7 +134,7 @@ def _open(options: dict[str, str]) -> Listener:
     return made
 
 
-def _shut_in(pool: Pool, sinks: tuple[Spec, ...], removes_home: bool) -> None:
+def _shut_in(pool: Pool, settings: EngineSettings, removes_home: bool) -> None:
     """Before there is a second thread, and before anybody is heard."""
     from hsm.confinement import process
     from hsm.confinement.landlock import MAKE_DIR, READ_FILE, REMOVE_DIR, WRITE, Rule
@@ -140,7 +142,8 @@ def _shut_in(pool: Pool, sinks: tuple[Spec, ...], removes_home: bool) -> None:
 
     preloaded.load()
     rules = [Rule(pool.home, WRITE)]
-    rules += [Rule(spec.place, WRITE | MAKE_DIR) for spec in sinks if spec.made()]
+    rules += [Rule(spec.place, WRITE | MAKE_DIR) for spec in settings.audit_sinks if spec.made()]
+    rules += [Rule(settings.rollback_guard, WRITE)] if settings.rollback_guard else []
     rules += [Rule(path, READ_FILE) for path in pool.key_files()]
     rules += [Rule(os.path.dirname(pool.home), REMOVE_DIR)] if removes_home else []
     process.shut_in(rules)

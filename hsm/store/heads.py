@@ -18,7 +18,7 @@ from hsm.store import sealing
 _NUMBERS = struct.Struct("<QQQ32s")  # generation, next object id, rows, accumulator
 _SERIAL, _KIND, _LABEL, _INITIALISED, _COUNTS, _FIRST_TRIES, _LEGACY, _TRIES, _RECOVERY, _RULE = range(1, 11)
 _WEAK, _PROFILE, _IVS = 11, 12, 13
-_WRITTEN, _NEXT_SLOT, _SLOTS, _SEQUENCE, _HASH, _CHAIN, _TIME = 1, 2, 3, 4, 5, 6, 7
+_WRITTEN, _NEXT_SLOT, _SLOTS, _SEQUENCE, _HASH, _CHAIN, _TIME, _GUARDED = range(1, 9)
 _LOG = struct.Struct("<2Q32s3Q")  # hsm.audit.chain.Chain, but for its first two fields
 _SEEN = struct.Struct("<2Q")
 _RULE_NUMBERS = struct.Struct("<BI?")
@@ -136,9 +136,10 @@ class PartitionHead:
 
 class PoolHead:
     """``slots``: each partition and the generation its head has reached. ``chain``: how far the audit log has come.
-    ``wall`` and ``seen``: the clock, and the time that the pool had seen, when this was written (time_seen.py)."""
+    ``wall`` and ``seen``: the clock, and the time that the pool had seen, when this was written (time_seen.py).
+    ``guarded``: whether there is a rollback guard (guard.py), whose absence means something."""
 
-    __slots__ = ("chain", "generation", "next_slot", "seen", "slots", "wall")
+    __slots__ = ("chain", "generation", "guarded", "next_slot", "seen", "slots", "wall")
 
     def __init__(self, chain: Chain) -> None:
         self.generation = 0
@@ -146,11 +147,12 @@ class PoolHead:
         self.slots: dict[int, int] = {}
         self.chain = chain
         self.wall = self.seen = 0
+        self.guarded = False
 
     def copy(self) -> PoolHead:
         made = PoolHead(self.chain)
         made.generation, made.next_slot = self.generation, self.next_slot
-        made.wall, made.seen = self.wall, self.seen
+        made.wall, made.seen, made.guarded = self.wall, self.seen, self.guarded
         made.slots = dict(self.slots)
         return made
 
@@ -159,6 +161,7 @@ class PoolHead:
             _WRITTEN: struct.pack("<Q", self.generation), _NEXT_SLOT: struct.pack("<Q", self.next_slot),
             _SLOTS: _packed(self.slots), _SEQUENCE: struct.pack("<Q", self.chain.sequence),
             _HASH: self.chain.hash, _CHAIN: _LOG.pack(*self.chain[2:]), _TIME: _SEEN.pack(self.wall, self.seen),
+            _GUARDED: bytes([self.guarded]),
         }
         return sealing.seal(sealing.derive(device_key, b"pool"), sealing.pack(fields), b"")
 
@@ -172,6 +175,7 @@ class PoolHead:
         made.next_slot = int.from_bytes(fields[_NEXT_SLOT], "little")
         made.slots = _pairs(fields[_SLOTS])
         made.wall, made.seen = _SEEN.unpack(fields[_TIME]) if _TIME in fields else (0, 0)
+        made.guarded = fields.get(_GUARDED) == b"\x01"
         return made
 
 

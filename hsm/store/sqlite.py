@@ -23,6 +23,7 @@ from hsm.objects import about
 from hsm.store import folder, records, schema, sealing
 from hsm.store.counters import Counters
 from hsm.store.folder import Unusable
+from hsm.store.guard import Place, Witness
 from hsm.store.heads import PartitionHead, PoolHead, Weigher
 from hsm.store.points import reach
 from hsm.store.records import R
@@ -59,12 +60,18 @@ class Store:
     about the pool itself under None. ``looking``: only to be read, as it is now, beside an engine too; what is found is
     said nowhere else."""
 
-    def __init__(self, home: str | None, *, held: bool = False, looking: bool = False) -> None:
+    def __init__(
+        self, home: str | None, *, held: bool = False, looking: bool = False, guard: Place | None = None,
+        accepts: bool = False,
+    ) -> None:
+        """``guard``: where the witness of how far the pool has come is kept. ``accepts``: the pool is taken as it is,
+        whatever that says."""
         self.lock = threading.RLock()
         self._riding = _Riding()
         self.home = home
         self.damage: dict[int | None, list[str]] = {}
         self._looking = looking
+        self._guard: Witness | None = None
         self._read_only = looking or (home is not None and folder.is_read_only(home))
         self.audit = Log(self, held=held)
         self.was_marked = self._marked = False
@@ -72,6 +79,8 @@ class Store:
             self._database = folder.open_database(home, read_only=self._read_only, looking=looking)
             try:
                 self._open(home)
+                if guard is not None and home is not None:
+                    self._compare(guard, accepts)
             except BaseException:
                 self._database.close()
                 raise
@@ -108,6 +117,26 @@ class Store:
         if home is not None and not folder.is_whole(home):
             folder.finish(home)
 
+    def _compare(self, place: Place, accepts: bool) -> None:
+        """With what the rollback guard says. A pool that is guarded for the first time has none yet."""
+        witness = Witness(place, self.device_key)
+        words = witness.behind(self.pool_head.generation) if self.pool_head.guarded else ""
+        if words and not accepts:
+            if place.strict and not self._looking:
+                then = "Put the newer pool back; or take it as it is: adyton accept-rollback"
+                raise Unusable(f"{self.home}: {words}. {then}")
+            self.note(None, words)
+        if self._read_only:
+            return
+        self._guard = witness
+        if words or not self.pool_head.guarded:
+            witness.settle(self.pool_head.generation)
+            with self.transaction() as tx:
+                tx.pool_head.guarded = True
+                if words:
+                    act = "rollback-accept" if accepts else "rollback-noticed"
+                    tx.audit({"act": act, "pid": str(os.getpid()), "uid": str(os.geteuid()), "why": words})
+
     @property
     def write_protected(self) -> bool:
         """Nothing can be changed: since the store was opened, or since its disk was made read-only."""
@@ -122,6 +151,11 @@ class Store:
         """The log is folded into the database by SQLite at the last close."""
         self.audit.close()
         with self.lock:
+            if self._guard is not None:
+                try:
+                    self._guard.settle(self.pool_head.generation)
+                except TokenError as fault:
+                    say(fault.reason)
             self._database.close()
             self.counters.close()
 
@@ -321,6 +355,8 @@ class Store:
                     reach("rows-written")
                     tx.write_heads()
                     reach("heads-written")
+                    if self._guard is not None:
+                        self._guard.reach(tx.pool_head.generation)
                     self._database.execute("COMMIT")
                     reach("committed")
                 except BaseException:
