@@ -146,5 +146,10 @@ def pack(record: Record) -> bytes:
 
 
 def unpack(form: type[R], name: str, raw: bytes) -> R:
+    """Raises sealing.Damaged where the bytes are no such record."""
     found = sealing.unpack(raw)
-    return form(name, **{field: f.unpack(found[number]) for number, field, f in _FIELDS[form][1] if number in found})
+    try:
+        told = {field: f.unpack(found[number]) for number, field, f in _FIELDS[form][1] if number in found}
+        return form(name, **told)
+    except (UnicodeDecodeError, TypeError):
+        raise sealing.Damaged from None

@@ -77,13 +77,19 @@ def pack(attributes: dict[int, bytes]) -> bytes:
 
 
 def unpack(data: bytes) -> dict[int, bytes]:
+    """Raises Damaged where that is no such encoding: what a seal was opened of may be of another version."""
     found = {}
     at, size = 0, len(data)
-    while at < size:
-        number, length = _ATTRIBUTE.unpack_from(data, at)
-        end = at + 12 + length
-        found[number] = data[at + 12 : end]
-        at = end
+    try:
+        while at < size:
+            number, length = _ATTRIBUTE.unpack_from(data, at)
+            end = at + 12 + length
+            found[number] = data[at + 12 : end]
+            at = end
+    except struct.error:
+        raise Damaged from None
+    if at != size:
+        raise Damaged
     return found
 
 
