@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import struct
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,11 @@ from abi import good, initialised
 from engine_room import CHEAP, DiskPool
 
 from hsm.client import Client, Refused, connect
+from hsm.management.acts import FIELDS
 from hsm.store.sqlite import Store
 from pkcs11_shim import constants as ck
 
+ROOT = Path(__file__).resolve().parent.parent
 ADMIN = 0xFFFD
 NOT_WELL_FORMED = [
     b"", b"null", b"[]", b"{}", b"\xff", b'{"act": []}', b'{"act": {}}', b'{"act": null}',
@@ -102,3 +105,19 @@ def test_who_is_nobody_fills_no_log(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         client.ask("audit-records")  # has written what was queued
         assert client.ask("status")["audit"]["size"] - before < 5000
     pool.stop()
+
+
+def test_a_word_that_no_act_knows_is_refused(adyton_token: Any) -> None:
+    """A slip, or what a newer command line means: passed over, something else would be done than was asked."""
+    with Client(adyton_token.home) as client:
+        for fields in ({"profle": "compatible"}, {"profile": "compatible", "retention": 90}):
+            with pytest.raises(Refused, match=r"does not know '(profle|retention)'.* an older version"):
+                client.ask("partition-set", slot=0, **{"as": "so", "pin": adyton_token.so_pin}, **fields)
+        assert client.ask("partition-list")["partitions"][0]["profile"] == "strict"
+
+
+def test_each_field_that_acts_read_is_one_of_the_table() -> None:
+    rooms = [*(ROOT / "hsm/management").glob("*.py"), ROOT / "hsm/server/admin.py"]
+    form = re.compile(r'(?:(?:given(?:_or)?|_microseconds)\(request, |request\.get\()"(\w+)"')
+    read = {name for room in rooms for name in form.findall(room.read_text())}
+    assert read <= FIELDS, read - FIELDS

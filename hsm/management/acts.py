@@ -25,6 +25,17 @@ Request = dict[str, Any]
 ANYBODY, OWNER, OFFICER = "", "the pool's owner", "an officer"
 
 
+# All that a request may say, of whatever act. A word that is none of these is a slip, or an act's in a newer version,
+# whose meaning would be passed over.
+FIELDS = frozenset("""
+    act as pin new_pin so_pin slot descriptor
+    label kind profile legacy weak_token_keys admin_recovery quorum quorum_acts quorum_expiry key_file
+    name uid enabled expires expires_in must_change seen
+    assignee role scope definition custom_role_only only
+    format after most wait by operation key result since until
+""".split())
+
+
 class Caller(NamedTuple):
     """Who asks: an application's process, and, where the act is one on a partition, the officer that it has proved to
     be; ``officer`` is nobody where the act needs none."""
@@ -110,6 +121,14 @@ class Act(NamedTuple):
     second: Callable[[Caller, Request], Second | None] = lambda caller, request: None
     or_owner: bool = False
     told: bool = True
+
+
+def known(request: Request) -> None:
+    """Refuses what says more than this engine understands."""
+    unknown = sorted(map(str, request.keys() - FIELDS))
+    if unknown:
+        words = f"this engine does not know {', '.join(map(repr, unknown))} of a request"
+        raise wrong(f"{words}; is it an older version? adyton stop", unknown[0])
 
 
 def given(request: Request, name: str, kind: type[Any]) -> Any:

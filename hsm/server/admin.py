@@ -23,7 +23,7 @@ from hsm.confinement.sweeping import SWEEPER
 from hsm.errors import TokenError, code_name
 from hsm.log import report
 from hsm.management import partitions, registry, terminal
-from hsm.management.acts import ANYBODY, Act, Caller, Request, given, given_or, must_own
+from hsm.management.acts import ANYBODY, Act, Caller, Request, given, given_or, known, must_own
 from hsm.mechanisms.rsa_check import WORKER
 from pkcs11_shim import constants as ck
 
@@ -187,6 +187,7 @@ def answer(listener: Listener, app: Application, payload: bytes, descriptor: int
         if not isinstance(asked, dict):
             raise TypeError("request")
         request = asked
+        known(request)
         request.pop("descriptor", None)  # a number of the caller's own would be a file of the engine's
         if descriptor is not None:
             request["descriptor"] = descriptor
