@@ -87,13 +87,13 @@ class _Reading:
     def _head(self, read: dict[str, Any]) -> None:
         if read.get("format") != FORMAT:
             raise ValueError
-        key = bytes.fromhex(read["public_key"])
+        key, previous, after = bytes.fromhex(read["public_key"]), bytes.fromhex(read["hash"]), int(read["after"])
         if self.key is not None and self.key != key:
             self.found(0, 0, f"the log of another key, {checkpoint.log_id(key)}")
         self.key = self.key or key
         self.log = checkpoint.log_id(self.key)
-        self.after = self.last = self.signed = int(read["after"])
-        self.previous = self.boundaries[self.after] = bytes.fromhex(read["hash"])
+        self.after = self.last = self.signed = after
+        self.previous = self.boundaries[after] = previous
         self.begun = True
 
     def _block(self, last: int, told: bytes, body: bytes) -> None:
