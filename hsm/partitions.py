@@ -384,7 +384,8 @@ class Partition:
             ids = [0] * len(rows)
             sizes = [OBJECT + sum(map(len, row.values())) for row in rows]
             sizes = [0 if kept else size for kept, size in zip(stored, sizes, strict=True)]
-            session.application.take(sum(sizes))
+            if any(sizes):
+                session.application.take(sum(sizes))
             if any(stored) or self.pool.audit.strict:  # which gives out no handle that has no record
                 with self.pool.store.transaction() as tx:
                     for position, attributes in enumerate(rows):

@@ -275,7 +275,8 @@ class Listener:
                     body = dispatch.answer(app, function, payload)
                 finally:
                     self.busy.discard(connection)
-                    app.give(taken)
+                    if taken:
+                        app.give(taken)
                 if function in dispatch.SECRET:
                     overwrite_frame(payload)
                 try:
