@@ -114,9 +114,9 @@ SETTINGS = (
     Setting("max-rw-sessions", "0", _count, "how many of these may be read/write sessions; 0: no limit of their own"),
     Setting("max-programs", "1024", _count, "programs that one user of the machine may have connected at a time; "
             "0: no limit"),
-    Setting("program-memory", "256", _count, "MiB that the engine keeps for one program at most: session objects, "
+    Setting("program-memory", "512", _count, "MiB that the engine keeps for one program at most: session objects, "
             "gathered input, requests; beyond it CKR_DEVICE_MEMORY; 0: no limit"),
-    Setting("user-memory", "1024", _count, "the same for all programs of one user of the machine together"),
+    Setting("user-memory", "2048", _count, "the same for all programs of one user of the machine together"),
     Setting("rollback-guard", "", _folder, "a folder, best on another disk, with a witness of how far the pool "
             "has come: a pool that was put back from an earlier day is found by it"),
     Setting("rollback", "warn", _rollback, "strict: such a pool is not served until adyton accept-rollback; "

@@ -21,8 +21,8 @@ class Limits(NamedTuple):
     """The settings: programs of one user at a time, and MiB for one program and for one user; 0: no limit."""
 
     max_programs: int = 1024
-    program_memory: int = 256
-    user_memory: int = 1024
+    program_memory: int = 512
+    user_memory: int = 2048
 
 
 class Account:
