@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from engine_room import CHEAP, USER, DiskPool, Room, cheap_pins
 from hsm.cli.main import main
 from hsm.client import MODULE, Client, Refused, connect
 from hsm.management.terminal import Terminal, Terminals
+from hsm.objects.token_object import TokenObject
 from hsm.throwaway import ThrowAway
 from pkcs11_shim import constants as ck
 
@@ -192,3 +194,52 @@ def test_a_partition_is_sealed_after_the_last_logout(pool: DiskPool) -> None:
     with connect(start=True) as client:
         told = [row for row in client.ask("audit-records")["records"] if row["operation"] == "partition-seal"]
     assert len(told) == 2 and all("seal-after" in str(row) for row in told)
+
+
+def test_a_key_that_is_folded_just_as_it_is_read_is_read_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another application's logout folds between two steps of this one's: what is read is the value, never nothing,
+    under which a MAC would be anybody's to make."""
+    with cheap_pins(), Room(tmp_path) as room:
+        room.with_user()
+        room.aes(b"key")
+        item = next(item for item in room.partition.objects.values() if item.attributes[ck.CKA_LABEL] == b"key")
+        value, unfold = item.attributes[ck.CKA_VALUE], TokenObject._unfold
+
+        def folded_again(self: TokenObject) -> object:
+            told = unfold(self)
+            room.partition._fold(self)
+            return told
+
+        monkeypatch.setattr(TokenObject, "_unfold", folded_again)
+        for _ in range(3):
+            room.partition._fold(item)
+            assert item.get(ck.CKA_VALUE) == value
+            assert item.attributes[ck.CKA_VALUE] == value
+
+
+def test_many_threads_read_while_others_fold(tmp_path: Path) -> None:
+    with cheap_pins(), Room(tmp_path) as room:
+        room.with_user()
+        room.aes(b"key")
+        item = next(item for item in room.partition.objects.values() if item.attributes[ck.CKA_LABEL] == b"key")
+        value, wrong, done = item.attributes[ck.CKA_VALUE], [], threading.Event()
+
+        def read() -> None:
+            while not done.is_set():
+                if item.get(ck.CKA_VALUE) != value or item.attributes.get(ck.CKA_VALUE) != value:
+                    wrong.append(1)
+
+        readers = [threading.Thread(target=read) for _ in range(3)]
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(1e-6)
+        try:
+            for reader in readers:
+                reader.start()
+            for _ in range(4000):
+                room.partition._fold(item)
+        finally:
+            done.set()
+            for reader in readers:
+                reader.join()
+            sys.setswitchinterval(before)
+        assert not wrong

@@ -38,7 +38,8 @@ class Key:
 
     def native(self, load: Callable[[Key], T]) -> T:
         """What ``load`` makes of this key, made once."""
-        made: T | None = self._native.get(load)
+        natives = self._native  # another thread's fold puts a new one in its place, and takes this one along
+        made: T | None = natives.get(load)
         if made is None:
-            made = self._native[load] = load(self)
+            made = natives[load] = load(self)
         return made

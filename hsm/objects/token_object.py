@@ -65,10 +65,12 @@ class TokenObject(Key):
 
     @property
     def attributes(self) -> dict[int, bytes]:
-        """All of them: who asks for these unfolds the secrets."""
-        if self._folded is not None:
-            self._unfold()
-        return self._held
+        """All of them: who asks for these unfolds the secrets. Another thread may fold them again at any moment, so
+        what is returned is what was whole when it was looked at."""
+        held = self._held
+        if self._folded is None and self._held is held:
+            return held
+        return self._unfold()
 
     @attributes.setter
     def attributes(self, attributes: dict[int, bytes]) -> None:
@@ -80,15 +82,14 @@ class TokenObject(Key):
         return self._held
 
     def get(self, attribute: int) -> bytes | None:
-        if self._folded is not None and attribute in table.SECRETS:
-            self._unfold()
-        return self._held.get(attribute)
+        return (self.attributes if attribute in table.SECRETS else self._held).get(attribute)
 
-    def _unfold(self) -> None:
+    def _unfold(self) -> dict[int, bytes]:
         with _FOLDING:
             if self._folded is not None:
                 secrets = self.partition.unfolded(self, self._folded)
                 self._held, self._folded = {**self._held, **secrets}, None
+            return self._held
 
     def fold(self, how: Callable[[dict[int, bytes]], bytes]) -> None:
         """Whoever reads the attributes just now keeps those that it reads: here, they are others from now on."""
