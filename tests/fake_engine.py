@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hsm import __version__
-from hsm.server import codec, listener
+from hsm.server import codec, frames, listener
 from pkcs11_shim import constants as ck
 from pkcs11_shim import directions, generate
 
@@ -92,14 +92,14 @@ class FakeEngine:
             connection.close()
 
     def _control(self, connection: socket.socket) -> None:
-        function, *_ = listener._receive(connection)
+        function, *_ = frames.receive(connection)
         assert function == listener.HELLO
         frame, pages = self.greet()
         _pass(connection, frame, pages)
         for page in pages:
             os.close(page)
         while True:
-            listener._receive(connection)
+            frames.receive(connection)
             frame, passed = self.link()
             pairs = [socket.socketpair() for _ in range(passed)]
             _pass(connection, frame, [theirs.fileno() for _, theirs in pairs])
@@ -110,7 +110,7 @@ class FakeEngine:
     def _calls(self, connection: socket.socket) -> None:
         alive = True
         while alive:
-            function, ahead, payload = listener._receive(connection)
+            function, ahead, payload = frames.receive(connection)
             frame, alive = self.answer(function, bytes(payload[ahead:]))
             connection.sendall(frame)
 

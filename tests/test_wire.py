@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from hsm.errors import TokenError
 from hsm.objects import templates
-from hsm.server import codec, listener
+from hsm.server import codec, frames
 from pkcs11_shim import build, directions, generate
 from pkcs11_shim import constants as ck
 
@@ -102,12 +102,12 @@ def test_a_template_of_more_rows_than_the_library_sends_is_refused_at_the_first_
 def test_a_length_that_is_only_claimed_takes_no_memory() -> None:
     """Twenty links that each sent a header of eight bytes held 1.3 GB of the engine."""
     ours, theirs = socket.socketpair()
-    ours.sendall(struct.pack("<IHH", listener.LARGEST_FRAME, 0, 0) + bytes(1000))
+    ours.sendall(struct.pack("<IHH", frames.LARGEST_FRAME, 0, 0) + bytes(1000))
     ours.shutdown(socket.SHUT_WR)
     tracemalloc.start()
     try:
         with pytest.raises(EOFError):
-            listener._receive(theirs)
+            frames.receive(theirs)
         assert tracemalloc.get_traced_memory()[1] < 1 << 20
     finally:
         tracemalloc.stop()
@@ -121,7 +121,7 @@ def test_a_long_frame_arrives_whole(size: int) -> None:
     body = bytes(range(256)) * (size // 256) + bytes(size % 256)
     sending = threading.Thread(target=ours.sendall, args=(struct.pack("<IHH", size + 4, 7, 9) + body,))
     sending.start()
-    function, ahead, payload = listener._receive(theirs)
+    function, ahead, payload = frames.receive(theirs)
     sending.join()
     assert (function, ahead, bytes(payload)) == (7, 9, body)
     ours.close()

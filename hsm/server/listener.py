@@ -7,7 +7,6 @@ since changed its uid or root goes on). A frame that is not well formed ends the
 
 from __future__ import annotations
 
-import array
 import os
 import select
 import socket
@@ -21,10 +20,10 @@ from hsm import __version__
 from hsm.application import Application
 from hsm.confinement.wiping import overwrite_frame
 from hsm.cryptoki import general
-from hsm.errors import TokenError
 from hsm.log import report, say
 from hsm.pool import Pool
 from hsm.server import codec, dispatch
+from hsm.server.frames import NoRoom, receive, send, send_with, shut, with_files
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
@@ -32,18 +31,14 @@ if TYPE_CHECKING:
 
 MAGIC = b"ADYTON\x00\x01"
 MAJOR, MINOR = 1, 0
-LARGEST_FRAME = 64 << 20
 HELLO, LINK, ADMIN = 0xFFFF, 0xFFFE, 0xFFFD
 WAIT_FOR_SLOT_EVENT = codec.NAMES.index("C_WaitForSlotEvent")
-FIRST_ROOM = 64 << 10
 MOST_LINKS = 64
 MANY_LINKS = 32  # more than a library holds: some of them are of calls that were cancelled
 _SO_PEERGROUPS = 59  # unix(7)
 MOST_GROUPS = 256  # that Python lets getsockopt answer; of who is in more, only the first group counts
 TICK = 5.0  # seconds between looks at the clock
 SPIN_NS, SPIN_PATIENCE, SPIN_AGAIN = 60_000, 8, 32
-_HEAD = struct.Struct("<IHH")
-_LENGTH = struct.Struct("<I")
 _EVENT = struct.Struct("<QQ")  # a return code and a slot
 _HELLO = struct.Struct("<8sHHQ32sQ")
 
@@ -157,7 +152,7 @@ class Listener:
             pass
         finally:
             for link in list(links):
-                _shut(link)
+                shut(link)
             connection.close()
             app.end()
             if user is not None:
@@ -173,7 +168,7 @@ class Listener:
         self, connection: socket.socket, app: Application, links: list[socket.socket], *, welcome: bool
     ) -> None:
         """``welcome``: whether its user may have another program here."""
-        function, _, payload = _receive(connection)
+        function, _, payload = receive(connection)
         if function != HELLO or len(payload) < _HELLO.size:
             raise codec.Malformed("the first frame must be hello")
         magic, major, _minor, ulong, _digest, _pid = _HELLO.unpack_from(payload)
@@ -186,18 +181,18 @@ class Listener:
             with self.answering:
                 self.stop()
                 self.closed.wait(TICK)
-                _send(connection, struct.pack("<Q", ck.CKR_DEVICE_REMOVED) + told)
+                send(connection, struct.pack("<Q", ck.CKR_DEVICE_REMOVED) + told)
             return
         if not rv and not self._welcome():
             self.closed.wait(TICK)  # who comes again at once must find no socket of ours
             return
-        _send_with(connection, struct.pack("<Q", rv) + told, self.pool.epoch.handle)
+        send_with(connection, struct.pack("<Q", rv) + told, self.pool.epoch.handle)
         if rv:
             return
         while True:
-            data, files = _with_files(connection)
+            data, files = with_files(connection)
             try:
-                function, _, payload = _receive(connection, data)
+                function, _, payload = receive(connection, data)
                 if function == LINK:
                     self._open_link(connection, app, links)
                 elif function == ADMIN:
@@ -205,7 +200,7 @@ class Listener:
 
                     body = admin.answer(self, app, bytes(payload), files[0] if files else None)
                     overwrite_frame(payload)  # there may be a PIN in it
-                    _send(connection, body)
+                    send(connection, body)
                     if self.leaving:
                         self.stop()
                 else:
@@ -238,22 +233,22 @@ class Listener:
         if len(links) >= MANY_LINKS:
             self.pool.slot_events.wake()
         if len(links) >= MOST_LINKS:
-            _send(connection, struct.pack("<Q", ck.CKR_DEVICE_MEMORY))
+            send(connection, struct.pack("<Q", ck.CKR_DEVICE_MEMORY))
             return
         try:
             ours, theirs = socket.socketpair()
         except OSError as fault:
             report(fault)
-            _send(connection, struct.pack("<Q", ck.CKR_DEVICE_MEMORY))
+            send(connection, struct.pack("<Q", ck.CKR_DEVICE_MEMORY))
             return
         with theirs:
             links.append(ours)
             if _started(self._link, ours, app, links):
-                _send_with(connection, struct.pack("<Q", ck.CKR_OK), theirs.fileno())
+                send_with(connection, struct.pack("<Q", ck.CKR_OK), theirs.fileno())
             else:
                 links.remove(ours)
                 ours.close()
-                _send(connection, struct.pack("<Q", ck.CKR_DEVICE_MEMORY))
+                send(connection, struct.pack("<Q", ck.CKR_DEVICE_MEMORY))
 
     def _link(self, connection: socket.socket, app: Application, links: list[socket.socket]) -> None:
         """One link's calls. A link that has ended makes place for another."""
@@ -262,10 +257,10 @@ class Listener:
         try:
             while True:
                 try:
-                    function, ahead, payload = _receive(connection, waiting.first(connection), app)
+                    function, ahead, payload = receive(connection, waiting.first(connection), app)
                     taken = len(payload.obj) if isinstance(payload.obj, bytearray) else 0
                 except NoRoom as refused:
-                    _send(connection, dispatch.no_room(app, refused.function))
+                    send(connection, dispatch.no_room(app, refused.function))
                     continue
                 if function != WAIT_FOR_SLOT_EVENT:  # which keeps no core
                     self.busy.add(connection)
@@ -280,7 +275,7 @@ class Listener:
                 if function in dispatch.SECRET:
                     overwrite_frame(payload)
                 try:
-                    _send(connection, body)
+                    send(connection, body)
                 except OSError:
                     if function == WAIT_FOR_SLOT_EVENT and len(body) == _EVENT.size:
                         rv, slot = _EVENT.unpack(body)
@@ -291,7 +286,7 @@ class Listener:
             pass
         finally:
             links.remove(connection)
-            _shut(connection)
+            shut(connection)
 
 
 class Waiting:
@@ -357,102 +352,3 @@ def _release(version: str) -> tuple[int, ...]:
     """1.10.0 is later than 1.9.3, and all are later than what is no version."""
     numbers = version.split(".")
     return tuple(map(int, numbers)) if all(part.isdigit() and len(part) < 10 for part in numbers) else ()
-
-
-def _with_files(connection: socket.socket) -> tuple[bytes, list[int]]:
-    """A request's first bytes, and the open files that came with them: what is written outside the pool's folder, its
-    caller has opened."""
-    data, files, _, _ = socket.recv_fds(connection, 65536, 1, socket.MSG_CMSG_CLOEXEC)
-    return data, files
-
-
-class NoRoom(Exception):
-    """A request for which the engine has no memory. It has been passed over, and the next one is served."""
-
-    def __init__(self, function: int) -> None:
-        super().__init__(function)
-        self.function = function
-
-
-def _receive(
-    connection: socket.socket, data: bytes | None = None, app: Application | None = None
-) -> tuple[int, int, memoryview]:
-    """One request: its function, how many bytes of the payload go ahead of it, and the payload, of which ``data`` may
-    have come already. A long one is in a bytearray that ``app`` has room for, or NoRoom is raised. EOFError at the end,
-    codec.Malformed on a wrong length."""
-    data = connection.recv(65536) if data is None else data
-    while 0 < len(data) < 8:
-        more = connection.recv(65536)
-        if not more:
-            break
-        data += more
-    if len(data) < 8:
-        raise EOFError
-    length, function, ahead = _HEAD.unpack_from(data)
-    if length < 4 or length > LARGEST_FRAME:
-        raise codec.Malformed("frame length")
-    missing = length + 4 - len(data)
-    if missing < 0:
-        raise codec.Malformed("bytes behind the frame")
-    if missing:
-        try:
-            return function, ahead, _whole(connection, data, length + 4, app)[8:]
-        except (MemoryError, TokenError):
-            raise NoRoom(function) from None
-    return function, ahead, memoryview(data)[8:]
-
-
-def _whole(connection: socket.socket, data: bytes, size: int, app: Application | None) -> memoryview:
-    """A long frame. Its room grows with what has come of it: a length that is only claimed costs nothing."""
-    whole, have, taken = bytearray(), 0, 0
-    try:
-        while have < size:
-            if have == len(whole):
-                more = min(size - have, max(have, FIRST_ROOM))
-                if app is not None:
-                    app.take(more)
-                    taken += more
-                whole.extend(bytes(more))
-            if have < len(data):
-                whole[: len(data)] = data
-                have = len(data)
-                continue
-            with memoryview(whole) as view, view[have:] as rest:
-                got = connection.recv_into(rest)
-            if not got:
-                raise EOFError
-            have += got
-    except BaseException as fault:
-        if app is not None:
-            app.give(taken)
-        if isinstance(fault, (MemoryError, TokenError)):
-            whole.clear()
-            _pass_over(connection, size - max(have, len(data)))
-        raise
-    return memoryview(whole)
-
-
-def _pass_over(connection: socket.socket, left: int) -> None:
-    while left:
-        passed = len(connection.recv(min(left, 65536)))
-        if not passed:
-            raise EOFError
-        left -= passed
-
-
-def _send(connection: socket.socket, body: bytes) -> None:
-    connection.sendall(_LENGTH.pack(len(body)) + body)
-
-
-def _send_with(connection: socket.socket, body: bytes, handle: int) -> None:
-    """An answer that brings a descriptor."""
-    rights = (socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [handle]))
-    connection.sendmsg([_LENGTH.pack(len(body)) + body], [rights])
-
-
-def _shut(connection: socket.socket) -> None:
-    try:
-        connection.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        pass
-    connection.close()
