@@ -22,7 +22,7 @@ from typing import Self
 import pytest
 from abi import Module, good, logged_in
 
-from hsm.server import codec, listener
+from hsm.server import codec, frames, listener
 from pkcs11_shim import constants as ck
 
 CMAC = ck.CKM_AES_CMAC
@@ -167,7 +167,7 @@ def many_descriptors() -> Iterator[None]:
     frame(listener.ADMIN, b'{"act": "status"}'), frame(listener.LINK, b""), frame(0, b""), frame(7, bytes(100)),
     frame(listener.HELLO, hello(), length=0), frame(listener.HELLO, hello(), length=3),
     frame(listener.HELLO, hello(), length=(1 << 32) - 1),
-    frame(listener.HELLO, hello(), length=listener.LARGEST_FRAME + 1),
+    frame(listener.HELLO, hello(), length=frames.LARGEST_FRAME + 1),
     frame(listener.HELLO, hello()) + b"bytes behind", b"GET / HTTP/1.1\r\n\r\n",
 ])
 def test_what_is_no_hello_ends_its_connection(beside: Neighbour, data: bytes) -> None:
@@ -254,7 +254,7 @@ def test_lengths_that_are_only_claimed(beside: Neighbour) -> None:
         raw.hello()
         links = [raw.link() for _ in range(50)]
         for link in links:
-            link.send(frame(codec.NAMES.index("C_Digest"), bytes(1000), length=listener.LARGEST_FRAME))
+            link.send(frame(codec.NAMES.index("C_Digest"), bytes(1000), length=frames.LARGEST_FRAME))
         beside.works()
         assert beside.resident() < beside.memory + 30
         for link in links:
