@@ -220,7 +220,7 @@ def _explicit(parameters: bytes) -> Curve | None:
         prime, a, b = int(whole[1][1]), int(whole[2][0].asOctets().hex(), 16), int(whole[2][1].asOctets().hex(), 16)
         base, order = whole[3].asOctets(), int(whole[4])
         cofactor = int(whole[5]) if len(whole) > 5 else 1
-    except (PyAsn1Error, IndexError, ValueError, TypeError, AttributeError, RecursionError):
+    except (PyAsn1Error, IndexError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         words = "CKA_EC_PARAMS is not a DER ECParameters"
         raise TokenError(ck.CKR_DOMAIN_PARAMS_INVALID, words, "CKA_EC_PARAMS") from None
     if rest or cofactor != 1:

@@ -135,7 +135,7 @@ def _of_explicit_curve(data: bytes) -> EllipticCurvePrivateKey | None:
         if rest or more or parameters[0] != curves.SEQUENCE or tuple(whole[1][0]) != EC_PUBLIC_KEY:
             return None
         return ec.load_private(parameters, inner[1].asOctets())
-    except (PyAsn1Error, IndexError, ValueError, TypeError, AttributeError, RecursionError):
+    except (PyAsn1Error, IndexError, ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return None
 
 
