@@ -35,7 +35,10 @@ def _raw_rsa(folder: Path) -> None:
     try:
         with tempfile.TemporaryDirectory() as scratch:
             made = _load("hsm/mechanisms/libcrypto.py").build(Path(scratch))
-            shutil.copyfile(made, folder / made.name)
+            # At once, and not into the file that is there: an engine that has it loaded would crash.
+            unfinished = folder / f"{made.name}.{os.getpid()}"
+            shutil.copyfile(made, unfinished)
+            os.replace(unfinished, folder / made.name)
     except Exception as fault:  # no headers, no compiler for them, no cffi: each says so in a way of its own
         print(f"CKM_RSA_X_509 is left out: libcrypto's headers (libssl-dev) are needed: {fault}", file=sys.stderr)
 
