@@ -13,7 +13,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from hsm.access import key_policy, policy, quorum
-from hsm.access.kinds import KINDS
+from hsm.access.kinds import KEY_LIMITS, KINDS
 from hsm.access.made_ivs import Ivs
 from hsm.access.officers import Came, Officers
 from hsm.access.profile import PROFILES, Let
@@ -26,10 +26,14 @@ from hsm.confinement.arena import Secret
 from hsm.confinement.sweeping import SWEEPER
 from hsm.errors import TokenError
 from hsm.limits import OBJECT
+from hsm.log import say
 from hsm.objects import attributes as table
+from hsm.objects.about import COPIED, About
 from hsm.objects.index import ObjectIndex, having
 from hsm.objects.templates import Template
 from hsm.objects.token_object import TokenObject
+from hsm.rotation import Rotations
+from hsm.soft_delete import SoftDelete
 from hsm.store.folding import Folds
 from hsm.store.transaction import Transaction
 from pkcs11_shim import constants as ck
@@ -38,6 +42,7 @@ if TYPE_CHECKING:
     from hsm.application import Application, Login, Session
     from hsm.pool import Pool
     from hsm.store.heads import PartitionHead, Rule, Switches
+    from hsm.store.key_names import Version
 
 
 class Partition:
@@ -58,6 +63,8 @@ class Partition:
         self.officers = Officers(pool.store, slot, pool.pin_cost, self._rights_changed)
         self.directory = self.officers.directory
         self.quorum = Quorum(pool.store, slot, self.directory)
+        self.deleted = SoftDelete(self)
+        self.rotations = Rotations(self)
         self.unattended = Unsealing(pool.store, slot, self.serial.encode())
         self.key: Secret | None = None
         self._folds = Folds()
@@ -159,8 +166,9 @@ class Partition:
             if self.sessions:
                 words = f"an application has a session on slot {self.slot}: close it first"
                 raise TokenError(ck.CKR_SESSION_EXISTS, words)
-            self.pool.store.delete_partition(self.slot, record)
+            self.pool.store.delete_partition(self.slot, record, self.deleted.of_all())
             self._deleted = True
+            self.seal()
 
     def set(self, switches: Switches | None, rule: Rule | None, record: dict[str, str]) -> None:
         """Its settings, but for those that are None. What runs is asked again at its next step, and no library keeps an
@@ -185,6 +193,9 @@ class Partition:
             if self.sessions:
                 raise TokenError(ck.CKR_SESSION_EXISTS, "an application has a session on this token")
             self.may_write()
+            if self.switches.purge_protection:
+                words = "purge protection is on: the token keeps what it has, and can't be initialised again"
+                raise TokenError(ck.CKR_TOKEN_WRITE_PROTECTED, words)
             officer = "so"
             if self.initialised:
                 officer = self.officers.may_initialise(pin, app.uid)
@@ -194,6 +205,8 @@ class Partition:
             with self.quorum.carried_out(approved, ck.CKR_FUNCTION_FAILED):
                 key = self.officers.initialise(label.rstrip(b" "), pin, self.act(app, "C_InitToken", officer))
             self.quorum.load()
+            self.deleted.load()
+            self.rotations.load()
             self.unattended.load()
             for item in self.objects.values():
                 item.die()
@@ -302,6 +315,23 @@ class Partition:
         if not self.values.opened:
             self.values.open(key, self.pool.store.values(self.slot, key))
         self._load(key)
+        self._bring_in(key)
+
+    def _bring_in(self, key: Secret) -> None:
+        """What came in while the partition was sealed is written again under its key, and its value remembered. Where
+        that can't be now, the next opening does it."""
+        came = [self.objects[number] for number in self.pool.store.incoming(self.slot) if number in self.objects]
+        if not came or self.pool.store.write_protected:
+            return
+        try:
+            with self.pool.store.transaction() as tx:
+                for item in came:
+                    attributes = item.attributes
+                    tx.put_object(self.slot, item.object_id, attributes, key)
+                    self.put_value(tx, attributes, self.values.bits_of(attributes))
+                    self._fold(item)
+        except TokenError as refusal:
+            say(f"partition {self.slot}: keys that came in while it was sealed stay as they came: {refusal.reason}")
 
     def opened(self) -> Secret:
         if self.key is None:
@@ -310,9 +340,14 @@ class Partition:
 
     # -- objects
 
-    def _load(self, key: Secret | None) -> None:
-        """What needs no key at the start; private objects and keys with secrets once there is one."""
-        for object_id, attributes in self.pool.store.load_objects(self.slot, key):
+    def _load(self, key: Secret | None, only: list[int] | None = None) -> None:
+        """What needs no key at the start; private objects and keys with secrets once there is one. ``only``: those that
+        have come back, of either kind."""
+        store = self.pool.store
+        found = [*store.load_objects(self.slot, None, only), *store.load_objects(self.slot, key, only)] if (
+            only is not None and key is not None
+        ) else store.load_objects(self.slot, key, only)
+        for object_id, attributes in found:
             item = self.objects[object_id] = TokenObject(self, attributes, None, object_id)
             self.index.add(item)
         for item in self.objects.values():
@@ -362,6 +397,24 @@ class Partition:
             raise TokenError(ck.CKR_ATTRIBUTE_VALUE_INVALID, f"{words} {self.slot} --legacy on", "CKA_KEY_TYPE")
         if not self.switches.weak_token_keys:
             key_policy.may_be_kept(attributes)
+        self.deleted.may_be_made(attributes)
+        self._within_limits(attributes)
+
+    def _within_limits(self, attributes: dict[int, bytes]) -> None:
+        limits = KEY_LIMITS.get(self.switches.limits)
+        if limits is None or attributes.get(ck.CKA_TOKEN) != table.TRUE or ck.CKA_KEY_TYPE not in attributes:
+            return
+        name, store = policy.name_for(attributes), self.pool.store
+        with store.lock:
+            names = store.key_names(self.slot)
+            keys, versions = len(names), len(names.versions(name)) if name in names else 0
+        deleted = len(self.deleted.keys)
+        if not versions and keys + deleted >= limits.keys:
+            words = f"the partition has {keys} keys and {deleted} deleted ones, as many as its limits allow"
+            raise TokenError(ck.CKR_DEVICE_MEMORY, words, "limits")
+        if versions >= limits.versions:
+            words = f"key {name} has {versions} versions, as many as the partition's limits allow"
+            raise TokenError(ck.CKR_DEVICE_MEMORY, words, "limits")
 
     def add(self, session: Session, attributes: dict[int, bytes], how: str, source: TokenObject | None = None) -> int:
         return self.add_all(session, [attributes], how, source)[0]
@@ -390,7 +443,8 @@ class Partition:
                 with self.pool.store.transaction() as tx:
                     for position, attributes in enumerate(rows):
                         if stored[position]:
-                            ids[position] = tx.put_object(self.slot, 0, attributes, self.key)
+                            known = self._known_of(attributes, source)
+                            ids[position] = tx.put_object(self.slot, 0, attributes, self.key, known)
                             self.put_value(tx, attributes, self.values.bits_of(attributes))
                     tx.audit(self.record(session, how), tuple(map(tx.named, rows)))
             for position, attributes in enumerate(rows):
@@ -400,6 +454,7 @@ class Partition:
                     self._in_use.add(item)
                 else:
                     item.names = names[position]
+                    item.lenders = self._lenders(attributes, source)
                     item.of_token = (source is not None and (source.is_token or source.of_token)) or bool(
                         policy.is_guarded(attributes) and self.values.bearers(attributes)
                     )
@@ -410,6 +465,30 @@ class Partition:
                 made.append(item)
         calls.about(made)
         return [session.application.handle_of(item) for item in made]
+
+    def _known_of(self, attributes: dict[int, bytes], source: TokenObject | None) -> About | None:
+        """What a new token key has of another one. A copy has its source's times. The other half of a pair that is here
+        under the same name, without one of this kind, is of the same version."""
+        if source is not None and policy.is_guarded(attributes):
+            known = source.about() if source.is_token else next((lender.about() for lender in source.lenders), None)
+            return known and About({number: value for number, value in known.said.items() if number in COPIED})
+        name, public = policy.name_for(attributes).lower(), not policy.is_guarded(attributes)
+        if not name or ck.CKA_PUBLIC_KEY_INFO not in attributes:
+            return None
+        halves = [item for item in self.values.halves(attributes) if item.name().lower() == name]
+        for item in reversed(halves):
+            same = [other.key_class for other in halves if other.key_name() == item.key_name()]
+            if (ck.CKO_PUBLIC_KEY if public else ck.CKO_PRIVATE_KEY) not in same:
+                return item.about()
+        return None
+
+    def _lenders(self, attributes: dict[int, bytes], source: TokenObject | None) -> tuple[TokenObject, ...]:
+        """The token keys whose value a new session object has."""
+        if not policy.is_guarded(attributes):
+            return ()
+        if source is not None:
+            return (source,) if source.is_token else source.lenders
+        return tuple(self.values.bearers(attributes))
 
     def put_value(self, tx: Transaction, attributes: dict[int, bytes], bits: int) -> None:
         """What has happened to this key's value, for when it outlives this engine."""
@@ -449,6 +528,11 @@ class Partition:
             self.is_there(item)
             policy.may_change(session, item, KEY_DELETE, self.kind)
             approved = quorum.destroying(session, item)
+            kept = self.deleted.of(item)
+            if kept is not None:
+                with self.quorum.carried_out(approved):
+                    self._bury(*kept, self.record(session, "destroy"), calls.named(item))
+                return
             if item.is_token or self.pool.audit.strict:
                 with self.quorum.carried_out(approved), self.pool.store.transaction() as tx:
                     if item.is_token:
@@ -459,6 +543,112 @@ class Partition:
             self._drop(item)
             if item.is_token:  # a session object is known to one process only, whose library saw this call
                 self.pool.epoch.bump()
+
+    def _bury(self, name: str, objects: list[int], record: dict[str, str], *about: tuple[str, str]) -> None:
+        """Deleted, so that it can be recovered."""
+        with self.pool.store.transaction() as tx:
+            deleted = self.deleted.bury(tx, name, objects, record["officer"])
+            tx.audit({**record, **({"recoverable": name} if name else {})}, about)
+        self.deleted.buried(deleted)
+        for number in objects:
+            item = self.objects.pop(number, None)
+            if item is not None:
+                self._gone(item)
+        self.pool.epoch.bump()
+
+    def delete_key(self, name: str, record: dict[str, str]) -> None:
+        """All versions of a key, by its name: recoverable where the partition has a retention."""
+        with self.lock:
+            self.may_write()
+            guarded, store = self.deleted.guarded(name), self.pool.store
+            with store.lock:
+                versions = store.key_names(self.slot).versions(name)
+            about = tuple((version.name, version.version) for version in versions)
+            if self.deleted.retention and guarded:
+                self._bury(versions[0].name, guarded, record, *about)
+                return
+            everything = [number for version in versions for number in version.objects]
+            with store.transaction() as tx:
+                for number in everything:
+                    tx.delete_object(self.slot, number)
+                tx.audit(record, about)
+            for number in everything:
+                item = self.objects.pop(number, None)
+                if item is not None:
+                    self._gone(item)
+            self.pool.epoch.bump()
+
+    def recover_key(self, name: str, record: dict[str, str]) -> None:
+        with self.lock:
+            self.may_write()
+            self._load(self.key, self.deleted.recover(name, record))
+            self.pool.epoch.bump()
+
+    def purge_key(self, name: str, record: dict[str, str]) -> None:
+        with self.lock:
+            self.may_write()
+            self.deleted.purge(name, record)
+
+    def put_version(self, rows: list[dict[int, bytes]], known: About, record: dict[str, str]) -> None:
+        """A new version of a key that is here, which the engine made itself: also while the partition is sealed."""
+        with self.lock:
+            self.may_write()
+            for attributes in rows:
+                self.deleted.may_be_made(attributes)
+                self._within_limits(attributes)
+            ids = []
+            with self.pool.store.transaction() as tx:
+                for attributes in rows:
+                    ids.append(tx.put_object(self.slot, 0, attributes, self.key, known))
+                    self.put_value(tx, attributes, self.values.bits_of(attributes))
+                tx.audit(record, tuple(map(tx.named, rows)))
+            for number, attributes in zip(ids, rows, strict=True):
+                if self.key is None and (policy.is_guarded(attributes) or attributes.get(ck.CKA_PRIVATE) == table.TRUE):
+                    continue
+                item = self.objects[number] = TokenObject(self, attributes, None, number)
+                self.index.add(item)
+                self.values.enter(item)
+                self._fold(item)
+            self.pool.epoch.bump()
+
+    def upkeep(self) -> None:
+        """What is due by itself."""
+        with self.lock:
+            if self._deleted or self.pool.store.write_protected:
+                return
+            self.deleted.purge_due()
+        self.rotations.rotate_due()
+
+    def change_key(
+        self, versions: list[Version], changes: dict[int, bytes | None], uses: dict[int, bytes], record: dict[str, str]
+    ) -> None:
+        """What is known of these versions of a key, and the ``uses`` that it may be put to, in one commit."""
+        with self.lock:
+            self.may_write()
+            numbers = [number for version in versions for number in version.objects]
+            changed: list[tuple[TokenObject, dict[int, bytes]]] = []
+            if uses:
+                for number in numbers:
+                    item = self.objects.get(number)
+                    if item is None:
+                        self.opened()
+                        raise TokenError(ck.CKR_OBJECT_HANDLE_INVALID, "a version of the key is damaged")
+                    mine = {use: value for use, value in uses.items() if item.get(use) not in (None, value)}
+                    self.values.may_change(item, mine)
+                    changed.append((item, mine))
+            with self.pool.store.transaction() as tx:
+                for item, mine in changed:
+                    if mine:
+                        tx.put_object(self.slot, item.object_id, {**item.attributes, **mine}, self.key)
+                for number in numbers:
+                    tx.change_about(self.slot, number, changes)
+                tx.audit(record, tuple((version.name, version.version) for version in versions))
+            for item, mine in changed:
+                item.change(mine)
+            for number in numbers:
+                if number in self.objects:
+                    self.objects[number].about_changed()
+            self._rights_changed()
 
     @staticmethod
     def is_there(item: TokenObject, rv: int = ck.CKR_OBJECT_HANDLE_INVALID) -> None:

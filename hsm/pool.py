@@ -18,8 +18,9 @@ from hsm.limits import Limits, Users
 from hsm.partitions import Partition
 from hsm.slot_events import SlotEvents
 from hsm.store import folder
-from hsm.store.heads import Rule, Switches
+from hsm.store.heads import PartitionHead, Rule, Switches
 from hsm.store.sqlite import Store
+from hsm.upkeep import Upkeep
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
@@ -32,12 +33,13 @@ SEEN_OFF_IN = 1.0  # seconds that are waited for the end of programs that have g
 
 
 class Form(NamedTuple):
-    """What a new partition is like; its kind and its Administrator's recovery stay as they are."""
+    """What a new partition is like; its kind, its Administrator's recovery and its retention stay as they are."""
 
     kind: str = "token"
     switches: Switches = Switches()
     recovery: bool = True
     rule: Rule = Rule()
+    retention: int = 0
 
 
 class Pool:
@@ -66,7 +68,9 @@ class Pool:
             self.store = Store(None if in_memory else home, held=held, guard=guard)
             self.audit = self.store.audit
             self.audit.configure(audit or Settings())
-            self.by_slot = {slot: Partition(self, slot) for slot in self.store.heads}
+            self.upkeep = Upkeep(self)
+            there = [slot for slot, head in self.store.heads.items() if head.deleted is None]
+            self.by_slot = {slot: Partition(self, slot) for slot in there}
             self.slot_events = SlotEvents(self.by_slot)
         except BaseException:
             self._leave()
@@ -109,7 +113,7 @@ class Pool:
     def _make(tx: Transaction, app: Application, form: Form, slot: int | None) -> int:
         if slot is None:
             slot = tx.create_partition(_act(app, "partition-create"))
-        tx.set_form(slot, form.kind.encode(), form.switches, form.recovery)
+        tx.set_form(slot, form.kind.encode(), form.switches, form.recovery, form.retention)
         tx.set_rule(slot, form.rule)
         return slot
 
@@ -138,6 +142,35 @@ class Pool:
             del self.by_slot[slot]
             self.epoch.bump()
             self._changed(slot, app)
+            self.upkeep.wake()
+
+    def deleted(self) -> dict[int, PartitionHead]:
+        """The partitions that were deleted and can be recovered."""
+        return {slot: head for slot, head in self.store.heads.items() if head.deleted is not None}
+
+    def recover_partition(self, app: Application, slot: int, record: dict[str, str]) -> Partition:
+        with self.lock:
+            self._must_be_deleted(slot)
+            with self.store.transaction() as tx:
+                tx.set_deleted(slot, None)
+                tx.audit(record)
+            return self._made(slot, app)
+
+    def purge_partition(self, slot: int, record: dict[str, str], *, due: bool = False) -> None:
+        """Gone for good. ``due``: its time has come."""
+        with self.lock:
+            head = self._must_be_deleted(slot)
+            if head.switches.purge_protection and not due:
+                words = f"purge protection is on: partition {slot} goes when its retention is over, and not before"
+                raise TokenError(ck.CKR_ACTION_PROHIBITED, words)
+            self.store.delete_partition(slot, record)
+
+    def _must_be_deleted(self, slot: int) -> PartitionHead:
+        found = self.deleted().get(slot)
+        if found is None:
+            words = f"no deleted partition has the number {slot}: adyton partition list-deleted"
+            raise TokenError(ck.CKR_SLOT_ID_INVALID, words)
+        return found
 
     def _changed(self, slot: int, app: Application) -> None:
         self.publish()

@@ -19,7 +19,7 @@ def handles(m: Module, s: int, most: int) -> list[int]:
 
 def test_a_search_is_fixed_when_it_starts_and_told_piece_by_piece(user: tuple[Module, int]) -> None:
     m, s = user
-    made = [m.make(s, {**DATA, ck.CKA_LABEL: b"%d" % i}) for i in range(5)]
+    made = [m.make(s, {**DATA, ck.CKA_LABEL: b"%d" % i}) for i in range(5)][::-1]  # the newest first
     good(m.C_FindObjectsInit(s, *m.template(DATA)))
     assert handles(m, s, 0) == []
     assert handles(m, s, 1) == made[:1]
@@ -36,7 +36,7 @@ def test_an_empty_template_finds_everything_that_may_be_seen(user: tuple[Module,
     m, s = user
     public = m.make(s, {**DATA, ck.CKA_TOKEN: True})
     private = m.make(s, {**DATA, ck.CKA_TOKEN: True, ck.CKA_PRIVATE: True})
-    assert m.find(s, {}) == [public, private]
+    assert m.find(s, {}) == [private, public]
     good(m.C_Logout(s))
     assert m.find(s, {}) == [public]
     assert m.find(s, {ck.CKA_PRIVATE: True}) == []

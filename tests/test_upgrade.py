@@ -86,7 +86,7 @@ def held(room: Room, slot: int) -> dict[str, Any]:
     return {
         "serial": store.heads[slot].serial.decode(), "legacy": partition.legacy,
         "objects": {str(number): {str(n): v.hex() for n, v in told.items()} for number, told in found.items()},
-        "names": {str(number): list(store.named(slot, number)) for number, told in found.items()
+        "names": {str(number): list(store.about(slot, number).named) for number, told in found.items()
                   if ck.CKA_KEY_TYPE in told},
         "values": sorted([fingerprint.hex(), bits] for fingerprint, bits in store.values(slot, key)),
     }

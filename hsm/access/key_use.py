@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from hsm.access import key_policy, policy
+from hsm.access import key_policy, lifetime, policy
 from hsm.access.profile import GCM_NONCES_REPEAT
 from hsm.access.values import GIVEN_IVS, GUARDED, HALVES, HOLDS, KNOWN, MADE_IVS
 from hsm.audit import calls
@@ -67,6 +67,7 @@ def check_right(session: Session, key: TokenObject, use: str, entry: Mechanism) 
     if entry.raw and key.key_class == ck.CKO_PRIVATE_KEY and not (key.flag(ck.CKA_SIGN) and key.flag(ck.CKA_DECRYPT)):
         words = "without padding, who signs decrypts and who decrypts signs: the key must be allowed both"
         raise TokenError(ck.CKR_KEY_FUNCTION_NOT_PERMITTED, words, use)
+    lifetime.check(key, use)
     policy.check_use(session, key, use)
 
 

@@ -312,6 +312,11 @@ class Values:
             item for item in value.objects if item.is_token and item.key_class in table.GUARDED_CLASSES
         ]
 
+    def halves(self, attributes: Mapping[int, bytes]) -> list[TokenObject]:
+        """The token objects of this pair of keys."""
+        value = self._find(attributes)
+        return [] if value is None else [item for item in value.objects if item.is_token]
+
     def is_stored(self, item: Key) -> bool:
         value = self._find(item.attributes)
         return value is not None and value.stored

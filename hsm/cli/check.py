@@ -137,17 +137,18 @@ def _all(store: Store, key: tuple[int, Any] | None, kept: list[str]) -> tuple[li
     for slot, head in store.heads.items():
         if not head.initialised:
             continue
-        with _as_far_as_it_goes(findings, f"partition {slot}"):
-            objects += len(store.object_ids(slot))
-            for _ in store.load_objects(slot, None):
-                secrets += 1
+        for name in ("objects", "deleted_objects"):
+            with _as_far_as_it_goes(findings, f"partition {slot}"):
+                objects += len(store.object_ids(slot, name))
+                secrets += len(list(store.load_objects(slot, None, name=name)))
+            with _as_far_as_it_goes(findings, f"partition {slot}"):
+                if key is not None and key[0] == slot:
+                    secrets += len(list(store.load_objects(slot, key[1], name=name)))
         with _as_far_as_it_goes(findings, f"partition {slot}"):
             if key is not None and key[0] == slot:
-                for _ in store.load_objects(slot, key[1]):
-                    secrets += 1
                 store.values(slot, key[1])
-            for number in store.object_ids(slot):
-                store.named(slot, number)
+            store.key_names(slot)
+            store.deleted(slot)
         for form in records.FORMS:
             with _as_far_as_it_goes(findings, f"partition {slot}"):
                 found = store.records(slot, form)

@@ -23,8 +23,10 @@ from hsm.store.folder import Unusable
 from hsm.store.heads import PartitionHead, PoolHead, Weigher
 
 PAGE = 4096
+OBJECTS = ("objects", "deleted_objects")
 _KEYS = {
-    "pool": 1, "partitions": 2, "objects": 2, "key_values": 2, "partition_keys": 1, "records": 3, "audit": 1,
+    "pool": 1, "partitions": 2, "objects": 2, "deleted_objects": 2, "key_values": 2, "partition_keys": 1, "records": 3,
+    "audit": 1,
     "audit_key": 1, "audit_checkpoints": 1,
 }
 Row = tuple[Any, ...]
@@ -113,13 +115,13 @@ def _rows(database: sqlite3.Connection, table: str, lost: list[str]) -> list[Row
                 return list(found.values())
         except (sqlite3.DatabaseError, OverflowError):
             continue
-    if table == "objects":
-        _between(database, found)
+    if table in OBJECTS:
+        _between(database, table, found)
     lost.append(f"a part of the table {table}: {len(found)} of its rows could be read")
     return [found[key] for key in sorted(found, key=str)]
 
 
-def _between(database: sqlite3.Connection, found: dict[Row, Row]) -> None:
+def _between(database: sqlite3.Connection, table: str, found: dict[Row, Row]) -> None:
     """Each object by its number: those on pages that can be read are there."""
     last: dict[int, int] = {}
     for slot, number in found:
@@ -128,7 +130,7 @@ def _between(database: sqlite3.Connection, found: dict[Row, Row]) -> None:
         for number in range(1, most):
             if (slot, number) not in found:
                 try:
-                    asked = "SELECT * FROM objects WHERE slot = ? AND object_id = ?"
+                    asked = f"SELECT * FROM {table} WHERE slot = ? AND object_id = ?"
                     row = database.execute(asked, (slot, number)).fetchone()
                 except sqlite3.DatabaseError:
                     continue
@@ -148,7 +150,8 @@ def made(salvaged: Salvaged, device_key: Secret) -> Salvaged:
     lost += [f"partition {slot}, whose head is gone, with all that is in it" for slot in sorted(gone, key=str)]
     for table in schema.OF_A_PARTITION:
         rows[table] = [row for row in rows[table] if row[0] in heads]
-    rows["objects"] = [row for row in rows["objects"] if _readable(heads[row[0]], row, device_key, lost)]
+    for table in OBJECTS:
+        rows[table] = [row for row in rows[table] if _readable(heads[row[0]], row, device_key, lost)]
     weigher = Weigher(device_key)
     for slot, head in heads.items():
         weights = [
@@ -156,7 +159,7 @@ def made(salvaged: Salvaged, device_key: Secret) -> Salvaged:
             for table in schema.OF_A_PARTITION for row in rows[table] if row[0] == slot
         ]
         head.rows, head.total = len(weights), sum(weights) % (1 << 256)
-        head.next_id = max([head.next_id, *(row[1] + 1 for row in rows["objects"] if row[0] == slot)])
+        head.next_id = max([head.next_id, *(row[1] + 1 for table in OBJECTS for row in rows[table] if row[0] == slot)])
         head.generation += 1
     pool = _pool_head(rows, heads, device_key, lost)
     rows["partitions"] = [(slot, copy, head.seal(device_key)) for slot, head in heads.items() for copy in (0, 1)]
@@ -183,7 +186,7 @@ def _readable(head: PartitionHead, row: Row, device_key: Secret, lost: list[str]
     slot, number, generation, _, public, secret = row
     try:
         key = sealing.derive(device_key, b"public", head.serial, number, generation)
-        sealing.unpack(sealing.unseal(key, public, b"secret" if secret is not None else b""))
+        sealing.unpack(sealing.unseal_public(key, public, secret is not None)[0])
     except (sealing.Damaged, OverflowError, TypeError):
         lost.append(f"partition {slot}: object {number}")
         return False

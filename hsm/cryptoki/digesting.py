@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from hsm.access import policy
+from hsm.access import lifetime, policy
 from hsm.application import Application
 from hsm.audit import calls
 from hsm.cryptoki import operation
@@ -48,6 +48,7 @@ def C_DigestKey(app: Application, session: int, key: int) -> tuple[int]:
         if item.key_class != ck.CKO_SECRET_KEY or item.flag(ck.CKA_SENSITIVE) or not item.flag(ck.CKA_EXTRACTABLE):
             raise TokenError(ck.CKR_KEY_INDIGESTIBLE, "only secret keys that may be read can be digested")
         policy.check_leaves(opened, item, ck.CKR_KEY_INDIGESTIBLE)
+        lifetime.check(item, "export", ck.CKR_KEY_INDIGESTIBLE)
         active.state.update(item.get(ck.CKA_VALUE) or b"")
         calls.used(opened, item, active.entry.number, active.asked)
         calls.note().undo = lambda: opened.active.pop("digest", None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from hsm.access import key_policy, key_use, policy, quorum
+from hsm.access import key_policy, key_use, lifetime, policy, quorum
 from hsm.access.profile import IMPORTED_KEYS_WRAP
 from hsm.access.values import CHOSEN, GIVEN_IVS, HOLDS
 from hsm.application import Application, Session
@@ -72,6 +72,7 @@ def C_WrapKey(app: Application, handle: int, mech: Any, wrapping: int, target: i
     calls.about((wrapped_key,))
     key_use.check(session, key, "wrap", entry)
     policy.check_leaves(session, wrapped_key)
+    lifetime.check(wrapped_key, "export", ck.CKR_KEY_NOT_WRAPPABLE)
     partition = session.partition
     imported = partition.lets(IMPORTED_KEYS_WRAP)
     key_policy.may_wrap(key, wrapped_key, entry, known=partition.values.is_known(key), imported=imported)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hsm.access import policy
+from hsm.access import lifetime, policy
 from hsm.application import Application, Session
 from hsm.audit import calls
 from hsm.errors import TokenError
@@ -32,6 +32,8 @@ def C_CopyObject(app: Application, handle: int, source: int, template: Template)
     calls.begun(session)
     item = session.object(source)
     calls.about((item,))
+    if item.key_class in table.GUARDED_CLASSES and not item.about().enabled:
+        raise TokenError(ck.CKR_ACTION_PROHIBITED, f"key {item.name()} is disabled", "enabled")
     attributes = templates.for_copy(item, templates.parse(template), session.trusts)
     made = session.partition.add(session, attributes, "copy", item)
     calls.done(session)
@@ -76,6 +78,7 @@ def C_GetAttributeValue(app: Application, handle: int, target: int, query: Templ
             value = templates.read(item, attribute)
             if templates.is_secret(item, attribute):
                 policy.check_leaves(session, item, ck.CKR_ATTRIBUTE_SENSITIVE)
+                lifetime.check(item, "export", ck.CKR_ATTRIBUTE_SENSITIVE)
                 if capacity is not None and capacity >= len(value):
                     shown.append(table.name_of(attribute))
         except TokenError as refusal:

@@ -1,4 +1,6 @@
-"""Search: the objects of one partition, indexed by what clients search by, in the order they came to light.
+"""Search: the objects of one partition, indexed by what clients search by, the newest first.
+
+So who searches by a key's name and takes the first has its newest version.
 
 An attribute that no object of this token has, or whose value this object does not reveal, matches nothing and is no
 error: NSS asks for classes of its own, and a search must not answer guesses at a secret.
@@ -6,7 +8,7 @@ error: NSS asks for classes of its own, and a search must not answer guesses at 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 from hsm.errors import TokenError
 from hsm.objects import attributes as table
@@ -21,41 +23,47 @@ class ObjectIndex:
     """The objects by each indexed attribute's value. Callers hold the partition's lock."""
 
     def __init__(self) -> None:
-        self._order: dict[TokenObject, None] = {}
+        self._age: dict[TokenObject, int] = {}  # to order by, the youngest last
+        self._added = self._newest = 0
         self._by: dict[int, dict[bytes, dict[TokenObject, None]]] = {number: {} for number in INDEXED}
 
     def add(self, item: TokenObject) -> None:
-        self._order[item] = None
-        self._enter(item)
-
-    def _enter(self, item: TokenObject) -> None:
+        # Token objects come to light in another order than they were made in; session objects in no other.
+        self._added += 1
+        self._newest = max(self._newest, item.object_id)
+        self._age[item] = (item.object_id or self._newest) << 32 | self._added
         for number, values in self._by.items():
             value = item.get(number)
             if value:
                 values.setdefault(value, {})[item] = None
 
-    def _leave(self, item: TokenObject, get: Callable[[int], bytes | None]) -> None:
-        for number, values in self._by.items():
-            value = get(number)
-            if value and item in values.get(value, ()):
-                del values[value][item]
-                if not values[value]:
-                    del values[value]
-
     def remove(self, item: TokenObject) -> None:
-        self._order.pop(item, None)
-        self._leave(item, item.get)
+        self._age.pop(item, None)
+        for number, values in self._by.items():
+            self._leave(values, item.get(number), item)
+
+    @staticmethod
+    def _leave(values: dict[bytes, dict[TokenObject, None]], value: bytes | None, item: TokenObject) -> None:
+        if value and item in values.get(value, ()):
+            del values[value][item]
+            if not values[value]:
+                del values[value]
 
     def changed(self, item: TokenObject, before: dict[int, bytes]) -> None:
         """Re-enters an object whose attributes were ``before``."""
-        self._leave(item, before.get)
-        self._enter(item)
+        for number, values in self._by.items():
+            was, value = before.get(number), item.get(number)
+            if was == value:
+                continue
+            self._leave(values, was, item)
+            if value:
+                values.setdefault(value, {})[item] = None
 
     def near(self, template: templates.Template) -> tuple[list[tuple[int, bytes]], list[TokenObject]]:
         """What a template asks for, and the objects that may have it: few where it asks for what is indexed. All that
         needs the partition's lock: ``having`` goes through them without."""
         wanted = []
-        candidates = self._order
+        candidates: dict[TokenObject, Any] = self._age
         for number, value in template:
             if number in templates.KINDS and isinstance(value, list):
                 try:
@@ -71,7 +79,7 @@ class ObjectIndex:
                     return [], []
                 if len(narrower) < len(candidates):
                     candidates = narrower
-        return wanted, list(candidates)
+        return wanted, sorted(candidates, key=self._age.__getitem__, reverse=True)
 
 
 def having(wanted: list[tuple[int, bytes]], candidates: list[TokenObject]) -> list[TokenObject]:

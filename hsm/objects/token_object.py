@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from hsm.confinement.wiping import overwrite
 from hsm.objects import attributes as table
+from hsm.objects.about import NOTHING, About
 from hsm.objects.key import Key
 from pkcs11_shim import constants as ck
 
@@ -35,11 +36,12 @@ def compact(attributes: dict[int, bytes]) -> dict[int, bytes]:
 class TokenObject(Key):
     """A token object (``owner`` is None) or a session object of ``owner``. ``names`` are those of the token keys whose
     value a session object has, which is asked for under any of them; ``of_token``: whether it had a token key's value
-    when it was made, also a public one's, under whose name nothing is asked."""
+    when it was made, also a public one's, under whose name nothing is asked; ``lenders``: those token keys, whose times
+    are its own."""
 
     __slots__ = (
-        "_folded", "_held", "_named", "alive", "handles", "names", "object_id", "of_token", "owner", "partition",
-        "size",
+        "_about", "_folded", "_held", "alive", "handles", "lenders", "names", "object_id", "of_token", "owner",
+        "partition", "size",
     )
 
     def __init__(
@@ -55,7 +57,8 @@ class TokenObject(Key):
         self.of_token = False
         self.size = 0  # bytes that its application's account has for it, of a session object
         self.alive = True
-        self._named: tuple[str, str] | None = None
+        self.lenders: tuple[TokenObject, ...] = ()
+        self._about: About | None = None
 
     def change(self, changes: dict[int, bytes]) -> None:
         """The attributes as they are now, in one step for whoever reads them meanwhile."""
@@ -126,16 +129,26 @@ class TokenObject(Key):
     def is_token(self) -> bool:
         return self.owner is None
 
+    def about(self) -> About:
+        """What is known of a token key beside its attributes, read when first asked for; nothing of other objects."""
+        known = self._about
+        if known is None:
+            store = self.partition.pool.store
+            with store.lock:  # or what was read before a change could be put here after it
+                known = store.about(self.partition.slot, self.object_id) if self.is_token else NOTHING
+                self._about = known
+        return known
+
+    def about_changed(self) -> None:
+        """It is read anew when next asked for."""
+        self._about = None
+
     def key_name(self) -> tuple[str, str]:
-        """A token key's name for life and its version, read when first asked for; nothing for other objects, but that a
-        session object with a token key's value has its name."""
-        known = self._named
-        if known is not None:
-            return known
+        """A token key's name for life and its version; nothing for other objects, but that a session object with a
+        token key's value has its name."""
         if not self.is_token:
             return (self.names[0] if self.names else "", "")
-        self._named = self.partition.pool.store.named(self.partition.slot, self.object_id)
-        return self._named
+        return self.about().named
 
     def name(self) -> str:
         return self.key_name()[0]

@@ -125,6 +125,7 @@ def _open(options: dict[str, str]) -> Listener:
     for words in measures.problems(measures.look()):
         say(words)
     pool.audit.release()
+    pool.upkeep.begin()
     if watched >= 0:
         _leave_with(watched, home)
     if settings.seal_after:

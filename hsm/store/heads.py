@@ -17,10 +17,11 @@ from hsm.store import sealing
 
 _NUMBERS = struct.Struct("<QQQ32s")  # generation, next object id, rows, accumulator
 _SERIAL, _KIND, _LABEL, _INITIALISED, _COUNTS, _FIRST_TRIES, _LEGACY, _TRIES, _RECOVERY, _RULE = range(1, 11)
-_WEAK, _PROFILE, _IVS = 11, 12, 13
-_WRITTEN, _NEXT_SLOT, _SLOTS, _SEQUENCE, _HASH, _CHAIN, _TIME, _GUARDED = range(1, 9)
+_WEAK, _PROFILE, _IVS, _RETENTION, _DELETED, _PROTECTED, _KEY_LIMITS = range(11, 18)
+_WRITTEN, _NEXT_SLOT, _SLOTS, _SEQUENCE, _HASH, _CHAIN, _TIME, _GUARDED, _TEST_CLOCK = range(1, 10)
 _LOG = struct.Struct("<2Q32s3Q")  # hsm.audit.chain.Chain, but for its first two fields
 _SEEN = struct.Struct("<2Q")
+_DELETION = struct.Struct("<2Q")
 _RULE_NUMBERS = struct.Struct("<BI?")
 _MODULUS = 1 << 256
 
@@ -55,21 +56,33 @@ class Rule(NamedTuple):
 
 class Switches(NamedTuple):
     """What a partition's Administrator may turn. ``legacy``: mechanisms and key types that are no longer safe are
-    offered. ``weak_token_keys``: too short keys may be token keys. ``profile``: one of hsm/access/profile.py."""
+    offered. ``weak_token_keys``: too short keys may be token keys. ``profile``: one of hsm/access/profile.py.
+    ``purge_protection``: what was deleted stays until its time has come; on for ever. ``limits``: on keys and versions,
+    one of hsm/access/kinds.py."""
 
     legacy: bool = False
     weak_token_keys: bool = False
     profile: str = "strict"
+    purge_protection: bool = False
+    limits: str = "none"
+
+
+class Deletion(NamedTuple):
+    """When a partition was deleted, and when it goes for good: microseconds, as the pool has seen time pass."""
+
+    at: int
+    purge: int
 
 
 class PartitionHead:
     """``tries`` are the generations that the officers' PIN counters had reached, by the counters' numbers: an older
     counters file is not believed. ``recovery``: the Administrator keeps a copy of the partition key when there are
-    other officers. ``ivs``: how many IVs the token has made, or may have: the next is of this number."""
+    other officers. ``ivs``: how many IVs the token has made, or may have: the next is of this number. ``retention``:
+    days for which deleting can be taken back, 0 for none. ``deleted``: the partition itself was."""
 
     __slots__ = (
-        "generation", "initialised", "ivs", "kind", "label", "next_id", "recovery", "rows", "rule", "serial", "slot",
-        "switches", "total", "tries",
+        "deleted", "generation", "initialised", "ivs", "kind", "label", "next_id", "recovery", "retention", "rows",
+        "rule", "serial", "slot", "switches", "total", "tries",
     )
 
     def __init__(self, slot: int, serial: bytes, kind: bytes = b"token") -> None:
@@ -81,6 +94,8 @@ class PartitionHead:
         self.switches = Switches()
         self.ivs = 0
         self.recovery = True
+        self.retention = 0
+        self.deleted: Deletion | None = None
         self.rule = Rule()
         self.generation = 0
         self.next_id = 1
@@ -91,7 +106,8 @@ class PartitionHead:
     def copy(self) -> PartitionHead:
         made = PartitionHead(self.slot, self.serial, self.kind)
         for name in (
-            "label", "initialised", "switches", "ivs", "recovery", "rule", "generation", "next_id", "rows", "total",
+            "label", "initialised", "switches", "ivs", "recovery", "retention", "deleted", "rule", "generation",
+            "next_id", "rows", "total",
         ):
             setattr(made, name, getattr(self, name))
         made.tries = dict(self.tries)
@@ -109,8 +125,11 @@ class PartitionHead:
             _COUNTS: numbers, _TRIES: _packed(self.tries), _LEGACY: bytes([self.switches.legacy]),
             _RECOVERY: bytes([self.recovery]), _RULE: self.rule.pack(),
             _WEAK: bytes([self.switches.weak_token_keys]), _PROFILE: self.switches.profile.encode(),
-            _IVS: self.ivs.to_bytes(8, "little"),
+            _IVS: self.ivs.to_bytes(8, "little"), _RETENTION: self.retention.to_bytes(2, "little"),
+            _PROTECTED: bytes([self.switches.purge_protection]), _KEY_LIMITS: self.switches.limits.encode(),
         }
+        if self.deleted is not None:
+            fields[_DELETED] = _DELETION.pack(*self.deleted)
         return sealing.seal(sealing.derive(device_key, b"partition", self.slot), sealing.pack(fields), b"")
 
     @classmethod
@@ -119,8 +138,11 @@ class PartitionHead:
         made = cls(slot, fields[_SERIAL], fields[_KIND])
         made.label, made.initialised = fields[_LABEL], fields[_INITIALISED] == b"\x01"
         # Heads of earlier releases say nothing of some of them.
-        legacy, weak = (fields.get(field) == b"\x01" for field in (_LEGACY, _WEAK))
-        made.switches = Switches(legacy, weak, fields.get(_PROFILE, b"strict").decode())
+        legacy, weak, protected = (fields.get(field) == b"\x01" for field in (_LEGACY, _WEAK, _PROTECTED))
+        profile, limits = fields.get(_PROFILE, b"strict").decode(), fields.get(_KEY_LIMITS, b"none").decode()
+        made.switches = Switches(legacy, weak, profile, protected, limits)
+        made.retention = int.from_bytes(fields.get(_RETENTION, b""), "little")
+        made.deleted = Deletion(*_DELETION.unpack(fields[_DELETED])) if _DELETED in fields else None
         made.ivs = int.from_bytes(fields.get(_IVS, b""), "little")
         made.generation, made.next_id, made.rows, total = _NUMBERS.unpack(fields[_COUNTS])
         made.total = int.from_bytes(total, "little")
@@ -137,9 +159,10 @@ class PartitionHead:
 class PoolHead:
     """``slots``: each partition and the generation its head has reached. ``chain``: how far the audit log has come.
     ``wall`` and ``seen``: the clock, and the time that the pool had seen, when this was written (time_seen.py).
-    ``guarded``: whether there is a rollback guard (guard.py), whose absence means something."""
+    ``guarded``: whether there is a rollback guard (guard.py), whose absence means something. ``test_clock``: by how
+    many microseconds the clock of a pool that was made for tests has been moved; None in any other."""
 
-    __slots__ = ("chain", "generation", "guarded", "next_slot", "seen", "slots", "wall")
+    __slots__ = ("chain", "generation", "guarded", "next_slot", "seen", "slots", "test_clock", "wall")
 
     def __init__(self, chain: Chain) -> None:
         self.generation = 0
@@ -148,11 +171,13 @@ class PoolHead:
         self.chain = chain
         self.wall = self.seen = 0
         self.guarded = False
+        self.test_clock: int | None = None
 
     def copy(self) -> PoolHead:
         made = PoolHead(self.chain)
         made.generation, made.next_slot = self.generation, self.next_slot
         made.wall, made.seen, made.guarded = self.wall, self.seen, self.guarded
+        made.test_clock = self.test_clock
         made.slots = dict(self.slots)
         return made
 
@@ -163,6 +188,8 @@ class PoolHead:
             _HASH: self.chain.hash, _CHAIN: _LOG.pack(*self.chain[2:]), _TIME: _SEEN.pack(self.wall, self.seen),
             _GUARDED: bytes([self.guarded]),
         }
+        if self.test_clock is not None:
+            fields[_TEST_CLOCK] = struct.pack("<Q", self.test_clock)
         return sealing.seal(sealing.derive(device_key, b"pool"), sealing.pack(fields), b"")
 
     @classmethod
@@ -176,6 +203,8 @@ class PoolHead:
         made.slots = _pairs(fields[_SLOTS])
         made.wall, made.seen = _SEEN.unpack(fields[_TIME]) if _TIME in fields else (0, 0)
         made.guarded = fields.get(_GUARDED) == b"\x01"
+        if _TEST_CLOCK in fields:
+            made.test_clock = int.from_bytes(fields[_TEST_CLOCK], "little")
         return made
 
 

@@ -92,6 +92,31 @@ class Unattended(NamedTuple):
     created: int = 0
 
 
+class DeletedKey(NamedTuple):
+    """A key that was deleted and can be recovered; ``name`` is its own in lower case, ``key`` as it was written. Times
+    are microseconds as the pool has seen time pass, but for ``date``, which the clock said."""
+
+    name: str
+    key: str = ""
+    at: int = 0
+    purge: int = 0
+    date: int = 0
+    by: str = ""
+
+
+class RotationPolicy(NamedTuple):
+    """When a key is rotated, in Azure's words: ISO 8601 durations, none where empty. ``name`` and ``key`` as above;
+    ``made``: microseconds since the epoch."""
+
+    name: str
+    key: str = ""
+    after_create: str = ""
+    before_expiry: str = ""
+    expiry_time: str = ""
+    made: int = 0
+    updated: int = 0
+
+
 class Form(NamedTuple):
     pack: Callable[[Any], bytes]
     unpack: Callable[[bytes], Any]
@@ -130,10 +155,17 @@ _FIELDS: dict[type, tuple[str, tuple[tuple[int, str, Form], ...]]] = {
         (10, "approvals", TEXTS),
     )),
     Unattended: ("unattended", ((1, "path", TEXT), (2, "copy", BYTES), (3, "created", NUMBER))),
+    DeletedKey: ("deleted-key", (
+        (1, "key", TEXT), (2, "at", NUMBER), (3, "purge", NUMBER), (4, "date", NUMBER), (5, "by", TEXT),
+    )),
+    RotationPolicy: ("rotation-policy", (
+        (1, "key", TEXT), (2, "after_create", TEXT), (3, "before_expiry", TEXT), (4, "expiry_time", TEXT),
+        (5, "made", NUMBER), (6, "updated", NUMBER),
+    )),
 }
 FORMS = tuple(_FIELDS)
-R = TypeVar("R", Officer, RoleAssignment, CustomRole, Proposal, Unattended)
-Record = Officer | RoleAssignment | CustomRole | Proposal | Unattended
+R = TypeVar("R", Officer, RoleAssignment, CustomRole, Proposal, Unattended, DeletedKey, RotationPolicy)
+Record = Officer | RoleAssignment | CustomRole | Proposal | Unattended | DeletedKey | RotationPolicy
 
 
 def kind_of(form: type) -> str:

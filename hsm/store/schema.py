@@ -47,9 +47,16 @@ _AUDIT = """
 CREATE TABLE audit_key (public BLOB NOT NULL, private BLOB NOT NULL);
 CREATE TABLE audit_checkpoints (sequence INTEGER PRIMARY KEY, line TEXT NOT NULL)
 """
+# Private and secret keys, and their public halves, that were deleted where that can be taken back: the rows are as
+# they were among ``objects``.
+_DELETED = """
+CREATE TABLE deleted_objects (
+    slot INTEGER NOT NULL, object_id INTEGER NOT NULL, generation INTEGER NOT NULL,
+    about BLOB, public BLOB NOT NULL, secret BLOB, PRIMARY KEY (slot, object_id)) WITHOUT ROWID
+"""
 # The columns, besides slot, that name a row of each table whose rows belong to a partition and count in its head.
 COLUMNS = {
-    "objects": ("object_id",), "key_values": ("fingerprint",), "partition_keys": (),
+    "objects": ("object_id",), "deleted_objects": ("object_id",), "key_values": ("fingerprint",), "partition_keys": (),
     "records": ("kind", "name"),
     "officers": ("officer",), "role_assignments": ("officer", "role_definition", "scope"),
 }
@@ -57,6 +64,7 @@ COLUMNS = {
 _TABLES = {
     1: ("objects", "key_values", "partition_keys", "officers", "role_assignments"),
     2: ("objects", "key_values", "partition_keys", "records"),
+    3: ("objects", "deleted_objects", "key_values", "partition_keys", "records"),
 }
 # What the first release had: eight PIN counters a partition, and two officers with these roles, whose counters were the
 # first two.
@@ -77,6 +85,10 @@ def _second(tx: Transaction) -> None:
     tx.database.execute(_RECORDS)
     _move_officers(tx)
     _audit(tx)
+
+
+def _third(tx: Transaction) -> None:
+    tx.database.execute(_DELETED)
 
 
 def _move_officers(tx: Transaction) -> None:
@@ -125,13 +137,13 @@ def new_audit_key(device_key: Secret) -> tuple[bytes, bytes]:
 
 
 # UPGRADES[n] brings version n to n + 1; a step may unseal and seal again. Never edit one that was released: add one.
-UPGRADES: list[Step] = [_first, _second]
+UPGRADES: list[Step] = [_first, _second, _third]
 OF_A_PARTITION = _TABLES[len(UPGRADES)]
 
 
 def make_tables(database: sqlite3.Connection) -> None:
     """Those of the newest version, empty."""
-    for statement in (*_FIRST.split(";"), _RECORDS, *_AUDIT.split(";")):
+    for statement in (*_FIRST.split(";"), _RECORDS, *_AUDIT.split(";"), _DELETED):
         database.execute(statement)
     for table in ("officers", "role_assignments"):
         database.execute(f"DROP TABLE {table}")

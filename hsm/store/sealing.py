@@ -23,6 +23,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from hsm.confinement.arena import ARENA, Secret
 
 KEY_BYTES = 32
+# What stands beside an object's public part, which says so by its AAD, so that none can be taken away: nothing, what
+# the partition's key opens, or what came in while the partition was sealed and its own pair opens.
+NO_SECRET, SECRET, INCOMING = b"", b"secret", b"incoming"
 
 
 class Damaged(Exception):
@@ -56,6 +59,16 @@ def unseal(key: Secret, sealed: bytes, aad: bytes) -> bytes:
         return AESGCM(key).decrypt(sealed[:12], sealed[12:], aad)
     except (InvalidTag, ValueError, TypeError):  # a hand in the database may put anything into a column
         raise Damaged from None
+
+
+def unseal_public(key: Secret, sealed: bytes, has_secret: bool) -> tuple[bytes, bytes]:
+    """An object's public part, and what it says of the secret one."""
+    if not has_secret:
+        return unseal(key, sealed, NO_SECRET), NO_SECRET
+    try:
+        return unseal(key, sealed, SECRET), SECRET
+    except Damaged:
+        return unseal(key, sealed, INCOMING), INCOMING
 
 
 def unseal_key(key: Secret, sealed: bytes, aad: bytes) -> memoryview:
@@ -150,6 +163,21 @@ def open_copy(private: Secret, copy: bytes, place: bytes) -> memoryview | None:
         return ARENA.keep(_suite().decrypt(copy, X25519PrivateKey.from_private_bytes(private), place))
     except (InvalidTag, ValueError):
         raise Damaged from None
+
+
+def seal_to(public: bytes, data: Secret, aad: bytes) -> bytes:
+    """For who has the private half of the partition's own pair, under a key of the moment."""
+    once = os.urandom(KEY_BYTES)
+    copy = seal_copy(public, once, b"incoming")
+    return len(copy).to_bytes(4, "little") + copy + seal(once, data, aad)
+
+
+def open_incoming(private: Secret, sealed: bytes, aad: bytes) -> bytes:
+    end = 4 + int.from_bytes(sealed[:4], "little")
+    once = open_copy(private, sealed[4:end], b"incoming")
+    if once is None:
+        raise Damaged
+    return unseal(once, sealed[end:], aad)
 
 
 def _suite() -> Any:

@@ -19,12 +19,13 @@ from hsm.audit.log import Log
 from hsm.confinement.arena import ARENA, Secret
 from hsm.errors import TokenError
 from hsm.log import say
-from hsm.objects import about
+from hsm.objects.about import DAMAGED, NOTHING, About
 from hsm.store import folder, records, schema, sealing
 from hsm.store.counters import Counters
 from hsm.store.folder import Unusable
 from hsm.store.guard import Place, Witness
-from hsm.store.heads import PartitionHead, PoolHead, Weigher
+from hsm.store.heads import Deletion, PartitionHead, PoolHead, Weigher
+from hsm.store.key_names import KeyNames
 from hsm.store.points import reach
 from hsm.store.records import R
 from hsm.store.time_seen import TimeSeen
@@ -70,6 +71,8 @@ class Store:
         self._riding = _Riding()
         self.home = home
         self.damage: dict[int | None, list[str]] = {}
+        self._key_names: dict[int, KeyNames] = {}
+        self._incoming: dict[int, list[int]] = {}
         self._looking = looking
         self._guard: Witness | None = None
         self._read_only = looking or (home is not None and folder.is_read_only(home))
@@ -220,16 +223,26 @@ class Store:
             if (rows, total % (1 << 256)) != (head.rows, head.total):
                 self.note(slot, "records were removed, put back or swapped behind the engine's back")
 
-    def load_objects(self, slot: int, partition_key: Secret | None) -> Iterator[tuple[int, dict[int, bytes]]]:
+    def load_objects(
+        self, slot: int, partition_key: Secret | None, only: list[int] | None = None, name: str = "objects"
+    ) -> Iterator[tuple[int, dict[int, bytes]]]:
         """The objects that lie wholly under the device key, or with the partition's key the others, in the order they
-        were made. One that does not open is said and left out."""
+        were made; of all, or ``only`` of these. One that does not open is said and left out. ``name``: the table,
+        which may be that of deleted ones."""
         serial = self.heads[slot].serial
-        for object_id, generation, public, secret in self._objects(slot, sealed=partition_key is not None):
+        private: Secret | None = None
+        for object_id, generation, public, secret in self._objects(slot, name, sealed=partition_key is not None):
+            if only is not None and object_id not in only:
+                continue
             try:
                 place = (serial, object_id, generation)
-                told = self._unseal_public(place, public, secret is not None)
+                told, kind = self._unseal_public(place, public, secret is not None)
                 attributes = sealing.unpack(told)
-                if partition_key is not None:
+                if partition_key is not None and kind == sealing.INCOMING:
+                    private = private or self._private_half(slot, partition_key)
+                    attributes.update(sealing.unpack(sealing.open_incoming(private, secret, told)))
+                    self._incoming.setdefault(slot, []).append(object_id)
+                elif partition_key is not None:
                     key = sealing.derive(partition_key, b"secret", *place)
                     attributes.update(sealing.unpack(sealing.unseal(key, secret, told)))
             except (sealing.Damaged, OverflowError, TypeError):
@@ -237,22 +250,32 @@ class Store:
                 continue
             yield object_id, attributes
 
-    def object_ids(self, slot: int) -> list[int]:
-        return [row[0] for row in self._rows("SELECT object_id FROM objects WHERE slot = ? ORDER BY object_id", slot)]
+    def incoming(self, slot: int) -> list[int]:
+        """Those of the objects loaded so far that came in while the partition was sealed, and are to be written again
+        under its key. Told once."""
+        return self._incoming.pop(slot, [])
 
-    def _objects(self, slot: int, *, sealed: bool) -> Iterator[tuple[Any, ...]]:
+    def _private_half(self, slot: int, partition_key: Secret) -> bytes:
+        for public, private in self._rows("SELECT public, private FROM partition_keys WHERE slot = ?", slot):
+            return sealing.unseal(sealing.derive(partition_key, b"pair"), private, public)
+        raise sealing.Damaged
+
+    def object_ids(self, slot: int, name: str = "objects") -> list[int]:
+        return [row[0] for row in self._rows(f"SELECT object_id FROM {name} WHERE slot = ? ORDER BY object_id", slot)]
+
+    def _objects(self, slot: int, name: str, *, sealed: bool) -> Iterator[tuple[Any, ...]]:
         """Their rows, some at a time: neither is the store held while they are unsealed, nor are all here twice."""
-        select = f"""SELECT object_id, generation, public, secret FROM objects WHERE slot = ? AND object_id > ?
+        select = f"""SELECT object_id, generation, public, secret FROM {name} WHERE slot = ? AND object_id > ?
                      AND secret IS {'NOT' if sealed else ''} NULL ORDER BY object_id LIMIT {_AT_A_TIME}"""
         last: object = -1
         while rows := self._rows(select, slot, last):
             yield from rows
             last = rows[-1][0]
 
-    def _unseal_public(self, place: tuple[bytes, int, int], public: bytes, has_secret: bool) -> bytes:
-        """The public part says by its AAD whether there is a secret one, so none can be taken away."""
+    def _unseal_public(self, place: tuple[bytes, int, int], public: bytes, has_secret: bool) -> tuple[bytes, bytes]:
+        """The public part, and what it says of the secret one."""
         key = sealing.derive(self.device_key, b"public", *place)
-        return sealing.unseal(key, public, b"secret" if has_secret else b"")
+        return sealing.unseal_public(key, public, has_secret)
 
     def values(self, slot: int, partition_key: Secret) -> list[tuple[bytes, int]]:
         """What the partition remembers of key values: (fingerprint, bits)."""
@@ -280,18 +303,43 @@ class Store:
                 found[str(name)] = None
         return found
 
-    def named(self, slot: int, object_id: int) -> tuple[str, str]:
-        """A token key's name for life and its version; nothing where the object has none or its record is damaged."""
+    def about(self, slot: int, object_id: int) -> About:
+        """What is known of a token key, its name for life and its version among it."""
+        with self.lock:
+            names = self._key_names.get(slot)
+            if names is not None:
+                return names.about(object_id) or NOTHING
         rows = self._rows("SELECT about FROM objects WHERE slot = ? AND object_id = ?", slot, object_id)
-        if not rows or rows[0][0] is None:
-            return "", ""
+        return self._told(slot, object_id, rows[0][0] if rows else None)
+
+    def _told(self, slot: int, object_id: int, sealed: object) -> About:
+        if not isinstance(sealed, bytes):
+            return NOTHING
         try:
             key = sealing.derive(self.device_key, b"about", self.heads[slot].serial, object_id)
-            said = sealing.unpack(sealing.unseal(key, rows[0][0], b""))
-        except (sealing.Damaged, TypeError):
+            return About(sealing.unpack(sealing.unseal(key, sealed, b"")))
+        except (sealing.Damaged, OverflowError, TypeError):
             self.note(slot, f"the record of object {object_id}'s name and version is damaged")
-            return "", ""
-        return said[about.NAME].decode(), said[about.VERSION].decode()
+            return DAMAGED
+
+    def key_names(self, slot: int) -> KeyNames:
+        """Callers hold this store's lock while they look into it."""
+        with self.lock:
+            found = self._key_names.get(slot)
+            if found is None:
+                found = self._key_names[slot] = KeyNames(self._abouts("objects", slot))
+            return found
+
+    def deleted(self, slot: int) -> KeyNames:
+        """The same of the objects that can be recovered."""
+        return KeyNames(self._abouts("deleted_objects", slot))
+
+    def _abouts(self, name: str, slot: int) -> Iterator[tuple[int, About]]:
+        select = f"SELECT object_id, about FROM {name} WHERE slot = ? AND about IS NOT NULL ORDER BY object_id"
+        for object_id, sealed in self._rows(select, slot):
+            found = self._told(slot, object_id, sealed)
+            if found is not DAMAGED:
+                yield object_id, found
 
     # -- the audit log
 
@@ -369,6 +417,11 @@ class Store:
             self.heads, self.pool_head = tx.heads, tx.pool_head
             if rider is not None:
                 rider.committed()
+            for slot in tx.emptied:
+                self._key_names.pop(slot, None)
+            for (slot, object_id), known in tx.abouts.items():
+                if slot in self._key_names:
+                    self._key_names[slot].put(object_id, known)
             self.audit.written(tx.taken)
             reach("remembered")
             if tx.destroyed:
@@ -404,7 +457,11 @@ class Store:
         except sqlite3.Error:
             pass
 
-    def delete_partition(self, slot: int, record: dict[str, str]) -> None:
+    def delete_partition(self, slot: int, record: dict[str, str], deleted: Deletion | None = None) -> None:
+        """``deleted``: it can be recovered until then."""
         with self.transaction() as tx:
-            tx.delete_partition(slot)
+            if deleted is None:
+                tx.delete_partition(slot)
+            else:
+                tx.set_deleted(slot, deleted)
             tx.audit(record)

@@ -14,8 +14,9 @@ from hsm.confinement.arena import Secret
 from hsm.errors import TokenError
 from hsm.objects import about
 from hsm.objects import attributes as table
+from hsm.objects.about import About
 from hsm.store import records, schema, sealing
-from hsm.store.heads import PartitionHead, Rule, Switches
+from hsm.store.heads import Deletion, PartitionHead, Rule, Switches
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class Transaction:
         self._touched: set[int] = set()
         self._names: dict[tuple[bytes, bytes], tuple[bytes, bytes]] = {}
         self._made: dict[str, tuple[str, str]] = {}  # new keys' names and versions, by CKA_UNIQUE_ID
+        self.abouts: dict[tuple[int, int], About | None] = {}  # what the records of keys say after it; None: gone
+        self.emptied: set[int] = set()
         self.heads = dict(store.heads)
         self.pool_head = store.pool_head.copy()
         self.destroyed = False
@@ -116,6 +119,7 @@ class Transaction:
         head.rows = head.total = 0
         head.tries = {}
         self.destroyed = True
+        self.emptied.add(slot)
 
     def initialise(self, slot: int, label: bytes, partition_key: Secret) -> None:
         """Everything of the partition goes; slot and serial stay. A key pair for sealing to it comes in."""
@@ -126,10 +130,13 @@ class Transaction:
         private, public = sealing.new_pair()
         self._put("partition_keys", slot, public, sealing.seal(sealing.derive(partition_key, b"pair"), private, public))
 
-    def set_form(self, slot: int, kind: bytes, switches: Switches, recovery: bool) -> None:
+    def set_form(self, slot: int, kind: bytes, switches: Switches, recovery: bool, retention: int) -> None:
         """What a partition is made with."""
         head = self._head(slot)
-        head.kind, head.switches, head.recovery = kind, switches, recovery
+        head.kind, head.switches, head.recovery, head.retention = kind, switches, recovery, retention
+
+    def set_deleted(self, slot: int, deleted: Deletion | None) -> None:
+        self._head(slot).deleted = deleted
 
     def switch(self, slot: int, switches: Switches) -> None:
         self._head(slot).switches = switches
@@ -170,40 +177,72 @@ class Transaction:
 
     # -- objects
 
-    def put_object(self, slot: int, object_id: int, attributes: dict[int, bytes], partition_key: Secret | None) -> int:
-        """Writes an object, under a new id where ``object_id`` is 0; returns its id."""
+    def put_object(
+        self, slot: int, object_id: int, attributes: dict[int, bytes], partition_key: Secret | None,
+        known: About | None = None,
+    ) -> int:
+        """Writes an object, under a new id where ``object_id`` is 0; returns its id. ``known``: what a new one has of
+        another, its name and version, or its times; such a one may come in while the partition is sealed."""
         private = attributes.get(ck.CKA_PRIVATE) == table.TRUE
         is_key = attributes.get(ck.CKA_CLASS) in _SECRET_CLASSES
         hidden = {n: v for n, v in attributes.items() if private or (is_key and n in table.SECRETS)}
         public = sealing.pack({n: v for n, v in attributes.items() if n not in hidden})
-        if hidden and partition_key is None:
+        if hidden and partition_key is None and known is None:
             raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "the partition is sealed: log in first")
         head, device = self._head(slot), self.device_key
         generation = head.next_id
         head.next_id += 1
-        said = self._leave(slot, object_id) if object_id else None
+        before = self._leave(slot, object_id) if object_id else None
         object_id = object_id or generation
+        said = before
         if ck.CKA_KEY_TYPE in attributes:
-            said = self._about(sealing.derive(device, b"about", head.serial, object_id), attributes, said)
+            said = self._say(slot, object_id, self._about(slot, object_id, attributes, before, known))
         place = (head.serial, object_id, generation)
-        secret = None
+        secret, kind = None, sealing.NO_SECRET
         if hidden and partition_key is not None:
-            secret = sealing.seal(sealing.derive(partition_key, b"secret", *place), sealing.pack(hidden), public)
-        sealed = sealing.seal(sealing.derive(device, b"public", *place), public, b"secret" if secret else b"")
+            key = sealing.derive(partition_key, b"secret", *place)
+            secret, kind = sealing.seal(key, sealing.pack(hidden), public), sealing.SECRET
+        elif hidden:
+            secret, kind = sealing.seal_to(self._pair(slot), sealing.pack(hidden), public), sealing.INCOMING
+        sealed = sealing.seal(sealing.derive(device, b"public", *place), public, kind)
         self._put("objects", slot, object_id, generation, said, sealed, secret)
         return object_id
 
-    def _about(self, key: bytes, attributes: dict[int, bytes], sealed: object) -> bytes:
-        """The key's record for when its partition is sealed (hsm/objects/about.py), brought up to date."""
+    def _pair(self, slot: int) -> bytes:
+        """The public half of the partition's own pair."""
+        row = self.database.execute("SELECT public FROM partition_keys WHERE slot = ?", (slot,)).fetchone()
+        if row is None:
+            raise TokenError(ck.CKR_DEVICE_ERROR, "the partition's own pair of keys is gone")
+        return bytes(row[0])
+
+    def _say(self, slot: int, object_id: int, said: dict[int, bytes]) -> bytes:
+        """A key's record for when its partition is sealed (hsm/objects/about.py), to be written."""
+        self.abouts[slot, object_id] = About(said)
+        key = sealing.derive(self.device_key, b"about", self._head(slot).serial, object_id)
+        return sealing.seal(key, sealing.pack(said), b"")
+
+    def _said_of(self, slot: int, object_id: int, sealed: object) -> dict[int, bytes] | None:
+        key = sealing.derive(self.device_key, b"about", self._head(slot).serial, object_id)
         try:
-            before = sealing.unpack(sealing.unseal(key, sealed, b"")) if isinstance(sealed, bytes) else None
+            return sealing.unpack(sealing.unseal(key, sealed, b"")) if isinstance(sealed, bytes) else None
         except sealing.Damaged:
             raise TokenError(ck.CKR_DEVICE_ERROR, "the record of the key's name and version is damaged") from None
-        name, version = (b"", b"") if before else self._named(attributes)
-        if name:
-            unique = attributes.get(ck.CKA_UNIQUE_ID, b"").decode()
-            self._made[unique] = name.decode(), version.decode()
-        return sealing.seal(key, sealing.pack(about.of(attributes, before, name, version)), b"")
+
+    def _about(
+        self, slot: int, object_id: int, attributes: dict[int, bytes], sealed: object, known: About | None
+    ) -> dict[int, bytes]:
+        """Brought up to date, or made."""
+        before = self._said_of(slot, object_id, sealed)
+        if before:
+            return about.of(attributes, before, b"", b"")
+        kept = {} if known is None else known.said
+        name, version = kept.get(about.NAME, b""), kept.get(about.VERSION, b"")
+        if not name:
+            name, version = self._named(attributes)
+        unique = attributes.get(ck.CKA_UNIQUE_ID, b"").decode()
+        self._made[unique] = name.decode(), version.decode()
+        times = {number: kept[number] for number in about.COPIED if number in kept}
+        return {**about.of(attributes, None, name, version), **times}
 
     def _named(self, attributes: dict[int, bytes]) -> tuple[bytes, bytes]:
         """The key's name for life and its version; the halves of a pair, made in one commit, share both."""
@@ -215,6 +254,14 @@ class Transaction:
             known = self._names[same] = (name, os.urandom(16).hex().encode())
         return known
 
+    def change_about(self, slot: int, object_id: int, changes: dict[int, bytes | None]) -> None:
+        """What is known of a key, its attributes being as they are: its partition may be sealed."""
+        row = self.take("objects", slot, object_id)
+        said = self._said_of(slot, object_id, row[3]) if row is not None else None
+        if row is None or said is None:
+            raise TokenError(ck.CKR_OBJECT_HANDLE_INVALID, "the key is gone")
+        self._put("objects", slot, *row[1:3], self._say(slot, object_id, about.changed(said, changes)), *row[4:])
+
     def _leave(self, slot: int, object_id: int) -> object:
         row = self.take("objects", slot, object_id)
         if row is None:
@@ -223,6 +270,28 @@ class Transaction:
 
     def delete_object(self, slot: int, object_id: int) -> None:
         self._leave(slot, object_id)
+        self.abouts[slot, object_id] = None
+        self.destroyed = True
+
+    # -- keys that were deleted, and can be recovered
+
+    def bury(self, slot: int, object_id: int) -> None:
+        """The object is gone from the partition, as it is."""
+        self._move("objects", "deleted_objects", slot, object_id)
+        self.abouts[slot, object_id] = None
+
+    def unearth(self, slot: int, object_id: int, known: About) -> None:
+        self._move("deleted_objects", "objects", slot, object_id)
+        self.abouts[slot, object_id] = known
+
+    def _move(self, source: str, target: str, slot: int, object_id: int) -> None:
+        row = self.take(source, slot, object_id)
+        if row is None:
+            raise TokenError(ck.CKR_OBJECT_HANDLE_INVALID, "the object is gone")
+        self._put(target, slot, *row[1:])
+
+    def purge(self, slot: int, object_id: int) -> None:
+        self.take("deleted_objects", slot, object_id)
         self.destroyed = True
 
     def put_value(self, slot: int, fingerprint: bytes, bits: int, partition_key: Secret) -> None:
