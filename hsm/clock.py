@@ -4,10 +4,23 @@ from __future__ import annotations
 
 import time
 
+_moved: int | None = None  # microseconds; None: the clock is the machine's, and stays it
+
+
+def move_to(microseconds: int | None) -> None:
+    """By how much it is ahead of the machine's: of a pool that was made with a test clock, and of no other."""
+    global _moved
+    _moved = microseconds
+
+
+def is_test() -> bool:
+    """Whether this is a test clock, which may be moved: all that tells of times says so."""
+    return _moved is not None
+
 
 def now() -> float:
     """Seconds since the epoch, UTC."""
-    return time.time()
+    return time.time() if _moved is None else time.time() + _moved / 1e6
 
 
 def microseconds() -> int:
@@ -17,7 +30,7 @@ def microseconds() -> int:
 
 def passed() -> int:
     """Microseconds since the machine started, sleep counted in: what no setting of the clock changes."""
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000 + (_moved or 0)
 
 
 def moment(at: int) -> str:

@@ -48,9 +48,9 @@ class Pool:
     def __init__(
         self, home: str, *, in_memory: bool = False, cheap_pin: bool = False, max_sessions: int = 0,
         max_rw_sessions: int = 0, audit: Settings | None = None, held: bool = False,
-        limits: Limits | None = None, guard: Place | None = None,
+        limits: Limits | None = None, guard: Place | None = None, test_clock: bool = False,
     ) -> None:
-        """``held``: no thread is started before the log is released."""
+        """``held``: no thread is started before the log is released. ``test_clock``: of a pool that is made by this."""
         self.home = home
         # Of one application with one token; 0, which is CK_EFFECTIVELY_INFINITE, is no limit.
         self.max_sessions = max_sessions
@@ -65,7 +65,7 @@ class Pool:
         self.epoch = Epoch()
         self.catalog: Callable[[Pool], bytes] = lambda _: b""  # the listener gives it
         try:
-            self.store = Store(None if in_memory else home, held=held, guard=guard)
+            self.store = Store(None if in_memory else home, held=held, guard=guard, test_clock=test_clock)
             self.audit = self.store.audit
             self.audit.configure(audit or Settings())
             self.upkeep = Upkeep(self)

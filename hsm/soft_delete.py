@@ -164,8 +164,13 @@ class SoftDelete:
         return min((deleted.purge for deleted in self.keys.values() if deleted.purge), default=0)
 
 
+def purged_at(deleted: DeletedKey) -> int:
+    """When it goes for good, in microseconds of the clock, if an engine sees all the time until then pass."""
+    return deleted.date + deleted.purge - deleted.at
+
+
 def _purged_at(deleted: DeletedKey) -> str:
-    return clock.moment(deleted.date + deleted.purge - deleted.at)[:19] + "Z"
+    return clock.moment(purged_at(deleted))[:19] + "Z"
 
 
 def _named(versions: list[Version]) -> tuple[tuple[str, str], ...]:

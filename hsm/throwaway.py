@@ -24,9 +24,13 @@ _LAUNCHER = Path(__file__).resolve().parent / "server" / "launcher.py"
 
 
 class ThrowAway:
-    """A fresh token: ``module``, ``label``, ``pin``, ``so_pin``, ``uri``, and ``environment`` for programs."""
+    """A fresh token: ``module``, ``label``, ``pin``, ``so_pin``, ``uri``, and ``environment`` for programs.
+    ``test_clock``: with a clock that ``advance`` moves."""
 
-    def __init__(self, label: str = "throw-away", pin: str = "", so_pin: str = "") -> None:
+    def __init__(
+        self, label: str = "throw-away", pin: str = "", so_pin: str = "", *, test_clock: bool = False
+    ) -> None:
+        self._more = ["--test-clock"] if test_clock else []
         self.label = label
         self.pin = pin or f"{secrets.randbelow(10**8):08}"
         self.so_pin = so_pin or f"{secrets.randbelow(10**8):08}"
@@ -69,13 +73,18 @@ class ThrowAway:
             # The engine leaves with us, and takes the folder along: a killed test run leaves nothing behind.
             command = [
                 sys.executable, "-I", str(_LAUNCHER), "--home", self.home, "--memory", "--cheap-pin", "--idle", "0",
-                "--parent", str(os.getpid()), "--listen", str(listening.fileno()),
+                "--parent", str(os.getpid()), "--listen", str(listening.fileno()), *self._more,
             ]
             with open(f"{self.home}/engine.log", "ab") as log:
                 self._engine = subprocess.Popen(
                     command, env={**os.environ, **ENVIRONMENT}, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                     stderr=log, pass_fds=[listening.fileno()], start_new_session=True,
                 )
+
+    def advance(self, seconds: int) -> None:
+        """Moves the token's clock; what falls due by that is done before this returns."""
+        with Client(self.home) as client:
+            client.ask("clock-advance", seconds=seconds)
 
     def stop(self) -> None:
         if self._engine is not None:

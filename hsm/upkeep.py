@@ -28,6 +28,7 @@ class Upkeep:
         self._pool = pool
         self._changed = threading.Event()
         self._lock = threading.Lock()
+        self._looking = threading.Lock()
         self._may_run = False
         self._thread: threading.Thread | None = None
 
@@ -64,7 +65,11 @@ class Upkeep:
         return min(due) / 1e6 if due else None
 
     def look(self) -> None:
-        """Does what is due."""
+        """Does what is due, and does it once, whoever looks."""
+        with self._looking:
+            self._look()
+
+    def _look(self) -> None:
         pool, now = self._pool, self._pool.store.time.now()
         for slot, head in pool.deleted().items():
             if head.deleted is not None and head.deleted.purge <= now:

@@ -113,7 +113,9 @@ ADMINISTRATOR, CRYPTO_OFFICER, CRYPTO_USER = (row[1] for row in _BUILT_IN[:3])
 
 KEY_READ, KEY_WRITE = f"{AZURE}/keys/read/action", f"{AZURE}/keys/write/action"
 KEY_CREATE, KEY_DELETE, KEY_IMPORT = f"{AZURE}/keys/create", f"{AZURE}/keys/delete", f"{AZURE}/keys/import/action"
-KEY_BACKUP = f"{AZURE}/keys/backup/action"
+KEY_BACKUP, KEY_ROTATE = f"{AZURE}/keys/backup/action", f"{AZURE}/keys/rotate/action"
+DELETED_KEY_READ, DELETED_KEY_DELETE = f"{AZURE}/keys/deletedKeys/read/action", f"{AZURE}/keys/deletedKeys/delete"
+DELETED_KEY_RECOVER = f"{AZURE}/keys/deletedKeys/recover/action"
 ASSIGNMENTS_READ, ASSIGNMENTS_WRITE = f"{AZURE}/roleAssignments/read/action", f"{AZURE}/roleAssignments/write/action"
 ASSIGNMENTS_DELETE = f"{AZURE}/roleAssignments/delete/action"
 DEFINITIONS_READ, DEFINITIONS_WRITE = f"{AZURE}/roleDefinitions/read/action", f"{AZURE}/roleDefinitions/write/action"

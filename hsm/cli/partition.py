@@ -9,6 +9,7 @@ from typing import Any
 from hsm.cli.acting import choose, officer
 from hsm.cli.command import COLUMNS, Arguments, Failure, cell, show, table
 from hsm.cli.pins import Source
+from hsm.cli.times import in_words
 from hsm.client import Client, connect
 
 KEY_FILE = 32  # bytes of a key file that is made here
@@ -22,7 +23,10 @@ def create(given: Arguments) -> int:
     fields: dict[str, Any] = {
         "legacy": given.legacy, "weak_token_keys": given.weak_token_keys, "profile": given.profile,
         "kind": given.kind, "admin_recovery": not given.no_admin_recovery, **_rule(given),
+        "purge_protection": given.purge_protection,
     }
+    fields |= {} if given.retention_days is None else {"retention_days": given.retention_days}
+    fields |= {} if given.limits is None else {"limits": given.limits}
     if given.label:
         if not 0 < len(given.label.encode(errors="replace")) <= 32:
             raise Failure("a label has 32 bytes at most; nothing was changed")
@@ -74,8 +78,9 @@ def _by(given: Arguments, client: Client, row: dict[str, Any]) -> dict[str, str]
 
 def _switches(given: Arguments) -> dict[str, Any]:
     """Those that are to be turned, as a request says it."""
-    said = {"profile": given.profile}
-    for name, value in (("legacy", given.legacy), ("weak_token_keys", given.weak_token_keys)):
+    said = {"profile": given.profile, "limits": given.limits}
+    turned = ("legacy", given.legacy), ("weak_token_keys", given.weak_token_keys)
+    for name, value in (*turned, ("purge_protection", given.purge_protection)):
         said[name] = None if value is None else value == "on"
     return {name: value for name, value in said.items() if value is not None}
 
@@ -83,6 +88,8 @@ def _switches(given: Arguments) -> dict[str, Any]:
 _SAID: dict[str, Callable[[Any], str]] = {
     "profile": lambda profile: f"the profile is {profile}",
     "legacy": lambda on: f"DES3 and MD5 {'are offered' if on else 'are not offered'}",
+    "limits": lambda limits: f"limits on keys and versions: {limits}",
+    "purge_protection": lambda on: "what is deleted stays until its retention is over, for ever from now on",
     "weak_token_keys": lambda on: f"weak keys {'may be token keys' if on else 'are session keys only'}",
 }
 
@@ -90,7 +97,8 @@ _SAID: dict[str, Callable[[Any], str]] = {
 def change(given: Arguments) -> int:
     rule, switches = _rule(given), _switches(given)
     if not switches and not rule:
-        words = "Give --profile, --legacy, --weak-token-keys, --quorum, --quorum-acts or --quorum-expiry"
+        words = "Give --profile, --legacy, --weak-token-keys, --purge-protection, --limits, --quorum, --quorum-acts or "
+        words += "--quorum-expiry"
         raise Failure(f"what is to change? {words}")
     with connect(start=True) as client:
         row = _row(client, given.slot)
@@ -184,3 +192,24 @@ def delete(given: Arguments) -> int:
             raise Failure(words)
         client.ask("partition-delete", slot=slot, **_by(given, client, row))
     return show(given, {"deleted": slot}, f"partition {slot} is gone; its number is not used again")
+
+
+def list_deleted(given: Arguments) -> int:
+    with connect(start=True) as client:
+        rows = client.ask("partition-list-deleted")["partitions"]
+    told = [{**row, "purged": in_words(row["scheduledPurgeDate"])} for row in rows]
+    return show(given, rows, table(told, ("slot", "label", "serial", "kind", "purge_protection", "purged")))
+
+
+def recover(given: Arguments) -> int:
+    with connect(start=True) as client:
+        row = client.ask("partition-recover", only=given.slot)["partition"]
+    return show(given, row, f"partition {row['slot']} ({cell(row['label'])}) is back")
+
+
+def purge(given: Arguments) -> int:
+    if not given.yes:
+        raise Failure("this destroys the deleted partition and all its keys for ever; say --yes to do it")
+    with connect(start=True) as client:
+        client.ask("partition-purge", only=given.slot)
+    return show(given, {"purged": given.slot}, f"partition {given.slot} is gone for good")

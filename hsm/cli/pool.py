@@ -97,10 +97,41 @@ def _in_words(data: dict[str, Any]) -> str:
             for row in engine.get("users", ())
         ]
         lines += [f"you      {words}" for words in in_words(data["you"] or {"officers": []})]
+        if engine.get("test_clock"):
+            at = engine["test_clock"][:19]
+            lines.append(f"clock    a test clock, which stands at {at}Z: adyton clock advance moves it")
     elif not data["problems"]:
         lines.append("engine   not running; the library starts it when a program asks for its slots")
     lines += [f"problem  {words}" for words in data["problems"]]
     return "\n".join([*lines, "", table(data["partitions"], COLUMNS)] if engine else lines)
+
+
+def create(given: Arguments) -> int:
+    """A pool is made by itself where a program asks for one; this is for one that is to be different."""
+    from hsm.pool import Pool
+
+    where = home()
+    if os.path.exists(f"{where.path}/pool.db"):
+        raise Failure(f"{where.path} holds a pool already: give another folder by ADYTON_HOME")
+    os.makedirs(where.path, mode=0o700, exist_ok=True)
+    Pool(where.path, test_clock=given.test_clock).close()
+    kind = ", with a test clock for as long as it is there" if given.test_clock else ""
+    return show(given, {"pool": where.path, "test_clock": given.test_clock}, f"pool {where.path} made{kind}")
+
+
+def clock_show(given: Arguments) -> int:
+    with connect(start=True) as client:
+        told = client.ask("clock-show")
+    words = "a test clock: adyton clock advance moves it" if told["test_clock"] else "the machine's clock"
+    return show(given, told, f"{told['now'][:19]}Z, {words}")
+
+
+def clock_advance(given: Arguments) -> int:
+    from hsm.cli.times import span
+
+    with connect(start=True) as client:
+        told = client.ask("clock-advance", seconds=span(given.by))
+    return show(given, told, f"{told['now'][:19]}Z; what fell due by that is done")
 
 
 def stop(given: Arguments) -> int:

@@ -19,7 +19,7 @@ def run(given: Arguments) -> int:
     words = given.command[1:] if given.command[:1] == ["--"] else given.command
     if not words:
         raise Failure("there is no command to run, as in: adyton run -- make test", 2)
-    with ThrowAway(given.label, given.pin, given.so_pin) as token:
+    with ThrowAway(given.label, given.pin, given.so_pin, test_clock=given.test_clock) as token:
         code = _run(words, {**os.environ, **token.environment})
     return 128 - code if code < 0 else code
 

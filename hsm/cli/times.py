@@ -18,6 +18,14 @@ def _span(text: str) -> int | None:
     return int(found[1]) * _UNITS[found[2]] if found else None
 
 
+def span(text: str) -> int:
+    """Seconds of a span that a person wrote."""
+    found = _span(text)
+    if found is None:
+        raise Failure(f"{text!r} is no span of time: give 90d, 12h, 15m or 30s")
+    return found
+
+
 def _moment(text: str, wrong: str) -> float:
     """Seconds since the epoch."""
     try:
@@ -37,6 +45,11 @@ def expiry(text: str | None) -> dict[str, float | None]:
     if span is not None:
         return {"expires_in": span}
     return {"expires": _moment(text, f"{text!r} is no time of expiry: give {_MOMENTS}, 90d, 12h or never")}
+
+
+def from_now(span: int) -> int:
+    """Seconds since the epoch."""
+    return int(time.time()) + span
 
 
 def bound(text: str | None, name: str) -> dict[str, float]:

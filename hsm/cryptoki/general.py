@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Any
 
-from hsm import __version__
+from hsm import __version__, clock
 from hsm.access import policy
 from hsm.access.credentials import LONGEST_PIN, SHORTEST_PIN
 from hsm.access.roles import OFFICERS_WRITE
@@ -56,11 +56,16 @@ def _slot_info(partition: Partition) -> bytes:
     return text + struct.pack("<Q", ck.CKF_TOKEN_PRESENT) + _VERSION + _VERSION + bytes(4)
 
 
+def _model(partition: Partition) -> str:
+    """Whose clock can be moved is seen to be no token to rely on."""
+    return "Adyton testclock" if clock.is_test() else f"Adyton {partition.kind.name}"
+
+
 def C_GetTokenInfo(app: Application, slot: int) -> tuple[int, bytes]:
     partition = app.pool.partition(slot)
     unavailable = ck.CK_UNAVAILABLE_INFORMATION
     opened, rw = app.counted(partition)
-    text = padded(partition.label, 32) + padded(MANUFACTURER, 32) + padded(f"Adyton {partition.kind.name}", 16)
+    text = padded(partition.label, 32) + padded(MANUFACTURER, 32) + padded(_model(partition), 16)
     numbers = struct.pack(
         "<11Q", partition.token_flags(app.uid), app.pool.max_sessions, opened, app.pool.max_rw_sessions, rw,
         LONGEST_PIN, SHORTEST_PIN, unavailable, unavailable, unavailable, unavailable,

@@ -123,6 +123,8 @@ def start(app: Application, handle: int, kind: str, mech: Any, key_handle: int |
             else:
                 key = session.key(key_handle)
                 key_use.check(session, key, use, entry)
+                if key.about().limited:  # the library grants no further Init by this one: time takes it away unasked
+                    app.pool.epoch.bump()
                 parameter = None if kind in USES else entry.parameter(mech.parameter)
                 state = Messages() if kind in USES else getattr(entry, kind)(key, parameter)
                 if entry.nonce is not None and kind in ("encrypt", "sign"):

@@ -7,7 +7,8 @@ act's fields and its answer are what JSON can say, in Azure's words where Azure 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hsm.access.roles import OF_KEYS, denial
@@ -15,7 +16,7 @@ from hsm.errors import TokenError
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
-    from hsm.application import Application
+    from hsm.application import Application, Session
     from hsm.partitions import Partition
     from hsm.pool import Pool
 
@@ -32,6 +33,9 @@ FIELDS = frozenset("""
     label kind profile legacy weak_token_keys admin_recovery quorum quorum_acts quorum_expiry key_file
     name uid enabled expires expires_in must_change seen
     assignee role scope definition custom_role_only only
+    retention_days purge_protection limits
+    version kty key_size crv key_ops nbf exp tags passphrase
+    seconds time_after_create time_before_expiry expiry_time
     format after most wait by operation key result since until
 """.split())
 
@@ -81,6 +85,17 @@ class Caller(NamedTuple):
         """Whether an assignment of these, made by this caller, waits for an officer with a copy of the partition key:
         where the Administrator keeps none, and keys could be used by them."""
         return not self.partition.recovery and not self.gives_keys and not actions.isdisjoint(OF_KEYS)
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """A session of the caller's own in which its officer is logged in: what PKCS#11 has a function for is done by
+        that, whoever the door is."""
+        session = self.app.open_session(self.partition, True)
+        try:
+            self.app.start_login(session, self.officer, ck.CKU_USER, False)
+            yield session
+        finally:
+            self.app.close_session(session.handle)
 
     def record(self, what: str, **more: str) -> dict[str, str]:
         """The act's record in the audit log, which says what was changed and never a PIN."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from hsm import clock
 from hsm.access.credentials import TRIES
-from hsm.access.kinds import KINDS
+from hsm.access.kinds import KEY_LIMITS, KINDS
 from hsm.access.profile import PROFILES
 from hsm.access.quorum import DESTROY, KINDS_OF_ACTS, LONGEST_HOURS, MOST_OFFICERS, POLICY, RULE
 from hsm.access.roles import PARTITION_DELETE, PARTITION_WRITE
@@ -16,8 +17,11 @@ from hsm.management.acts import ANYBODY, OFFICER, OWNER, Act, Caller, Request, g
 from hsm.management.terminal import TERMINALS
 from hsm.partitions import Partition
 from hsm.pool import Form, Pool
-from hsm.store.heads import Rule, Switches
+from hsm.soft_delete import LONGEST, SHORTEST
+from hsm.store.heads import Deletion, PartitionHead, Rule, Switches
 from pkcs11_shim import constants as ck
+
+_FURTHEST = 36525 * 86400  # seconds that a test clock moves at a time
 
 
 def describe(partition: Partition) -> dict[str, Any]:
@@ -30,6 +34,9 @@ def describe(partition: Partition) -> dict[str, Any]:
         "weak_token_keys": partition.switches.weak_token_keys,
         "profile": partition.switches.profile,
         "admin_recovery": partition.recovery,
+        "retention_days": partition.deleted.retention,
+        "purge_protection": partition.deleted.protected,
+        "limits": partition.switches.limits,
         "initialised": partition.initialised,
         "user_pin": partition.has_user,
         "officers": len(partition.directory.officers),
@@ -38,6 +45,7 @@ def describe(partition: Partition) -> dict[str, Any]:
         "open": partition.is_open,
         "sessions": partition.sessions,
         "objects": len(partition.objects),
+        "deleted_keys": len(partition.deleted.keys),
         "damaged": len(partition.damaged),
     }
 
@@ -68,8 +76,10 @@ def _create(caller: Caller, request: Request) -> dict[str, Any]:
         raise wrong(f"there is no kind {kind!r}; there are: {', '.join(KINDS)}", "kind")
     form = Form(
         kind, _switches(request, Switches(), kind), given_or(request, "admin_recovery", bool, True),
-        _rule(request, Rule()) or Rule(),
+        _rule(request, Rule()) or Rule(), _retention(request, kind),
     )
+    if form.switches.purge_protection and not form.retention:
+        raise wrong("purge protection is of what can be recovered: give retention_days too", "purge_protection")
     if "label" not in request:
         return {"partition": describe(caller.pool.create_partition(caller.app, form))}
     label, pins = _label(request), {"so": given(request, "so_pin", str).encode()}
@@ -78,6 +88,14 @@ def _create(caller: Caller, request: Request) -> dict[str, Any]:
     elif not KINDS[kind].guarded:
         raise KeyError("pin")
     return {"partition": describe(caller.pool.create_token(caller.app, form, label, pins))}
+
+
+def _retention(request: Request, kind: str) -> int:
+    days: int = given_or(request, "retention_days", int, KINDS[kind].retention)
+    if not (SHORTEST <= days <= LONGEST or (days == 0 and not KINDS[kind].guarded)):
+        none = "" if KINDS[kind].guarded else ", or 0 for none"
+        raise wrong(f"what is deleted can be recovered for {SHORTEST} to {LONGEST} days{none}", "retention_days")
+    return days
 
 
 def _label(request: Request) -> bytes:
@@ -93,10 +111,16 @@ def _switches(request: Request, before: Switches, kind: str) -> Switches:
         given_or(request, "legacy", bool, before.legacy),
         given_or(request, "weak_token_keys", bool, before.weak_token_keys),
         given_or(request, "profile", str, before.profile),
+        given_or(request, "purge_protection", bool, before.purge_protection),
+        given_or(request, "limits", str, before.limits),
     )
+    if before.purge_protection and not asked.purge_protection:
+        raise wrong("purge protection is on, and can't be turned off", "purge_protection")
+    if asked.limits not in KEY_LIMITS:
+        raise wrong(f"there are no limits {asked.limits!r}; there are: {', '.join(KEY_LIMITS)}", "limits")
     if asked.profile not in PROFILES:
         raise wrong(f"there is no profile {asked.profile!r}; there are: {', '.join(PROFILES)}", "profile")
-    if KINDS[kind].guarded and asked != Switches(legacy=asked.legacy):
+    if KINDS[kind].guarded and (asked.weak_token_keys or asked.profile != Switches().profile):
         raise wrong(f"a partition of the kind {kind} is strict, and has no weak keys", "profile")
     return asked
 
@@ -107,9 +131,12 @@ def _set(caller: Caller, request: Request) -> dict[str, Any]:
     partition, quorum = caller.partition, caller.partition.quorum
     said = [name for name in Switches._fields if request.get(name) is not None]
     switches = _switches(request, partition.switches, partition.kind.name) if said else None
+    if switches is not None and switches.purge_protection and not partition.deleted.retention:
+        words = "the partition has no retention: what is deleted there is gone, and there is nothing to protect"
+        raise wrong(words, "purge_protection")
     rule = _rule(request, quorum.rule)
     if switches is None and rule is None:
-        raise wrong("nothing is to be set: give --profile, --legacy, --weak-token-keys or --quorum")
+        raise wrong("nothing is to be set: give a switch, limits or a rule")
     if rule is not None and quorum.rule.awake and not quorum.can_be(rule.officers):
         words = f"there are {len(quorum.governors())} Administrators, fewer than that rule takes: make others first"
         raise wrong(words, "quorum")
@@ -147,6 +174,51 @@ def _delete(caller: Caller, request: Request) -> dict[str, Any]:
     _by_administrator(caller, PARTITION_DELETE)
     caller.pool.delete_partition(caller.app, caller.partition.slot, caller.record("partition-delete"))
     return {}
+
+
+def _describe_deleted(head: PartitionHead, deleted: Deletion, now: int) -> dict[str, Any]:
+    return {
+        "slot": head.slot, "serial": head.serial.decode(), "label": head.label.decode("utf-8", "replace").rstrip(),
+        "kind": head.kind.decode(), "purge_protection": head.switches.purge_protection,
+        "recoverableDays": head.retention, "scheduledPurgeDate": int(clock.now()) + (deleted.purge - now) // 1_000_000,
+    }
+
+
+def _list_deleted(caller: Caller, request: Request) -> dict[str, Any]:
+    now, heads = caller.pool.store.time.now(), caller.pool.deleted().values()
+    return {"partitions": [_describe_deleted(head, head.deleted, now) for head in heads if head.deleted is not None]}
+
+
+def _recover(caller: Caller, request: Request) -> dict[str, Any]:
+    slot = given(request, "only", int)
+    record = {**_of_nobody(caller, "partition-recover"), "slot": str(slot)}
+    return {"partition": describe(caller.pool.recover_partition(caller.app, slot, record))}
+
+
+def _purge(caller: Caller, request: Request) -> dict[str, Any]:
+    """By the pool's owner: its Administrators had to agree when it was deleted."""
+    slot = given(request, "only", int)
+    caller.pool.purge_partition(slot, {**_of_nobody(caller, "partition-purge"), "slot": str(slot)})
+    return {}
+
+
+def _of_nobody(caller: Caller, what: str) -> dict[str, str]:
+    return {"act": what, "officer": "", "pid": str(caller.app.pid), "uid": str(caller.app.uid)}
+
+
+def _clock_show(caller: Caller, request: Request) -> dict[str, Any]:
+    return {"now": clock.moment(clock.microseconds()), "test_clock": clock.is_test()}
+
+
+def _clock_advance(caller: Caller, request: Request) -> dict[str, Any]:
+    """What falls due by it is done before this is answered."""
+    seconds = given(request, "seconds", int)
+    if not 0 < seconds <= _FURTHEST:
+        raise wrong(f"a test clock moves forward, by {_FURTHEST // 86400} days at most", "seconds")
+    caller.pool.store.move_clock(seconds * 1_000_000, {**_of_nobody(caller, "clock-advance"), "seconds": str(seconds)})
+    caller.pool.epoch.bump()
+    caller.pool.upkeep.look()
+    return _clock_show(caller, request)
 
 
 def _by_administrator(caller: Caller, action: str) -> None:
@@ -222,6 +294,11 @@ ACTS = (
     Act("partition-list", ANYBODY, _list),
     Act("partition-set", OWNER, _set, owners=True, second=under(RULE, PARTITION_WRITE)),
     Act("partition-delete", OWNER, _delete, owners=True, second=under(DESTROY, PARTITION_DELETE)),
+    Act("partition-list-deleted", OWNER, _list_deleted, owners=True),
+    Act("partition-recover", OWNER, _recover, owners=True),
+    Act("partition-purge", OWNER, _purge, owners=True),
+    Act("clock-show", ANYBODY, _clock_show),
+    Act("clock-advance", OWNER, _clock_advance, owners=True),
     Act("partition-unattended", OFFICER, _unattended, owners=True, second=under(POLICY, PARTITION_WRITE)),
     Act("partition-seal", OWNER, _seal, owners=True),
     Act("init", OWNER, _init, owners=True),

@@ -29,6 +29,7 @@ FORM = (
 _SAID = (ck.CKA_CLASS, ck.CKA_KEY_TYPE, ck.CKA_EC_PARAMS, ck.CKA_PUBLIC_EXPONENT, *FORM)
 _ALWAYS = (TRUE, None, None)
 COPIED = (ENABLED, NOT_BEFORE, EXPIRES)  # what a copy has of its source: it can't be used where that one can't
+KEPT = (*COPIED, TAGS)  # what a new object may have of another, besides its name and version
 
 
 class About:

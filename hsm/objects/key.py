@@ -29,6 +29,10 @@ class Key:
     def get(self, attribute: int) -> bytes | None:
         return self.attributes.get(attribute)
 
+    def time_of(self, field: int) -> int:
+        """One of the times of a token key (hsm/objects/about.py), in seconds since the epoch; 0: it has none."""
+        return 0
+
     def ulong(self, attribute: int, missing: int = 0) -> int:
         value = self.get(attribute)
         return missing if value is None else int.from_bytes(value, "little")

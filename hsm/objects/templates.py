@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from datetime import date
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from hsm import clock
 from hsm.errors import TokenError
+from hsm.objects import about
 from hsm.objects import attributes as table
 from hsm.objects.attributes import FALSE, TRUE, Attribute
 from hsm.objects.key import Key
@@ -36,6 +38,8 @@ _CONTRADICTED = {
     ck.CKA_VALUE_LEN: ck.CKR_TEMPLATE_INCONSISTENT, ck.CKA_MODULUS_BITS: ck.CKR_TEMPLATE_INCONSISTENT,
     ck.CKA_KEY_TYPE: ck.CKR_TEMPLATE_INCONSISTENT, ck.CKA_PUBLIC_KEY_INFO: ck.CKR_ATTRIBUTE_VALUE_INVALID,
 }
+# A key's times, where it has them.
+_DATES = {ck.CKA_START_DATE: about.NOT_BEFORE, ck.CKA_END_DATE: about.EXPIRES}
 # What C_CopyObject may change besides what may be modified anyway (section 5.7.2).
 _COPY_ALSO = (ck.CKA_TOKEN, ck.CKA_PRIVATE, ck.CKA_MODIFIABLE, ck.CKA_DESTROYABLE, ck.CKA_COPYABLE)
 
@@ -345,6 +349,8 @@ def for_set(item: Key, given: Attributes, so: bool) -> Attributes:
     rows = _rows_of(item)
     for number, value in given.items():
         _changeable(item, rows, number, value, so, (ck.CKA_COPYABLE,))
+        if _date(item, number):
+            _refuse(ck.CKR_ATTRIBUTE_READ_ONLY, number, "tells the key's time, which adyton key set-attributes sets")
     return given
 
 
@@ -376,10 +382,19 @@ def read(item: Key, number: int) -> bytes:
         _refuse(ck.CKR_ATTRIBUTE_TYPE_INVALID, number, "does not belong to this object")
     if 7 in row.notes and (item.flag(ck.CKA_SENSITIVE) or not item.flag(ck.CKA_EXTRACTABLE)):
         _refuse(ck.CKR_ATTRIBUTE_SENSITIVE, number, "of a sensitive or unextractable key is not revealed")
-    value = item.get(number)
+    value = _date(item, number) or item.get(number)
     if value is None:
         _refuse(ck.CKR_ATTRIBUTE_TYPE_INVALID, number, "was never given to this object")
     return value
+
+
+def _date(item: Key, number: int) -> bytes:
+    """CKA_START_DATE and CKA_END_DATE of a key that has a time to be used in (hsm/access/lifetime.py), which they then
+    tell, in UTC."""
+    if number not in _DATES:
+        return b""
+    seconds = item.time_of(_DATES[number])
+    return clock.moment(seconds * 1_000_000)[:10].replace("-", "").encode() if seconds else b""
 
 
 def is_secret(item: Key, number: int) -> bool:

@@ -139,6 +139,9 @@ class TokenObject(Key):
                 self._about = known
         return known
 
+    def time_of(self, field: int) -> int:
+        return self.about().number(field) if self.is_token else 0
+
     def about_changed(self) -> None:
         """It is read anew when next asked for."""
         self._about = None

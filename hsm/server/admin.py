@@ -13,7 +13,7 @@ from collections.abc import Callable
 from time import perf_counter_ns
 from typing import TYPE_CHECKING, Any
 
-from hsm import __version__
+from hsm import __version__, clock
 from hsm.access import roles
 from hsm.access.quorum import Proposed
 from hsm.application import Application
@@ -46,6 +46,7 @@ def _status(listener: Listener, app: Application, request: Request) -> dict[str,
     guarded = _security(listener)
     return {
         "home": pool.home, "pid": os.getpid(), "uid": os.geteuid(), "version": __version__, "in_memory": pool.in_memory,
+        "test_clock": clock.moment(clock.microseconds()) if clock.is_test() else None,
         "applications": listener.clients - 1, "write_protected": pool.store.write_protected,
         "partitions": partitions.describe_all(pool), "damage": damage, "users": pool.users.status(),
         "limits": pool.users.limits._asdict(),

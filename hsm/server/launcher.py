@@ -50,7 +50,7 @@ def _arguments(argv: list[str]) -> dict[str, str]:
         word = rest.pop(0)
         if word in ("--home", "--idle", "--parent", "--listen") and rest:
             found[word[2:]] = rest.pop(0)
-        elif word in ("--memory", "--cheap-pin", "--any-user"):
+        elif word in ("--memory", "--cheap-pin", "--any-user", "--test-clock"):
             found[word[2:]] = "yes"
         else:
             raise SystemExit(f"adyton engine: unknown argument {word}; see adyton serve --help")
@@ -114,7 +114,7 @@ def _open(options: dict[str, str]) -> Listener:
         max_rw_sessions=settings.max_rw_sessions,
         audit=Settings(settings.audit, settings.audit_retention, settings.audit_cap, settings.audit_checkpoint),
         held=True, limits=Limits(settings.max_programs, settings.program_memory, settings.user_memory),
-        guard=settings.guard,
+        guard=settings.guard, test_clock="test-clock" in options,
     )
     idle = float(options.get("idle", settings.idle_timeout))
     anybody = "any-user" in options and not (settings.uids or settings.gids)

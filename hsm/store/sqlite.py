@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
+from hsm import clock
 from hsm.audit.chain import Chain
 from hsm.audit.log import Log
 from hsm.confinement.arena import ARENA, Secret
@@ -63,9 +64,10 @@ class Store:
 
     def __init__(
         self, home: str | None, *, held: bool = False, looking: bool = False, guard: Place | None = None,
-        accepts: bool = False,
+        accepts: bool = False, test_clock: bool = False,
     ) -> None:
-        """``guard``: where the witness of how far the pool has come is kept. ``accepts``: the pool is taken as it is,
+        """``test_clock``: a pool that is made by this has a clock that can be moved, for good. ``guard``: where the
+        witness of how far the pool has come is kept. ``accepts``: the pool is taken as it is,
         whatever that says."""
         self.lock = threading.RLock()
         self._riding = _Riding()
@@ -81,7 +83,7 @@ class Store:
         try:
             self._database = folder.open_database(home, read_only=self._read_only, looking=looking)
             try:
-                self._open(home)
+                self._open(home, test_clock)
                 if guard is not None and home is not None:
                     self._compare(guard, accepts)
             except BaseException:
@@ -96,7 +98,7 @@ class Store:
             words = f"{home}/pool.db is damaged: put its backup back, or see adyton repair --dry-run"
             raise Unusable(words) from None
 
-    def _open(self, home: str | None) -> None:
+    def _open(self, home: str | None, test_clock: bool) -> None:
         version = schema.version(self._database)
         if home is None:
             self.device_key = ARENA.random()
@@ -111,6 +113,9 @@ class Store:
         self.heads: dict[int, PartitionHead] = {}
         if version > 0:
             self._read_heads(version)
+        elif test_clock:
+            self.pool_head.test_clock = 0
+        clock.move_to(self.pool_head.test_clock)
         self.time = TimeSeen(self.pool_head.wall, self.pool_head.seen)
         if version < len(schema.UPGRADES):
             with self.transaction() as tx:
@@ -384,6 +389,17 @@ class Store:
             folder.unmark(self.home)
 
     # -- writing
+
+    def move_clock(self, microseconds: int, record: dict[str, str]) -> None:
+        """Forward, of a pool that was made with a test clock."""
+        moved = self.pool_head.test_clock
+        if moved is None:
+            words = "this pool's clock is the machine's, and can't be moved"
+            raise TokenError(ck.CKR_FUNCTION_REJECTED, f"{words}; one that can: adyton pool create --test-clock")
+        with self.transaction() as tx:
+            tx.pool_head.test_clock = moved + microseconds
+            tx.audit(record)
+        clock.move_to(moved + microseconds)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:

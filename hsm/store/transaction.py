@@ -241,7 +241,7 @@ class Transaction:
             name, version = self._named(attributes)
         unique = attributes.get(ck.CKA_UNIQUE_ID, b"").decode()
         self._made[unique] = name.decode(), version.decode()
-        times = {number: kept[number] for number in about.COPIED if number in kept}
+        times = {number: kept[number] for number in about.KEPT if number in kept}
         return {**about.of(attributes, None, name, version), **times}
 
     def _named(self, attributes: dict[int, bytes]) -> tuple[bytes, bytes]:
