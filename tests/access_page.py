@@ -79,8 +79,8 @@ KINDS_HEAD = """
 ## Kinds of partitions
 
 | kind | private and secret token keys | public token objects without login | custom roles | \
-assignments at `/` and `/keys` | at each key's scope |
-| --- | --- | --- | --- | --- | --- |
+assignments at `/` and `/keys` | at each key's scope | retention of what is deleted |
+| --- | --- | --- | --- | --- | --- | --- |
 """
 PROFILES_HEAD = """
 ## Profiles
@@ -154,7 +154,8 @@ def _kinds() -> str:
     return "".join(
         f"| `{kind.name}` | {'private, sensitive, never extractable' if kind.guarded else 'as the template says'} | "
         f"{'no change' if kind.guarded else 'by a read/write session'} | "
-        f"{' | '.join(f'{most} at most' if most else 'any number' for most in kind[2:])} |\n"
+        f"{' | '.join(f'{most} at most' if most else 'any number' for most in kind[2:5])} | "
+        f"{f'{kind.retention} days, or as it is made' if kind.retention else 'none, or as it is made'} |\n"
         for kind in KINDS.values()
     )
 
