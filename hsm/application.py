@@ -186,6 +186,7 @@ class Application:
         self.pool = pool
         self._account = pool.users.account_of(user or User(uid, pool.users.limits))
         self._gathered = self._since = 0  # bytes of input that operations keep: counted last, and come since
+        self._counting = threading.Lock()
         self.pid = pid
         self.uid = uid
         self.hung_up = hung_up  # whether its process has closed the control connection
@@ -223,17 +224,23 @@ class Application:
         self._since += count
         if self._since >= COUNTED_EACH:
             self._recount()
-            self._account.take(self._since)
-            self._gathered += self._since
-            self._since = 0
+            with self._counting:
+                self._account.take(self._since)
+                self._gathered += self._since
+                self._since = 0
 
     def _recount(self) -> None:
-        """Asked with a session's or the partition's lock held, so it takes none."""
+        """Asked with a session's or the partition's lock held, so it takes none of these."""
+        with self._counting:
+            self._count()
+
+    def _count(self) -> None:
         active = [operation for session in list(self.sessions.values()) for operation in list(session.active.values())]
         found = sum(getattr(operation, "held", 0) for operation in active)
-        self._account.give(self._gathered)
-        self._gathered = 0
-        self._account.take(found)
+        if found < self._gathered:
+            self._account.give(self._gathered - found)
+        else:
+            self._account.take(found - self._gathered)
         self._gathered = found
 
     def _handle(self) -> int:

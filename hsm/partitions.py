@@ -440,13 +440,17 @@ class Partition:
             if any(sizes):
                 session.application.take(sum(sizes))
             if any(stored) or self.pool.audit.strict:  # which gives out no handle that has no record
-                with self.pool.store.transaction() as tx:
-                    for position, attributes in enumerate(rows):
-                        if stored[position]:
-                            known = self._known_of(attributes, source)
-                            ids[position] = tx.put_object(self.slot, 0, attributes, self.key, known)
-                            self.put_value(tx, attributes, self.values.bits_of(attributes))
-                    tx.audit(self.record(session, how), tuple(map(tx.named, rows)))
+                try:
+                    with self.pool.store.transaction() as tx:
+                        for position, attributes in enumerate(rows):
+                            if stored[position]:
+                                known = self._known_of(attributes, source)
+                                ids[position] = tx.put_object(self.slot, 0, attributes, self.key, known)
+                                self.put_value(tx, attributes, self.values.bits_of(attributes))
+                        tx.audit(self.record(session, how), tuple(map(tx.named, rows)))
+                except BaseException:
+                    session.application.give(sum(sizes))
+                    raise
             for position, attributes in enumerate(rows):
                 item = TokenObject(self, attributes, None if stored[position] else session, ids[position])
                 if stored[position]:
