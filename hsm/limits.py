@@ -102,9 +102,11 @@ class Users:
         """For a program of this user."""
         return Account("program-memory", self.limits.program_memory, user.account)
 
-    def status(self) -> list[dict[str, int]]:
+    def status(self, asking: int) -> list[dict[str, int]]:
+        """``asking``: whose program it is that asks; it is not counted."""
         with self._lock:
-            return [
-                {"uid": user.uid, "programs": user.programs, "bytes": user.account.held}
+            found = [
+                {"uid": user.uid, "programs": user.programs - (user.uid == asking), "bytes": user.account.held}
                 for user in self._here.values()
             ]
+        return [row for row in found if row["programs"]]

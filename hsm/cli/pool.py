@@ -93,7 +93,7 @@ def _in_words(data: dict[str, Any]) -> str:
             told = engine["security"]
             lines.append(f"guarded  {told['in_force']} of {told['wanted']} measures in force: adyton status --security")
         lines += [
-            f"user {row['uid']:<4}has {row['programs']} of them, for which {row['bytes'] >> 20} MiB are kept"
+            f"user     {row['uid']} has {row['programs']} of these programs, which hold {row['bytes'] >> 20} MiB"
             for row in engine.get("users", ())
         ]
         lines += [f"you      {words}" for words in in_words(data["you"] or {"officers": []})]

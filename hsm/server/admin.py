@@ -48,7 +48,7 @@ def _status(listener: Listener, app: Application, request: Request) -> dict[str,
         "home": pool.home, "pid": os.getpid(), "uid": os.geteuid(), "version": __version__, "in_memory": pool.in_memory,
         "test_clock": clock.moment(clock.microseconds()) if clock.is_test() else None,
         "applications": listener.clients - 1, "write_protected": pool.store.write_protected,
-        "partitions": partitions.describe_all(pool), "damage": damage, "users": pool.users.status(),
+        "partitions": partitions.describe_all(pool), "damage": damage, "users": pool.users.status(app.uid),
         "limits": pool.users.limits._asdict(),
         "security": {"in_force": sum(row["in_force"] == measures.YES for row in guarded), "wanted": len(guarded)},
         "problems": measures.problems(guarded) + pool.audit.problems()
