@@ -226,3 +226,19 @@ def _killed_at(name: str, times: int, home: Path) -> None:
         os._exit(0)
     finally:
         os._exit(1)
+
+
+def test_counters_are_not_what_is_repaired(home: Path) -> None:
+    """Nobody can tell how many tries there were, and a repair that says so has mended nothing."""
+    (home / "counters").write_bytes(bytes(range(1, 201)))
+    assert adyton("repair", "--yes").count("leaves as it is") == 2 and not list(home.glob("damaged-*"))
+    edit(home, "DELETE FROM objects WHERE object_id = 1")
+    told = adyton("repair", "--yes")
+    assert told.count("leaves as it is") == 2 and "repaired; the damaged files are in" in told
+
+
+def test_no_room_for_the_new_one(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    edit(home, "DELETE FROM objects WHERE object_id = 1")
+    (home / "pool.db.repaired-journal").mkdir()
+    before = digests(home)
+    assert "Nothing was done" in adyton("repair", "--yes", status=1) and digests(home) == before

@@ -13,7 +13,9 @@ from apart import adyton
 from engine_room import CHEAP, USER, DiskPool, Room, cheap_pins
 
 from hsm.client import MODULE
-from hsm.store.guard import BLOCK
+from hsm.store.guard import BLOCK, Place
+from hsm.store.sqlite import Store
+from hsm.store.transaction import Transaction
 from pkcs11_shim import constants as ck
 
 
@@ -140,3 +142,57 @@ def test_a_folder_that_cannot_be_written(guarded: Guarded) -> None:
         good(m.use("Encrypt", s, m.mechanism(ck.CKM_AES_ECB), key, bytes(16))[0])
         (guarded.witness / f"{file.name}.new").rmdir()
         m.aes(s, token=True)
+
+
+def test_a_pool_of_before_it_had_a_guard(guarded: Guarded) -> None:
+    """Whose head knows of none: that one is there tells enough."""
+    guarded.keep()
+    guarded.change()
+    guarded.put_back()
+    found_out(guarded, "put back from an earlier day")
+
+
+def test_what_is_found_out_is_recorded_before_the_witness_takes_it(
+    guarded: Guarded, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who ends an engine between the two finds the next one no wiser."""
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    guarded.change()
+    guarded.keep()
+    guarded.change()
+    guarded.put_back()
+    place = Place(str(guarded.witness), strict=False)
+    with monkeypatch.context() as patched:
+        patched.setattr(Transaction, "write_heads", killed)
+        with pytest.raises(KeyboardInterrupt):
+            Store(str(guarded.home), guard=place)
+    found_out(guarded, "put back from an earlier day")
+
+
+def test_nothing_is_accepted_where_nothing_was_put_back(guarded: Guarded) -> None:
+    guarded.change()
+    assert "nothing to accept" in adyton("accept-rollback", status=1)
+    assert "holds no pool" in adyton("accept-rollback", str(guarded.witness), status=1)
+    assert json.loads(adyton("audit", "query", "--operation", "rollback-accept", "--json")) == []
+    adyton("stop")
+    (file,) = guarded.witness.glob("*.guard")
+    file.unlink()
+    (guarded.witness / f"{file.name}.new").mkdir()
+    assert "can't be written" in adyton("accept-rollback", status=1)
+    shutil.rmtree(guarded.witness)
+    for command in ("accept-rollback", "repair"):
+        assert "Mend that line" in adyton(command, status=1)
+
+
+def test_a_rollback_is_not_repaired(guarded: Guarded) -> None:
+    """It is taken, or not; pool.db is whole."""
+    guarded.change()
+    guarded.keep()
+    guarded.change()
+    guarded.put_back()
+    told = adyton("repair", "--yes")
+    assert "leaves as it is" in told and "nothing was done" in told and not list(guarded.home.glob("damaged-*"))
+    found_out(guarded, "put back from an earlier day")

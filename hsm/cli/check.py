@@ -38,10 +38,11 @@ LOG = "the audit log"
 
 
 class Finding(NamedTuple):
-    """``where``: the file, the pool, or the partition."""
+    """``where``: the file, the pool, or the partition. ``repairable``: by adyton repair, which makes pool.db anew."""
 
     where: str
     what: str
+    repairable: bool = True
 
 
 class Looked(NamedTuple):
@@ -106,7 +107,7 @@ def _files(path: str) -> list[Finding]:
     try:
         config.engine_settings(path)
     except config.Wrong as fault:
-        return [Finding("the settings", f"{fault}. {fault.remedy}")]
+        return [Finding("the settings", f"{fault}. {fault.remedy}", repairable=False)]
     return []
 
 
@@ -154,12 +155,12 @@ def _all(store: Store, key: tuple[int, Any] | None, kept: list[str]) -> tuple[li
                 found = store.records(slot, form)
                 read += len(found)
                 told = _counters(store, list(found.values()), head.tries)
-                findings += [Finding(f"partition {slot}", words) for words in told]
+                findings += [Finding(f"partition {slot}", words, repairable=False) for words in told]
     with _as_far_as_it_goes(findings, LOG):
         findings += _log(store, kept)
     for where, notes in store.damage.items():
         place = "the pool" if where is None else f"partition {where}"
-        findings += [Finding(place, words) for words in dict.fromkeys(notes)]
+        findings += [Finding(place, words, words != store.put_back) for words in dict.fromkeys(notes)]
     findings = list(dict.fromkeys(findings))
     return findings, Looked(len(store.heads), objects, secrets, read, store.pool_head.chain.sequence)
 
@@ -195,7 +196,8 @@ def _log(store: Store, kept: list[str]) -> list[Finding]:
     export.write(store, told, public, end, lines.append)
     verdict = verify((line.decode() for line in lines), public, kept)
     return [
-        Finding(LOG, f"records {found.first} to {found.last}: {found.words}") for found in verdict.findings
+        Finding(LOG, f"records {found.first} to {found.last}: {found.words}", repairable=False)
+        for found in verdict.findings
     ]
 
 

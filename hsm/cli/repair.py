@@ -9,48 +9,68 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from hsm import config
 from hsm.cli import check, salvage
 from hsm.cli.command import Arguments, Failure, cell, show
 from hsm.cli.salvage import Salvaged
 from hsm.client import home
+from hsm.errors import TokenError
 from hsm.store import folder
 from hsm.store.folder import Unusable
+from hsm.store.guard import Place
 from hsm.store.sqlite import Store
 
 _MOST_TOLD = 20  # of what is lost, in the log's record
 
 
 def repair(given: Arguments) -> int:
-    path = os.path.abspath(given.folder) if given.folder else home().path
-    _may_be_repaired(path)
+    path = _pool(given, "repair")
+    guard = _guard(path)
     with _alone(path):
-        findings = [finding for finding in check.findings_of(path) if finding.where != check.LOG]
-        if not findings:
-            data: dict[str, Any] = {"pool": path, "findings": [], "lost": [], "repaired": False, "kept": None}
-            return show(given, data, f"{path}: nothing is damaged that could be repaired, and nothing was done")
+        findings = check.findings_of(path)
+        if not any(finding.repairable for finding in findings):
+            return _nothing(given, path, findings)
         try:
             device_key = folder.device_key(path, store_exists=True)
             whole = salvage.made(salvage.read(path), device_key)
+            kept = salvage.write(path, whole) if given.yes and not given.dry_run else None
         except Unusable as fault:
             raise Failure(f"{fault}. Nothing was done") from None
-        if given.dry_run or not given.yes:
-            return _say(given, path, findings, whole, None)
-        kept = salvage.write(path, whole)
-        _record(path, whole, kept)
+        if kept is not None:
+            _record(path, whole, kept, guard)
     return _say(given, path, findings, whole, kept)
 
 
-def _may_be_repaired(path: str) -> None:
+def _nothing(given: Arguments, path: str, findings: list[check.Finding]) -> int:
+    data = {
+        "pool": path, "findings": [finding._asdict() for finding in findings], "lost": [], "repaired": False,
+        "kept": None,
+    }
+    words = f"{path}: nothing is damaged that could be repaired, and nothing was done"
+    return show(given, data, "\n".join([*map(_in_words, findings), words]))
+
+
+def _pool(given: Arguments, command: str) -> str:
+    """The folder that is meant, where its owner asks and it can be written."""
+    path = os.path.abspath(given.folder) if given.folder else home().path
     if not os.path.isdir(path):
-        raise Failure(f"{path} is no folder, so there is no pool. Which one? adyton repair FOLDER")
+        raise Failure(f"{path} is no folder, so there is no pool. Which one? adyton {command} FOLDER")
+    if not any(os.path.exists(os.path.join(path, name)) for name in folder.FILES):
+        raise Failure(f"{path} holds no pool. Which one? adyton {command} FOLDER")
     owner = os.stat(path).st_uid
     if owner != os.geteuid():
-        raise Failure(f"{path} belongs to user {owner}. As that user: sudo -u '#{owner}' adyton repair {path}")
+        raise Failure(f"{path} belongs to user {owner}. As that user: sudo -u '#{owner}' adyton {command} {path}")
     if folder.is_read_only(path):
         raise Failure(f"{path} can't be written, so nothing can be put in its place: copy the folder elsewhere first")
+    return path
+
+
+def _guard(path: str) -> Place | None:
+    try:
+        return config.engine_settings(path).guard
+    except config.Wrong as fault:
+        raise Failure(f"{fault}. {fault.remedy}. Nothing was done") from None
 
 
 @contextmanager
@@ -67,21 +87,30 @@ def _alone(path: str) -> Iterator[None]:
 
 def accept_rollback(given: Arguments) -> int:
     """The pool is taken as it is, by who owns it; its guard and its log know of it."""
-    path = os.path.abspath(given.folder) if given.folder else home().path
-    _may_be_repaired(path)
-    settings = config.engine_settings(path)
-    if settings.guard is None:
+    path = _pool(given, "accept-rollback")
+    guard = _guard(path)
+    if guard is None:
         raise Failure(f"{path} has no rollback guard, so there is nothing to accept: see adyton config show")
     with _alone(path):
-        Store(path, guard=settings.guard, accepts=True).close()
+        try:
+            store = Store(path, guard=guard, accepts=True)
+        except (Unusable, TokenError) as fault:
+            raise Failure(f"{fault}. Nothing was accepted") from None
+        store.close()
+    if not store.put_back:
+        raise Failure(f"{path} is not behind its rollback guard in {guard.folder}: there is nothing to accept")
     words = f"{path} is taken as it is; the audit log says so. What was done after that day is lost to it"
     return show(given, {"pool": path, "accepted": True}, words)
 
 
-def _record(path: str, whole: Salvaged, kept: str) -> None:
+def _record(path: str, whole: Salvaged, kept: str, guard: Place | None) -> None:
     more = len(whole.lost) - _MOST_TOLD
     lost = "; ".join(whole.lost[:_MOST_TOLD] + ([f"and {more} more"] if more > 0 else [])) or "nothing"
-    store = Store(path, guard=config.engine_settings(path).guard, accepts=True)
+    try:
+        store = Store(path, guard=guard, accepts=True)
+    except (Unusable, TokenError) as fault:
+        words = f"it is repaired, and the damaged files are in {kept}; but the log has no record of it: {fault}"
+        raise Failure(words) from None
     try:
         with store.transaction() as tx:
             tx.audit({
@@ -92,12 +121,17 @@ def _record(path: str, whole: Salvaged, kept: str) -> None:
         store.close()
 
 
+def _in_words(finding: check.Finding) -> str:
+    words = f"{cell(finding.where)}: {cell(finding.what)}"
+    return words if finding.repairable else f"{words} (which a repair leaves as it is)"
+
+
 def _say(given: Arguments, path: str, findings: list[check.Finding], whole: Salvaged, kept: str | None) -> int:
     data = {
         "pool": path, "findings": [finding._asdict() for finding in findings], "lost": whole.lost,
         "saved": {table: len(rows) for table, rows in whole.rows.items()}, "repaired": kept is not None, "kept": kept,
     }
-    lines = [f"{cell(finding.where)}: {cell(finding.what)}" for finding in findings]
+    lines = [_in_words(finding) for finding in findings]
     lines += [f"lost: {cell(words)}" for words in whole.lost] or ["lost: nothing more"]
     saved = {name: len(whole.rows[name]) for name in ("objects", "records", "audit")}
     lines.append(f"saved: {saved['objects']} objects, {saved['records']} records of officers, roles and rules, "

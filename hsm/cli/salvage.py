@@ -230,7 +230,8 @@ def _audit_key_opens(rows: list[Row], device_key: Secret) -> bool:
 
 
 def write(home: str, whole: Salvaged) -> str:
-    """The new database in the place of the damaged one. Returns the folder in which the damaged files are kept."""
+    """The new database in the place of the damaged one. Returns the folder in which the damaged files are kept. Raises
+    Unusable where it can't be written, and nothing is put in the other's place then."""
     draft = os.path.join(home, "pool.db.repaired")
     if os.path.exists(draft):
         os.unlink(draft)
@@ -244,6 +245,9 @@ def write(home: str, whole: Salvaged) -> str:
             for row in rows:
                 database.execute(f"INSERT OR REPLACE INTO {table} VALUES ({', '.join('?' * len(row))})", row)
         database.execute("COMMIT")
+    except sqlite3.Error as fault:
+        os.unlink(draft)
+        raise Unusable(f"{draft} can't be written: {fault}. Make room on the disk") from None
     finally:
         database.close()
     kept = _keep(home)

@@ -77,6 +77,7 @@ class Store:
         self._incoming: dict[int, list[int]] = {}
         self._looking = looking
         self._guard: Witness | None = None
+        self.put_back = ""  # that the whole pool was, by its rollback guard, in words
         self._read_only = looking or (home is not None and folder.is_read_only(home))
         self.audit = Log(self, held=held)
         self.was_marked = self._marked = False
@@ -103,6 +104,8 @@ class Store:
         if home is None:
             self.device_key = ARENA.random()
         else:
+            if self._looking and version < len(schema.UPGRADES):
+                raise Unusable(f"{home} holds no pool, or one of an earlier version that no engine has opened since")
             if self._read_only and version < len(schema.UPGRADES):
                 raise Unusable(f"{home} is read-only, and holds no pool of this version: none can be made there")
             self.device_key = folder.device_key(home, store_exists=version > 0)
@@ -126,24 +129,28 @@ class Store:
             folder.finish(home)
 
     def _compare(self, place: Place, accepts: bool) -> None:
-        """With what the rollback guard says. A pool that is guarded for the first time has none yet."""
-        witness = Witness(place, self.device_key)
-        words = witness.behind(self.pool_head.generation) if self.pool_head.guarded else ""
+        """With what the rollback guard says. A pool that is guarded for the first time has none yet; where one is
+        there, the pool is an earlier day's."""
+        witness, new = Witness(place, self.device_key), not self.pool_head.guarded
+        words = "" if new and not os.path.exists(witness.path) else witness.behind(self.pool_head.generation)
+        self.put_back = words
         if words and not accepts:
             if place.strict and not self._looking:
-                then = "Put the newer pool back; or take it as it is: adyton accept-rollback"
-                raise Unusable(f"{self.home}: {words}. {then}")
+                raise Unusable(f"{words}. Put the newer pool back; or take it as it is: adyton accept-rollback")
             self.note(None, words)
         if self._read_only:
             return
-        self._guard = witness
-        if words or not self.pool_head.guarded:
+        if new and not words:
             witness.settle(self.pool_head.generation)
+        if new or words:
             with self.transaction() as tx:
                 tx.pool_head.guarded = True
                 if words:
                     act = "rollback-accept" if accepts else "rollback-noticed"
                     tx.audit({"act": act, "pid": str(os.getpid()), "uid": str(os.geteuid()), "why": words})
+        if words:  # only now: who is killed before the record is written finds it out once more
+            witness.settle(self.pool_head.generation)
+        self._guard = witness
 
     @property
     def write_protected(self) -> bool:
