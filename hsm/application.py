@@ -10,6 +10,7 @@ import os
 import threading
 import time
 from collections import deque
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hsm.access import policy
@@ -20,7 +21,7 @@ from hsm.objects.attributes import KEY_CLASSES
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from hsm.access.directory import Held
     from hsm.objects.token_object import TokenObject
@@ -218,6 +219,17 @@ class Application:
 
     def give(self, count: int) -> None:
         self._account.give(count)
+
+    @contextmanager
+    def room_for(self, count: int) -> Iterator[None]:
+        """So many bytes more, or fewer, if what is done now succeeds."""
+        if count:
+            self.take(count)
+        try:
+            yield
+        except BaseException:
+            self.give(count)
+            raise
 
     def may_gather(self, count: int) -> None:
         """So many bytes come to an operation that may keep them until its end."""

@@ -437,10 +437,8 @@ class Partition:
             ids = [0] * len(rows)
             sizes = [OBJECT + sum(map(len, row.values())) for row in rows]
             sizes = [0 if kept else size for kept, size in zip(stored, sizes, strict=True)]
-            if any(sizes):
-                session.application.take(sum(sizes))
-            if any(stored) or self.pool.audit.strict:  # which gives out no handle that has no record
-                try:
+            with session.application.room_for(sum(sizes)):
+                if any(stored) or self.pool.audit.strict:  # which gives out no handle that has no record
                     with self.pool.store.transaction() as tx:
                         for position, attributes in enumerate(rows):
                             if stored[position]:
@@ -448,9 +446,6 @@ class Partition:
                                 ids[position] = tx.put_object(self.slot, 0, attributes, self.key, known)
                                 self.put_value(tx, attributes, self.values.bits_of(attributes))
                         tx.audit(self.record(session, how), tuple(map(tx.named, rows)))
-                except BaseException:
-                    session.application.give(sum(sizes))
-                    raise
             for position, attributes in enumerate(rows):
                 item = TokenObject(self, attributes, None if stored[position] else session, ids[position])
                 if stored[position]:
@@ -511,17 +506,17 @@ class Partition:
             self.values.may_change(item, changes)
             before = dict(item.attributes)
             after = {**before, **changes}
-            if item.owner is not None:
-                more = sum(len(value) - len(before.get(number, b"")) for number, value in changes.items())
-                item.owner.application.take(more)
-                item.size += more
-            if item.is_token or self.pool.audit.strict:
-                with self.pool.store.transaction() as tx:
-                    if item.is_token:
-                        tx.put_object(self.slot, item.object_id, after, self.key)
-                        self.put_value(tx, after, self.values.bits_of(after))
-                    names = " ".join(map(table.name_of, changes))
-                    tx.audit({**self.record(session, "change"), "attributes": names}, (calls.named(item),))
+            more = sum(len(value) - len(before.get(number, b"")) for number, value in changes.items())
+            more = 0 if item.is_token else more
+            with session.application.room_for(more):
+                if item.is_token or self.pool.audit.strict:
+                    with self.pool.store.transaction() as tx:
+                        if item.is_token:
+                            tx.put_object(self.slot, item.object_id, after, self.key)
+                            self.put_value(tx, after, self.values.bits_of(after))
+                        names = " ".join(map(table.name_of, changes))
+                        tx.audit({**self.record(session, "change"), "attributes": names}, (calls.named(item),))
+            item.size += more
             item.change(changes)
             self.pool.epoch.bump()
             self.index.changed(item, before)

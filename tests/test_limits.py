@@ -14,7 +14,11 @@ from abi import NULL, Module, ffi, good, initialised, name
 from apart import adyton
 from engine_room import CHEAP, USER, DiskPool, Room, cheap_pins
 
+from hsm.audit.keeping import Settings
 from hsm.client import MODULE, Client
+from hsm.errors import TokenError
+from hsm.objects import attributes as table
+from hsm.store.transaction import Transaction
 from pkcs11_shim import constants as ck
 
 MIB = 1 << 20
@@ -190,3 +194,26 @@ def test_no_more_programs_than_a_user_may_have(home: Path) -> None:
         leave(program)
     assert "as many as the setting max-programs allows" in (home / "engine.log").read_text()
     assert "of these programs" not in adyton("status"), "who asks is not counted"
+
+
+def test_what_was_not_made_is_not_held(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whose record can't be written: a session object then is none, and its bytes are nobody's."""
+
+    def no_commit(*_: object) -> None:
+        raise TokenError(ck.CKR_DEVICE_MEMORY, "no room")
+
+    with cheap_pins(), Room(tmp_path) as room:
+        room.with_user()
+        room.pool.audit.configure(Settings(strict=True))
+        kept = room.data(b"kept", token=table.FALSE)
+        held = room.app._account.held
+        with monkeypatch.context() as patched:
+            patched.setattr(Transaction, "write_heads", no_commit)
+            for _ in range(3):
+                with pytest.raises(TokenError):
+                    room.data(b"never", token=table.FALSE, value=bytes(MIB))
+                with pytest.raises(TokenError):
+                    room.relabel(kept, bytes(MIB))
+        assert room.app._account.held == held
+        room.destroy(kept)
+        assert room.app._account.held < held
