@@ -67,7 +67,8 @@ COMMANDS = (
             'pkcs11-tool --module "$(adyton module-path)" -L', (), "install:module_path"),
     Command("install-module", "link the library where programs look for it, with a p11-kit module file and settings",
             "adyton install-module --dir ~/pkcs11",
-            (option("--dir", metavar="DIR", help="put everything there (default: the folders of p11-kit)"), JSON),
+            (option("--dir", metavar="DIR", help="put everything there (default: the folders that p11-kit reads, as "
+                    "root those of the whole machine)"), JSON),
             "install:install_module"),
     Command("status", "the pool, its engine, its partitions, or what keeps them from working",
             "adyton status --security",
