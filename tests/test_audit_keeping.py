@@ -24,6 +24,7 @@ from hsm.audit.record import Record
 from hsm.audit.verify import Verdict, verify
 from hsm.client import MODULE, Client
 from hsm.errors import TokenError
+from hsm.store import points
 from pkcs11_shim import constants as ck
 
 OLD = Path(__file__).resolve().parent / "pool-of-0.2.0.tar.xz"
@@ -591,3 +592,22 @@ def test_an_engine_that_ends_at_the_cap_ends_cleanly(home: Path, monkeypatch: py
         found = list(room.pool.audit.records())
     assert [record.detail["previous"] for record in found if record.operation == "engine-start"][-1] == "ended"
     assert "audit-drop" in [record.operation for record in found]
+
+
+def test_that_the_clock_was_set_is_told_though_a_commit_failed(
+    home: Path, moved: Moved, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_commit(point: str) -> None:
+        if point == "heads-written":
+            raise TokenError(ck.CKR_DEVICE_MEMORY, "no room")
+
+    with Room(home) as room:
+        room.with_user()
+        moved.set = 10 * DAY
+        with monkeypatch.context() as patched:
+            patched.setattr(points, "watcher", no_commit)
+            with pytest.raises(TokenError):
+                room.data(b"never")
+        for label in (b"made", b"another"):
+            room.data(label)
+        assert [row.operation for row in room.pool.audit.records()].count("clock-set") == 1

@@ -204,7 +204,7 @@ class Log:
         dropped = self.keeping.drop(tx, self._sign_at) if taken.opened else None
         if dropped:
             entries.append(self._own("audit-drop", dropped))
-        jump = self._store.time.jump()
+        jump = self._store.time.jump() if taken.opened else 0
         if jump:
             entries.append(self._own("clock-set", (("seconds", f"{jump / 1e6:+.0f}"),)))
         entries += changes  # last, since an engine's last word is that it ends
@@ -239,6 +239,7 @@ class Log:
         if not taken.opened:
             return
         self._opened = True
+        self._store.time.told()
         if taken.lost:
             with self._lock:
                 self._lost[0] -= taken.lost

@@ -20,15 +20,18 @@ class TimeSeen:
         now = clock.microseconds()
         away = min(max(now - wall, 0), AWAY_AT_MOST) if wall else 0
         self._begun = (seen or now) + away
-        self._at = self._told_at = clock.passed()
-        self._told = now
+        self._at = clock.passed()
+        self._told = self._asked = now, self._at
 
     def now(self) -> int:
         return self._begun + clock.passed() - self._at
 
     def jump(self) -> int:
-        """By how much the clock was set, against the machine's count, since this was last asked; 0: it was not."""
-        now, passed = clock.microseconds(), clock.passed()
-        moved = (now - self._told) - (passed - self._told_at)
-        self._told, self._told_at = now, passed
+        """By how much the clock was set, against the machine's count, since the log last said so; 0: it was not."""
+        self._asked = clock.microseconds(), clock.passed()
+        moved = (self._asked[0] - self._told[0]) - (self._asked[1] - self._told[1])
         return moved if abs(moved) > JUMP else 0
+
+    def told(self) -> None:
+        """What was asked last is in the log, committed."""
+        self._told = self._asked
