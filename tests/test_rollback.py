@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from collections.abc import Iterator
@@ -13,7 +14,9 @@ from apart import adyton
 from engine_room import CHEAP, USER, DiskPool, Room, cheap_pins
 
 from hsm.client import MODULE
-from hsm.store.guard import BLOCK, Place
+from hsm.confinement.arena import ARENA
+from hsm.errors import TokenError
+from hsm.store.guard import BLOCK, Place, Witness
 from hsm.store.sqlite import Store
 from hsm.store.transaction import Transaction
 from pkcs11_shim import constants as ck
@@ -142,6 +145,19 @@ def test_a_folder_that_cannot_be_written(guarded: Guarded) -> None:
         good(m.use("Encrypt", s, m.mechanism(ck.CKM_AES_ECB), key, bytes(16))[0])
         (guarded.witness / f"{file.name}.new").rmdir()
         m.aes(s, token=True)
+
+
+@pytest.mark.parametrize(("why", "rv"), [("ENOSPC", ck.CKR_DEVICE_MEMORY), ("EIO", ck.CKR_DEVICE_ERROR)])
+def test_a_folder_without_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, why: str, rv: int) -> None:
+    """A full disk has the same code there as the pool's own."""
+
+    def fails(_: int) -> None:
+        raise OSError(getattr(errno, why), why)
+
+    monkeypatch.setattr("os.fsync", fails)
+    with pytest.raises(TokenError) as refused:
+        Witness(Place(str(tmp_path), strict=False), ARENA.random()).settle(1)
+    assert refused.value.rv == rv
 
 
 def test_a_pool_of_before_it_had_a_guard(guarded: Guarded) -> None:

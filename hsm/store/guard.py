@@ -8,6 +8,7 @@ tell: keep the folder on another disk, in another's hands, or where its backups 
 
 from __future__ import annotations
 
+import errno
 import hmac
 import os
 import struct
@@ -89,5 +90,6 @@ class Witness:
             sync(self.place.folder)
         except OSError as fault:
             words = f"the rollback guard {self.path} can't be written: {fault.strerror}"
-            raise TokenError(ck.CKR_DEVICE_ERROR, words, "rollback-guard") from None
+            full = fault.errno in (errno.ENOSPC, errno.EDQUOT)
+            raise TokenError(ck.CKR_DEVICE_MEMORY if full else ck.CKR_DEVICE_ERROR, words, "rollback-guard") from None
         self.reached, self.reserved = reached, reserved
