@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import gc
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from hsm.access import key_policy, policy, quorum
 from hsm.access.kinds import KEY_LIMITS, KINDS
@@ -20,7 +20,7 @@ from hsm.access.profile import PROFILES, Let
 from hsm.access.quorum import DESTROY, POLICY, Asked, Quorum
 from hsm.access.roles import KEY_DELETE, KEY_WRITE, OFFICERS_WRITE, PARTITION_DELETE
 from hsm.access.unattended import Unsealing
-from hsm.access.values import Values
+from hsm.access.values import MADE_IVS, Values
 from hsm.audit import calls
 from hsm.confinement.arena import Secret
 from hsm.confinement.sweeping import SWEEPER
@@ -43,6 +43,14 @@ if TYPE_CHECKING:
     from hsm.pool import Pool
     from hsm.store.heads import PartitionHead, Rule, Switches
     from hsm.store.key_names import Version
+
+
+class Carried(NamedTuple):
+    """One object of a key on its way into a blob, or back: its attributes, its record, and what its value has lost."""
+
+    attributes: dict[int, bytes]
+    known: About
+    bits: int
 
 
 class Partition:
@@ -204,20 +212,35 @@ class Partition:
             approved = self.quorum.ask(asked, officer, self.act(app, "proposal-create", officer))
             with self.quorum.carried_out(approved, ck.CKR_FUNCTION_FAILED):
                 key = self.officers.initialise(label.rstrip(b" "), pin, self.act(app, "C_InitToken", officer))
-            self.quorum.load()
-            self.deleted.load()
-            self.rotations.load()
-            self.unattended.load()
-            for item in self.objects.values():
-                item.die()
-            self._in_use.clear()
-            self.objects.clear()
-            self.pool.epoch.bump()
-            self.index = ObjectIndex()
-            self.values = Values()
-            self.damaged.clear()
+            self._forget()
             self._open(key)
             self.pool.slot_events.happened(self.slot, app)
+
+    def _forget(self) -> None:
+        """All that is known of what was here before: the store holds something else now."""
+        self.quorum.load()
+        self.deleted.load()
+        self.rotations.load()
+        self.unattended.load()
+        for item in self.objects.values():
+            item.die()
+        self._in_use.clear()
+        self.objects.clear()
+        self.pool.epoch.bump()
+        self.index = ObjectIndex()
+        self.values = Values()
+        self.damaged.clear()
+
+    def load_anew(self) -> None:
+        """A backup was put in its place: it is sealed, with the officers of that time. Callers hold its lock, and there
+        is no session."""
+        self.kind = KINDS[self._head.kind.decode()]
+        self.officers.credentials.forget()
+        self.directory.load()
+        self.key, self._folds, self.ivs = None, Folds(), Ivs(self)
+        self._forget()
+        self._load(None)
+        SWEEPER.ring()
 
     def init_pin(self, app: Application, officer: str, pin: bytes) -> None:
         """C_InitPIN, by ``officer``, whose copy of the partition key, or none, is what the PIN opens."""
@@ -392,13 +415,17 @@ class Partition:
         if self.kind.guarded:
             policy.check_guarded(attributes)
         policy.may_make(session, attributes, how, self.kind)
+        self._may_be_here(attributes)
+        self.deleted.may_be_made(attributes)
+        self._within_limits(attributes)
+
+    def _may_be_here(self, attributes: dict[int, bytes]) -> None:
+        """What the partition's switches say of keys of this type and size."""
         if not self.legacy and table.is_legacy(attributes):
             words = "a key of a legacy type, and the partition's switch for these is off: adyton partition set"
             raise TokenError(ck.CKR_ATTRIBUTE_VALUE_INVALID, f"{words} {self.slot} --legacy on", "CKA_KEY_TYPE")
         if not self.switches.weak_token_keys:
             key_policy.may_be_kept(attributes)
-        self.deleted.may_be_made(attributes)
-        self._within_limits(attributes)
 
     def _within_limits(self, attributes: dict[int, bytes]) -> None:
         limits = KEY_LIMITS.get(self.switches.limits)
@@ -609,6 +636,66 @@ class Partition:
                 self.values.enter(item)
                 self._fold(item)
             self.pool.epoch.bump()
+
+    def whole_key(self, name: str) -> list[Carried]:
+        """All versions of a key with all that is known of them, the secrets too, for a blob that nobody else opens."""
+        with self.lock:
+            self.opened()
+            found = []
+            with self.pool.store.lock:
+                versions = self.pool.store.key_names(self.slot).versions(name)
+            for number, known in [pair for version in versions for pair in version.objects.items()]:
+                item = self.objects.get(number)
+                if item is None:
+                    raise TokenError(ck.CKR_DEVICE_ERROR, f"a version of key {name} is damaged: see adyton check", name)
+                found.append(Carried(item.attributes, known, self.values.bits_of(item.attributes)))
+                if self.is_quiet:
+                    self._fold(item)
+            return found
+
+    def put_back(self, name: str, rows: list[Carried], record: dict[str, str]) -> None:
+        """A key that was backed up comes back with all its versions, as they were, under a name that is free."""
+        with self.lock:
+            self.may_write()
+            key = self.opened()
+            with self.pool.store.lock:
+                there = name in self.pool.store.key_names(self.slot)
+            if there or name.lower() in self.deleted.keys:
+                words = "is there" if there else "was deleted and can be recovered, which keeps its name"
+                raise TokenError(ck.CKR_TEMPLATE_INCONSISTENT, f"a key {name} {words}: nothing was restored", name)
+            for attributes, _, _ in rows:
+                if self.kind.guarded:
+                    policy.check_guarded(attributes)
+                self._may_be_here(attributes)
+            self._within_limits({**rows[0].attributes, ck.CKA_LABEL: name.encode()})
+            rows = [row._replace(attributes=self.values.admit(row.attributes)) for row in rows]
+            with self.pool.store.transaction() as tx:
+                numbers, losing = [], dict[TokenObject, dict[int, bytes]]()
+                for attributes, known, bits in rows:
+                    number = tx.put_object(self.slot, 0, attributes, key, known)
+                    tx.put_about(self.slot, number, dict(known.said))
+                    bits, losers = self.values.bringing(attributes, bits)
+                    self.put_value(tx, attributes, bits)
+                    losing |= losers
+                    numbers.append((number, attributes, bits))
+                    if bits & MADE_IVS:
+                        tx.scatter_ivs(self.slot)
+                for item, lost in losing.items():
+                    if item.is_token:
+                        tx.put_object(self.slot, item.object_id, {**item.attributes, **lost}, key)
+                tx.audit(record, tuple(dict.fromkeys(known.named for _, known, _ in rows)))
+            self.ivs = Ivs(self)
+            for item, lost in losing.items():
+                before = dict(item.attributes)
+                item.change(lost)
+                self.index.changed(item, before)
+            for number, attributes, bits in numbers:
+                item = self.objects[number] = TokenObject(self, attributes, None, number)
+                self.index.add(item)
+                self.values.enter(item)
+                self.values.lost(item, bits, stored=True)
+                self._fold(item)
+            self._rights_changed()
 
     def upkeep(self) -> None:
         """What is due by itself."""

@@ -172,6 +172,16 @@ class Pool:
             raise TokenError(ck.CKR_SLOT_ID_INVALID, words)
         return found
 
+    def came(self, app: Application, slots: list[int]) -> None:
+        """After the commit that has put partitions in by a restore: some of them are new."""
+        for slot in slots:
+            there = self.by_slot.get(slot)
+            if there is None or there.serial.encode() != self.store.heads[slot].serial:
+                self.by_slot[slot] = Partition(self, slot)
+            self._changed(slot, app)
+        self.epoch.bump()
+        self.upkeep.wake()
+
     def _changed(self, slot: int, app: Application) -> None:
         self.publish()
         self.slot_events.happened(slot, app)

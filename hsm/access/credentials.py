@@ -14,7 +14,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from hsm.confinement.arena import ARENA, Secret
@@ -136,6 +137,14 @@ class Credentials:
         """Of this very credential: a new PIN, or a copy given or taken, makes another one."""
         told = hashlib.sha256(officer.wrapped + officer.copy).digest()
         return hmac.digest(self._moment, place_of(self._serial, officer.name) + b":" + told + pin, "sha256")
+
+    @contextmanager
+    def nobody(self) -> Iterator[None]:
+        """No PIN is being looked at meanwhile, and none of those who wait is looked at by what was known before."""
+        with ExitStack() as held:
+            for name in sorted(self._directory.officers):
+                held.enter_context(self._checks.setdefault(name, threading.Lock()))
+            yield
 
     # -- setting
 

@@ -259,6 +259,22 @@ class Values:
             value.bits = bits
             value.stored = value.stored or stored
 
+    def bringing(
+        self, attributes: Mapping[int, bytes], bits: int
+    ) -> tuple[int, dict[TokenObject, dict[int, bytes]]]:
+        """A key comes back whose value had these ``bits``: what its record says then, and which uses the objects lose
+        that have the value here. Nothing is got back by it, on either side."""
+        value = self._find(attributes)
+        bits |= self.bits_of(attributes)
+        lost = [number for number, bit in _LOST.items() if bits & bit]
+        losers = {}
+        for item in value.objects if value is not None else ():
+            gone = [n for n in lost if item.flag(n)
+                    and (n != ck.CKA_ENCRYPT or item.key_class != ck.CKO_PUBLIC_KEY)]
+            if gone:
+                losers[item] = dict.fromkeys(gone, FALSE)
+        return bits, losers
+
     def has_lost(self, item: TokenObject, flag: int) -> bool:
         value = self._find(item.attributes)
         return not item.flag(flag) if value is None else bool(value.bits & _LOST[flag])

@@ -61,6 +61,7 @@ _ATTRIBUTES = (
            "2026-12-31T18:00, 90d; never takes it away. Beyond it, it still decrypts, unwraps and verifies"),
     option("--tags", nargs="*", metavar="NAME=VALUE", help="tags, in the place of those it has; none: takes them away"),
 )
+_BACKUP = option("folder", metavar="FOLDER", help="the backup's folder")
 PROPOSED = 3  # the status of a command that waits for another officer
 COMMANDS = (
     Command("module-path", "print the path of the PKCS#11 library",
@@ -215,6 +216,16 @@ COMMANDS = (
     Command("key purge", "destroy a deleted key for good", "adyton key purge payments --yes --as user",
             (_KEY, option("--yes", action="store_true", help="needed: the key is lost for ever"),
              *ON_A_PARTITION, JSON), "key:purge"),
+    Command("key backup", "one key, all its versions, to a file that pools of the same security domain can take",
+            "adyton key backup invoices --out invoices.key",
+            (option("name", help="the key's name"), option("--out", required=True, metavar="FILE", help="a new file"),
+             *ON_A_PARTITION, JSON), "backup:backup_key"),
+    Command("key restore", "put a key back, all its versions, where its name is free",
+            "adyton key restore --file invoices.key",
+            (option("--file", metavar="FILE", help="as adyton key backup wrote it"),
+             option("--from", dest="folder", metavar="FOLDER", help="or out of this backup of the whole partition"),
+             option("--name", metavar="NAME", help="which key of that"),
+             *ON_A_PARTITION, JSON), "backup:restore_key"),
     Command("login", "be an officer in this terminal session, so that commands ask for no PIN",
             "adyton login --as alice", (*ON_A_PARTITION, JSON), "login:login"),
     Command("logout", "forget the officers of this terminal session", "adyton logout", (PARTITION, JSON),
@@ -319,6 +330,25 @@ COMMANDS = (
             "adyton audit checkpoint", (*ON_A_PARTITION, JSON), "audit:checkpoint"),
     Command("audit key", "the public key that checkpoints are verified with", "adyton audit key",
             (*ON_A_PARTITION, JSON), "audit:key"),
+    Command("backup", "back up partitions to a folder, while their clients work; what it may do is for `restore`",
+            "adyton backup --out /media/backup/monday --as sasha",
+            (option("--out", metavar="FOLDER", help="a new or empty folder"),
+             option("--resume", action="store_true", help="go on with a backup that was interrupted, in its folder"),
+             option("--partition", "--hsm-name", metavar="SLOT|LABEL", help="only this one (default: all; of several, "
+                    "an officer is logged in at each, see adyton login)"),
+             *AS, JSON), "backup:backup"),
+    Command("backup show", "what a backup has, and whether its files are whole", "adyton backup show backup",
+            (_BACKUP, JSON), "backup:show_one"),
+    Command("restore", "put a backup in: partitions that are there are replaced, others come new",
+            "adyton restore /media/backup/monday --yes --as sasha",
+            (_BACKUP,
+             option("--yes", action="store_true", help="needed where partitions are replaced, with their officers and "
+                    "PINs: what was made since the backup is lost"),
+             option("--partition", "--hsm-name", metavar="SLOT|LABEL|SERIAL", help="only this one (default: all that "
+                    "are in the backup)"),
+             option("--accept-rollback", action="store_true", help="go back to an earlier day also where the pool has "
+                    "a rollback guard that forbids it"),
+             *AS, JSON), "backup:restore"),
     Command("config show", "each setting, its value, where it comes from and how to change it",
             "adyton config show --json", (JSON,), "pool:config_show"),
     Command("explain", "why the engine refused the last calls of your programs, in words", "adyton explain --pid 1234",

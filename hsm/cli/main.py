@@ -23,9 +23,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"adyton {__version__}")
     groups: dict[str, Any] = {"": parser.add_subparsers(metavar="COMMAND", required=True)}
+    made: dict[str, argparse.ArgumentParser] = {}
     for command in COMMANDS:
         group, _, word = command.words.rpartition(" ")
-        _have_group(groups, group, f"example: {command.example}")
+        _have_group(groups, made, group, f"example: {command.example}")
         one = groups[group].add_parser(
             word, help=command.meaning, description=command.meaning, epilog=f"example: {command.example}",
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -33,15 +34,21 @@ def _parser() -> argparse.ArgumentParser:
         for names, more in command.arguments:
             one.add_argument(*names, **more)
         one.set_defaults(row=command)
+        made[command.words] = one
     return parser
 
 
-def _have_group(groups: dict[str, Any], group: str, example: str) -> None:
-    """A group of commands, in the one that is above it."""
+def _have_group(
+    groups: dict[str, Any], commands: dict[str, argparse.ArgumentParser], group: str, example: str
+) -> None:
+    """A group of commands, in the one that is above it. It may be a command itself: ``adyton backup``."""
     if group in groups:
         return
+    if group in commands:
+        groups[group] = commands[group].add_subparsers(metavar="COMMAND", required=False)
+        return
     above, _, word = group.rpartition(" ")
-    _have_group(groups, above, example)
+    _have_group(groups, commands, above, example)
     made = groups[above].add_parser(word, help=GROUPS[group], description=GROUPS[group], epilog=example)
     groups[group] = made.add_subparsers(metavar="COMMAND", required=True)
 

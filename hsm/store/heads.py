@@ -118,7 +118,8 @@ class PartitionHead:
         self.rows += 1 if weight > 0 else -1
         self.total = (self.total + weight) % _MODULUS
 
-    def seal(self, device_key: Secret) -> bytes:
+    def fields(self) -> dict[int, bytes]:
+        """All that the head says, by number; not its slot, under which it is sealed."""
         numbers = _NUMBERS.pack(self.generation, self.next_id, self.rows, self.total.to_bytes(32, "little"))
         fields = {
             _SERIAL: self.serial, _KIND: self.kind, _LABEL: self.label, _INITIALISED: bytes([self.initialised]),
@@ -130,11 +131,17 @@ class PartitionHead:
         }
         if self.deleted is not None:
             fields[_DELETED] = _DELETION.pack(*self.deleted)
-        return sealing.seal(sealing.derive(device_key, b"partition", self.slot), sealing.pack(fields), b"")
+        return fields
+
+    def seal(self, device_key: Secret) -> bytes:
+        return sealing.seal(sealing.derive(device_key, b"partition", self.slot), sealing.pack(self.fields()), b"")
 
     @classmethod
     def unseal(cls, device_key: Secret, slot: int, sealed: bytes) -> PartitionHead:
-        fields = sealing.unpack(sealing.unseal(sealing.derive(device_key, b"partition", slot), sealed, b""))
+        return cls.of(slot, sealing.unpack(sealing.unseal(sealing.derive(device_key, b"partition", slot), sealed, b"")))
+
+    @classmethod
+    def of(cls, slot: int, fields: dict[int, bytes]) -> PartitionHead:
         made = cls(slot, fields[_SERIAL], fields[_KIND])
         made.label, made.initialised = fields[_LABEL], fields[_INITIALISED] == b"\x01"
         # Heads of earlier releases say nothing of some of them.

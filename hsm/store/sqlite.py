@@ -7,6 +7,7 @@ swapped is noticed by the heads (hsm/store/heads.py) and said in the log.
 
 from __future__ import annotations
 
+import hmac
 import os
 import sqlite3
 import threading
@@ -40,6 +41,7 @@ _FAILURES = {
 }
 _FAILED = (ck.CKR_DEVICE_ERROR, "the store can't be read or written: nothing was changed")
 _AT_A_TIME = 256
+_PAGES = 256  # copied at a time, while nobody writes
 Head = TypeVar("Head", PoolHead, PartitionHead)
 
 
@@ -352,6 +354,28 @@ class Store:
             found = self._told(slot, object_id, sealed)
             if found is not DAMAGED:
                 yield object_id, found
+
+    # -- for a backup
+
+    def copy_into(self, database: sqlite3.Connection) -> None:
+        """All of it as it is at one moment, the last of this call: others write meanwhile, between two of its steps,
+        and what they change comes along (https://sqlite.org/c3ref/backup_finish.html)."""
+        try:
+            self._database.backup(database, pages=_PAGES, sleep=0.002)
+        except sqlite3.Error as fault:
+            raise TokenError(*self._failure(fault)) from None
+
+    @property
+    def id(self) -> str:
+        """The pool's, which tells it from others and nothing of its key."""
+        return hmac.digest(self.device_key, b"adyton pool id", "sha256").hex()[:32]
+
+    def behind_guard(self, generation: int) -> tuple[str, bool]:
+        """Whether this pool, as it was at that change, is one that its rollback guard would find to be put back: why,
+        and whether it would be refused."""
+        if self._guard is None:
+            return "", False
+        return self._guard.behind(generation), self._guard.place.strict
 
     # -- the audit log
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from hsm import clock
@@ -130,6 +130,26 @@ class Transaction:
         private, public = sealing.new_pair()
         self._put("partition_keys", slot, public, sealing.seal(sealing.derive(partition_key, b"pair"), private, public))
 
+    def replace(self, head: PartitionHead) -> None:
+        """A whole partition comes in, under this head, in the place of the one of this slot, if there is one; its rows
+        follow by ``put_rows``."""
+        slot = head.slot
+        if slot in self.heads:
+            self._empty(slot)
+        self.pool_head.next_slot = max(self.pool_head.next_slot, slot + 1)
+        self._touched.add(slot)
+        self.heads[slot] = head
+        head.rows = head.total = 0
+        head.tries = {}
+
+    def put_rows(self, slot: int, name: str, rows: Iterable[tuple[object, ...]]) -> None:
+        """Many that are not there yet, each sealed as it lies in the table; without the slot."""
+        head, weigher = self._head(slot), self._store.weigher
+        for values in rows:
+            row = (slot, *values)
+            self.database.execute(f"INSERT INTO {name} VALUES ({', '.join('?' * len(row))})", row)
+            head.count(weigher.weigh(head.serial, name, row))
+
     def set_form(self, slot: int, kind: bytes, switches: Switches, recovery: bool, retention: int) -> None:
         """What a partition is made with."""
         head = self._head(slot)
@@ -146,6 +166,11 @@ class Transaction:
         head = self._head(slot)
         first, head.ivs = head.ivs, head.ivs + count
         return first
+
+    def scatter_ivs(self, slot: int) -> None:
+        """The next IV is of a number that is nowhere near those of any other time or partition: a key has come that
+        made IVs there."""
+        self._head(slot).ivs = int.from_bytes(os.urandom(5), "little") << 16
 
     def set_rule(self, slot: int, rule: Rule) -> None:
         self._head(slot).rule = rule
@@ -261,6 +286,13 @@ class Transaction:
         if row is None or said is None:
             raise TokenError(ck.CKR_OBJECT_HANDLE_INVALID, "the key is gone")
         self._put("objects", slot, *row[1:3], self._say(slot, object_id, about.changed(said, changes)), *row[4:])
+
+    def put_about(self, slot: int, object_id: int, said: dict[int, bytes]) -> None:
+        """All that is known of a key, as it was where it comes from."""
+        row = self.take("objects", slot, object_id)
+        if row is None:
+            raise TokenError(ck.CKR_OBJECT_HANDLE_INVALID, "the key is gone")
+        self._put("objects", slot, *row[1:3], self._say(slot, object_id, said), *row[4:])
 
     def _leave(self, slot: int, object_id: int) -> object:
         row = self.take("objects", slot, object_id)
