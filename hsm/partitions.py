@@ -668,7 +668,9 @@ class Partition:
                     policy.check_guarded(attributes)
                 self._may_be_here(attributes)
             self._within_limits({**rows[0].attributes, ck.CKA_LABEL: name.encode()})
-            rows = [row._replace(attributes=self.values.admit(row.attributes)) for row in rows]
+            # The oldest first, since searches give what came last first.
+            rows = [row._replace(attributes=self.values.admit(row.attributes))
+                    for row in sorted(rows, key=lambda row: row.known.made)]
             with self.pool.store.transaction() as tx:
                 numbers, losing = [], dict[TokenObject, dict[int, bytes]]()
                 for attributes, known, bits in rows:

@@ -13,7 +13,6 @@ import stat
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
@@ -35,13 +34,13 @@ if TYPE_CHECKING:
     from hsm.pool import Pool
 
 
-@dataclass
 class UnderWay:
     """What a pool's engine has begun and not ended."""
 
-    making: Making | None = None
-    taking: Taking | None = None
-    lock: threading.Lock = field(default_factory=threading.Lock)
+    def __init__(self) -> None:
+        self.making: Making | None = None
+        self.taking: Taking | None = None
+        self.lock = threading.Lock()
 
 
 _UNDER_WAY: WeakKeyDictionary[Pool, UnderWay] = WeakKeyDictionary()
