@@ -64,6 +64,7 @@ class Partition:
         self.lock = threading.RLock()
         self.sessions = 0
         self._deleted = False
+        self._replaced = False
         self.objects: dict[int, TokenObject] = {}
         self.session_objects: set[TokenObject] = set()
         self.index = ObjectIndex()
@@ -235,6 +236,7 @@ class Partition:
         """A backup was put in its place: it is sealed, with the officers of that time. Callers hold its lock, and there
         is no session."""
         self.kind = KINDS[self._head.kind.decode()]
+        self._replaced = True
         self.officers.credentials.forget()
         self.directory.load()
         self.key, self._folds, self.ivs = None, Folds(), Ivs(self)
@@ -283,6 +285,8 @@ class Partition:
         """An officer has proved to be there: the partition opens if it was sealed."""
         with self.lock:
             if self.key is None and who.key is not None:
+                if self._replaced and not self.pool.store.is_key_of(self.slot, who.key):
+                    raise TokenError(ck.CKR_PIN_INCORRECT, "a backup was put in the partition's place: log in again")
                 self._open(who.key)
         return who
 

@@ -12,11 +12,11 @@ import json
 import os
 import sqlite3
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hsm import clock
 from hsm.access.credentials import TRIES
 from hsm.backup import form, place, rows
 from hsm.backup.form import Cells, Chunk, Manifest
@@ -83,8 +83,7 @@ class Making:
     def begin(cls, pool: Pool, partitions: list[Partition]) -> Making:
         store = pool.store
         place.drop(store.home, place.MAKING)
-        draft = place.path(store.home, place.MAKING)
-        draft += "" if store.home is None else ".new"
+        draft = place.path(store.home, place.MAKING + place.DRAFT)
         database = place.open_at(draft)
         try:
             store.copy_into(database)
@@ -100,7 +99,7 @@ class Making:
             for statement in _TABLES.split(";"):
                 database.execute(statement)
             slots = [partition.slot for partition in partitions]
-            moment = Moment(os.urandom(16).hex(), int(time.time()), generation, slots, failures,
+            moment = Moment(os.urandom(16).hex(), int(clock.now()), generation, slots, failures,
                             _count(database, slots))
             database.execute("INSERT INTO making VALUES (?)", (json.dumps(moment._asdict()),))
             if store.home is not None:
@@ -111,7 +110,7 @@ class Making:
         except sqlite3.Error:
             database.close()
             place.drop(store.home, place.MAKING)
-            raise _no_room() from None
+            raise place.no_room() from None
         except BaseException:
             database.close()
             place.drop(store.home, place.MAKING)
@@ -233,7 +232,3 @@ def _count(database: sqlite3.Connection, slots: list[int]) -> int:
 def _which(name: str, row: list[Any]) -> str:
     return f"number {row[0]}" if name in rows.OBJECTS else f"{row[0]} {row[1]}" if name == "records" else "one"
 
-
-def _no_room() -> TokenError:
-    words = "a backup needs as much room in the pool's folder as pool.db takes, and could not be begun there"
-    return TokenError(ck.CKR_DEVICE_MEMORY, words)

@@ -9,9 +9,13 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
+
+from hsm import clock
+from hsm.errors import TokenError
+from pkcs11_shim import constants as ck
 
 MAKING, TAKING = "backup.db", "restore.db"
+DRAFT = ".new"  # of a name that is not whole yet
 KEPT = 86_400  # seconds for which what was interrupted can go on
 _BLOCK = 1 << 20
 
@@ -25,25 +29,38 @@ def is_there(home: str | None, name: str) -> bool:
 
 
 def open_at(where: str) -> sqlite3.Connection:
-    database = sqlite3.connect(where, isolation_level=None, check_same_thread=False)
-    if where != ":memory:":
-        os.chmod(where, 0o600)
-    for setting in ("locking_mode = EXCLUSIVE", "journal_mode = DELETE", "temp_store = MEMORY", "synchronous = FULL"):
-        database.execute(f"PRAGMA {setting}").fetchall()
+    try:
+        if where != ":memory:":
+            os.close(os.open(where, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
+        database = sqlite3.connect(where, isolation_level=None, check_same_thread=False)
+        for setting in ("locking_mode = EXCLUSIVE", "journal_mode = DELETE", "temp_store = MEMORY"):
+            database.execute(f"PRAGMA {setting}").fetchall()
+    except (OSError, sqlite3.Error):
+        raise no_room() from None
     return database
+
+
+def no_room() -> TokenError:
+    words = "backups and restores need room in the pool's folder, about as much as pool.db takes, and there is none"
+    return TokenError(ck.CKR_DEVICE_MEMORY, f"{words}, or nothing can be written there: see adyton status")
 
 
 def drop(home: str | None, *names: str) -> None:
     """Overwritten and gone, with its draft and what SQLite kept beside it."""
     for name in names if home is not None else ():
-        for ending in ("", ".new", "-journal", "-wal", "-shm", ".new-journal", ".new-wal", ".new-shm"):
+        for ending in ("", "-journal", "-wal", "-shm"):
             _wipe(path(home, name) + ending)
+            _wipe(path(home, name + DRAFT) + ending)
 
 
-def drop_old(home: str | None) -> None:
-    """What was interrupted so long ago that nobody comes back for it."""
-    for name in (MAKING, TAKING):
-        if is_there(home, name) and time.time() - os.stat(path(home, name)).st_mtime > KEPT:
+def drop_old(home: str) -> None:
+    """What was interrupted so long ago that nobody comes back for it, and drafts, with which nobody can go on."""
+    for name in (MAKING, TAKING, MAKING + DRAFT):
+        try:
+            old = clock.now() - os.stat(path(home, name)).st_mtime > KEPT
+        except FileNotFoundError:
+            continue
+        if old or name.endswith(DRAFT):
             drop(home, name)
 
 

@@ -111,8 +111,7 @@ class Taking:
                 if isinstance(fault, (ValueError, TypeError, KeyError, IndexError, sealing.Damaged)):
                     raise Unfit(f"{form.name_of(number)} holds what this engine does not understand") from None
                 if isinstance(fault, sqlite3.Error):
-                    words = "a restore needs room in the pool's folder, and what was read could not be kept there"
-                    raise TokenError(ck.CKR_DEVICE_MEMORY, words) from None
+                    raise place.no_room() from None
                 raise
 
     def _open(self, wrapping: Wrapping, number: int, chunk: bytes) -> bytes:

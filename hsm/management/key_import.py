@@ -155,7 +155,7 @@ def _kek(caller: Caller, kid: str) -> Any:
     else."""
     parts = kid.rstrip("/").split("/")
     at = parts.index("keys") if "keys" in parts else -1
-    name, wanted = (parts[at + 1 : at + 3] + ["", ""])[:2] if at >= 0 else (kid, "")
+    name, wanted = [*parts[at + 1 : at + 3], "", ""][:2] if at >= 0 else (kid, "")
     caller.must_hold(KEY_READ, name)
     for version in versions_of(caller, name):
         if wanted in ("", version.version):

@@ -116,6 +116,10 @@ def _open(options: dict[str, str]) -> Listener:
         held=True, limits=Limits(settings.max_programs, settings.program_memory, settings.user_memory),
         guard=settings.guard, test_clock="test-clock" in options,
     )
+    if any(os.path.exists(f"{home}/{name}") for name in ("backup.db", "backup.db.new", "restore.db")):
+        from hsm.backup import place
+
+        place.drop_old(home)
     idle = float(options.get("idle", settings.idle_timeout))
     anybody = "any-user" in options and not (settings.uids or settings.gids)
     peers = None if anybody else Peers(settings.uids | {0, os.geteuid()}, settings.gids)

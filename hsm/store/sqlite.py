@@ -274,6 +274,13 @@ class Store:
             return sealing.unseal(sealing.derive(partition_key, b"pair"), private, public)
         raise sealing.Damaged
 
+    def is_key_of(self, slot: int, partition_key: Secret) -> bool:
+        """Whether the partition's own pair opens by this key."""
+        try:
+            return bool(self._private_half(slot, partition_key))
+        except sealing.Damaged:
+            return False
+
     def object_ids(self, slot: int, name: str = "objects") -> list[int]:
         return [row[0] for row in self._rows(f"SELECT object_id FROM {name} WHERE slot = ? ORDER BY object_id", slot)]
 
