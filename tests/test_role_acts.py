@@ -49,14 +49,19 @@ DOINGS: dict[str, tuple[str, dict[str, Any]]] = {
     "role assignment delete at this key": ("role-assignment-delete", {"name": "@/keys/this", "scope": "/keys/this"}),
     "partition set": ("partition-set", {"legacy": False}),
     "partition delete": ("partition-delete", {}),
+    "backup start": ("backup-start", {}),
+    "key backup at this key": ("key-backup", {"name": "this"}),
     "audit records": ("audit-records", {}),
     "audit export": ("audit-export", {}),
     "audit checkpoint": ("audit-checkpoint", {}),
     "audit key": ("audit-key", {}),
 }
 # That a session is open is looked at after who asks: so the pool outlives its deletion.
-# No file comes with the export, which is looked at after that too.
-YES = {"partition delete": "CKR_SESSION_EXISTS", "audit export": "CKR_ARGUMENTS_BAD"}
+# No file comes with the export, which is looked at after that too, and there is no security domain to back up under.
+YES = {
+    "partition delete": "CKR_SESSION_EXISTS", "audit export": "CKR_ARGUMENTS_BAD",
+    "backup start": "CKR_FUNCTION_REJECTED", "key backup at this key": "CKR_FUNCTION_REJECTED",
+}
 ROWS = rows(ACTS, last=0)
 
 
@@ -153,11 +158,13 @@ def test_who_sees_and_approves_what_another_has_proposed(ruled: Desk, row: Row) 
     assert ruled.ask("role-assignment-list", assignee=MAKER)["assignments"] == []
 
 
-# Acts that ask for no role: the pool's owner's, anybody's, and any officer's with a copy of the partition key or a
+# Acts that ask for no role at first: the pool's owner's, anybody's, and any officer's with a copy of the partition key or a
 # session at a terminal. The rest have rows.
 ASK_NO_ROLE = {
     "partition-create", "partition-list", "init", "whoami", "login", "logout", "officer-waiting", "officer-approve",
     "partition-unattended", "partition-seal", "proposal-list",
+    # What backup-start has begun goes on without it; restoring asks what it replaces (test_backup.py).
+    "backup-resume", "backup-chunk", "backup-finish", "restore-start", "restore-chunk", "restore-finish", "key-restore",
 }
 
 

@@ -144,10 +144,9 @@ def _begun(given: Arguments, folder: Path, client: Client) -> dict[str, Any]:
         then = "go on with it: --resume" if (folder / UNFINISHED).exists() else "give a new one"
         raise Failure(f"{folder} has something in it already: {then}")
     rows = _wanted(given, client)
-    only = {} if given.partition is None else {"only": rows[0]["slot"]}
     by = _by(given, client, [row["slot"] for row in rows])
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    told = client.ask("backup-start", **only, **by)
+    told = client.ask("backup-start", **by)
     (folder / UNFINISHED).write_text(json.dumps({"backup": told["backup"]}))
     _sync(folder)
     return told

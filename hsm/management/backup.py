@@ -133,15 +133,16 @@ def _pieces(descriptor: int, size: int) -> Callable[[], bytes]:
 
 
 def _start_backup(caller: Caller, request: Request) -> dict[str, Any]:
-    pool, only = caller.pool, given_or(request, "only", int, None)
-    wrapping.of(pool)
+    """Of the partition that the request is about; of all, where it is about none."""
+    pool = caller.pool
     with pool.lock:
         there = [partition for _, partition in sorted(pool.by_slot.items()) if partition.initialised]
-    wanted = [partition for partition in there if only in (None, partition.slot)]
+    wanted = [partition for partition in there if caller.on in (None, partition)]
     if not wanted:
         raise wrong("there is no initialised partition to back up: adyton partition list")
     for partition in wanted:
         _must_hold(caller, partition, BACKUP_START)
+    wrapping.of(pool)
     ours = _under_way(pool)
     with ours.lock:
         before = ours.making or Making.found(pool.store)
