@@ -343,6 +343,28 @@ class Partition:
             self.values.open(key, self.pool.store.values(self.slot, key))
         self._load(key)
         self._bring_in(key)
+        self._pay(key)
+
+    def _pay(self, key: Secret) -> None:
+        """After a restore: objects of that time lose what their values have lost since."""
+        joined = self.pool.store.joined_values(self.slot)
+        if not joined:
+            return
+        items = [item for item in self.objects.values() if self.values.fingerprint(item.attributes) in joined]
+        owed = {item: self.values.owed(item) for item in items}
+        try:
+            with self.pool.store.transaction() as tx:
+                for item, changes in owed.items():
+                    if changes:
+                        tx.put_object(self.slot, item.object_id, {**item.attributes, **changes}, key)
+                    self.put_value(tx, item.attributes, self.values.bits_of(item.attributes))
+        except TokenError as refusal:
+            say(f"partition {self.slot}: what keys have lost is kept in memory, and written later: {refusal.reason}")
+        for item, changes in owed.items():
+            before = dict(item.attributes)
+            item.change(changes)
+            self.index.changed(item, before)
+            self._fold(item)
 
     def _bring_in(self, key: Secret) -> None:
         """What came in while the partition was sealed is written again under its key, and its value remembered. Where

@@ -479,6 +479,41 @@ def test_a_restore_gives_no_tries(sites: Callable[..., Site], tmp_path: Path, mo
     assert "6 tries left" in guess(there, "app", 1)
 
 
+def test_a_restore_gives_no_use_back(
+    sites: Callable[..., Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a key has lost since the backup: else it could unwrap in clear what it has wrapped before."""
+    here = sites("here")
+    here.token()
+    with using(here, monkeypatch) as m:
+        s = m.session()
+        good(m.login(s, USER.decode()))
+        key, open_one = m.aes(s, token=True, label=b"kek"), m.aes(s, token=True, label=b"open", extractable=True)
+    kept = here.backup(tmp_path / "kept")
+    with using(here, monkeypatch) as m:
+        s = m.session()
+        good(m.login(s, USER.decode()))
+        (key,), (open_one,) = m.find(s, {ck.CKA_LABEL: b"kek"}), m.find(s, {ck.CKA_LABEL: b"open"})
+        rv, wrapped = m.wrap(s, m.mechanism(ck.CKM_AES_KEY_WRAP_KWP), key, m.aes(s, extractable=True))
+        good(rv)
+        good(m.change(s, open_one, {ck.CKA_EXTRACTABLE: False}))
+        good(m.C_DestroyObject(s, key))
+    for _ in range(2):  # what is put together a second time is no longer either
+        here.says("restore", str(kept), "--yes", by="so")
+    for _ in range(2):  # in the engine that has it in memory, and in the next
+        with using(here, monkeypatch) as m:
+            s = m.session()
+            good(m.login(s, USER.decode()))
+            (key,), (open_one,) = m.find(s, {ck.CKA_LABEL: b"kek"}), m.find(s, {ck.CKA_LABEL: b"open"})
+            assert m.read(s, key, ck.CKA_DECRYPT) == b"\0" and m.read(s, key, ck.CKA_WRAP) == b"\1"
+            refused = m.use("Decrypt", s, m.mechanism(ck.CKM_AES_ECB), key, wrapped[:16])[0]
+            assert name(refused) == "CKR_KEY_FUNCTION_NOT_PERMITTED"
+            assert m.read(s, open_one, ck.CKA_EXTRACTABLE) == b"\0"
+        here.state()
+    with cheap_pins(), Room(here.home) as room:
+        assert room.pool.store.joined_values(0) == set(), "what was put together is written as one"
+
+
 def test_purge_protection_is_not_got_around(
     sites: Callable[..., Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -526,7 +561,7 @@ def test_two_officers_restore(sites: Callable[..., Site], tmp_path: Path, monkey
     here.ask("role-assignment-create", assignee="boss", role="Administrator", scope="/", **by)
     here.pool.stop()
     with cheap_pins(), Room(here.home) as room, room.pool.store.transaction() as tx:
-        tx.set_rule(0, Rule(2, ("destroy", "export"), 24, True))
+        tx.set_rule(0, Rule(2, ("export",), 24, True))
     kept = here.backup(tmp_path / "kept")
     assert "proposed as" in here.says("restore", str(kept), "--yes", by="so", status=3)
     (proposal,) = here.gives("proposal", "list", by="boss")
@@ -580,6 +615,65 @@ with initialised({str(MODULE)!r}) as m:
         mine = [label for label in labels if label.startswith(mark)]
         assert 60 <= len(mine) <= 2 * (after[mark] + 1)
         assert sorted(mine) == sorted(f"{mark}-{n}" for n in range(len(mine) // 2) for _ in range(2))
+
+
+def test_a_restore_under_load(sites: Callable[..., Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Programs that sign meanwhile: in another partition of the pool they notice nothing; in the one that is replaced
+    their sessions end, and they go on with new ones and the same keys."""
+    here, there = sites("here"), sites("there")
+    furnish(here, monkeypatch)
+    kept = here.backup(tmp_path / "kept")
+    there.says("restore", str(kept))
+    other = {"ADYTON_HOME": str(there.home), "ADYTON_SO_PIN": "12345678", "ADYTON_PIN": USER.decode()}
+    adyton("partition", "create", "--label", "other", **other)
+    client = f"""
+import sys
+from abi import *
+from pkcs11_shim import constants as ck
+slot, mine = int(sys.argv[1]), []
+with initialised({str(MODULE)!r}) as m:
+    while True:
+        s = m.session(slot)
+        rv = m.login(s, {USER.decode()!r})
+        if rv not in (ck.CKR_OK, ck.CKR_USER_ALREADY_LOGGED_IN): print(name(rv), flush=True); continue
+        if slot and not mine:
+            rows = {{ck.CKA_TOKEN: True, ck.CKA_LABEL: b"pair-1"}}
+            mine = m.pair(s, ck.CKM_EC_KEY_PAIR_GEN, {{**rows, ck.CKA_EC_PARAMS: {P256!r}}}, rows)[1:]
+        rv = ck.CKR_OK
+        while rv == ck.CKR_OK:
+            found, count = ffi.new("CK_OBJECT_HANDLE[1]"), ffi.new("CK_ULONG*")
+            rows = {{ck.CKA_LABEL: b"pair-1", ck.CKA_CLASS: ck.CKO_PRIVATE_KEY}}
+            rv = m.C_FindObjectsInit(s, *m.template(rows)) or m.C_FindObjects(s, found, 1, count) or m.C_FindObjectsFinal(s)
+            if not rv: rv = m.use("Sign", s, m.mechanism({int(ECDSA)}), found[0], b"x")[0]
+            print(name(rv), flush=True)
+"""
+    environment = {**os.environ, "ADYTON_HOME": str(there.home), "PYTHONPATH": str(Path(__file__).parent)}
+    clients = [
+        subprocess.Popen([sys.executable, "-c", client, slot], env=environment, stdout=subprocess.PIPE, text=True)
+        for slot in ("0", "1")
+    ]
+    lines: list[list[str]] = [[], []]
+    try:
+        for said, one in zip(lines, clients, strict=True):
+            assert one.stdout is not None
+            said.append(one.stdout.readline())
+        for _ in range(3):
+            assert "replaced" in there.says("restore", str(kept), "--yes", "--partition", "0", by="so")
+        for said, one in zip(lines, clients, strict=True):
+            assert one.stdout is not None
+            said += [one.stdout.readline() for _ in range(50)]
+            while said[-20:] != ["CKR_OK\n"] * 20:  # it goes on signing, however much it had said before
+                said.append(one.stdout.readline())
+                assert said[-1], "the program ended"
+    finally:
+        for one in clients:
+            one.kill()
+            one.wait(20)
+    assert set(lines[1]) == {"CKR_OK\n"}
+    gone = {"CKR_SESSION_HANDLE_INVALID", "CKR_SESSION_CLOSED", "CKR_KEY_HANDLE_INVALID", "CKR_OBJECT_HANDLE_INVALID",
+            "CKR_USER_NOT_LOGGED_IN", "CKR_OPERATION_NOT_INITIALIZED", "CKR_OK"}
+    assert {"CKR_OK"} < {line.strip() for line in lines[0]} <= gone
+    assert json.loads(there.says("status", "--json"))["engine"]["damage"] == []
 
 
 @pytest.mark.long

@@ -259,6 +259,20 @@ class Values:
             value.bits = bits
             value.stored = value.stored or stored
 
+    def owed(self, item: TokenObject) -> dict[int, bytes]:
+        """What an object has to change for what is known of its value, which came together by a restore: uses that are
+        lost, and protection that is never less than it was."""
+        value = self._find(item.attributes)
+        if value is None:
+            return {}
+        owed = {n: FALSE for n in value.lost() if item.flag(n)
+                and (n != ck.CKA_ENCRYPT or item.key_class != ck.CKO_PUBLIC_KEY)}
+        if item.key_class in table.GUARDED_CLASSES:
+            stays = {ck.CKA_SENSITIVE: (_SENSITIVE, TRUE), ck.CKA_EXTRACTABLE: (_UNEXTRACTABLE, FALSE),
+                     ck.CKA_WRAP_WITH_TRUSTED: (_TRUSTED_ONLY, TRUE)}
+            owed |= {n: to for n, (bit, to) in stays.items() if value.bits & bit and item.get(n) != to}
+        return owed
+
     def bringing(
         self, attributes: Mapping[int, bytes], bits: int
     ) -> tuple[int, dict[TokenObject, dict[int, bytes]]]:

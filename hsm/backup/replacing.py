@@ -1,9 +1,10 @@
 """A whole backup is put in: partitions that are there are replaced, as C_InitToken would, others come new. One commit.
 
 A partition is known by its serial number, which it keeps wherever it is restored. Nothing comes back by a restore that
-somebody was kept from meanwhile: an officer's wrong PINs are those of the backup or those that are counted here,
-whichever are more, so that no restore gives tries back; purge protection stays, and what was deleted under it is not
-lost; IVs that the token makes go on somewhere else entirely, since those of the time between may have been used.
+was lost meanwhile: what key values have lost here stays lost; an officer's wrong PINs are those of the backup or those
+that are counted here, whichever are more, so that no restore gives tries back; purge protection stays, and what was
+deleted under it is not lost; IVs that the token makes go on somewhere else entirely, since those of the time between
+may have been used.
 """
 
 from __future__ import annotations
@@ -129,14 +130,35 @@ def _put(pool: Pool, tx: Transaction, taking: Taking, one: Coming) -> int:
         head.retention = before.retention or head.retention
         for name in there.directory.officers:
             failed[name] = max(failed.get(name, 0), there.officers.credentials.failures(name))
+    known = _known_values(tx, taking, one) if there is not None else {}
     tx.replace(head)
     tx.scatter_ivs(slot)
     for table in schema.OF_A_PARTITION:
-        if table != "records":
+        if table not in ("records", "key_values"):
             tx.put_rows(slot, table, taking.rows(one.slot, table))
+    tx.put_rows(slot, "key_values", _values(taking, one, known))
     for kind, name, told in taking.records(one.slot):
         _put_record(pool, tx, slot, there, failed, kind, name, told)
     return slot
+
+
+def _known_values(tx: Transaction, taking: Taking, one: Coming) -> dict[bytes, bytes]:
+    """What is known here of the values of keys, still sealed, where the backup's lie under the same partition key."""
+    assert one.replaces is not None
+    slot = one.replaces.slot
+    (pair,) = taking.rows(one.slot, "partition_keys")
+    if tx.database.execute("SELECT public, private FROM partition_keys WHERE slot = ?", (slot,)).fetchone() != pair:
+        return {}
+    return dict(tx.database.execute("SELECT fingerprint, sealed FROM key_values WHERE slot = ?", (slot,)))
+
+
+def _values(taking: Taking, one: Coming, known: dict[bytes, bytes]) -> Iterator[tuple[bytes, bytes]]:
+    """Those of the backup, each with what is known here behind it: only who opens the partition can add them up, and
+    until then none counts for less. What only is known here stays known."""
+    for fingerprint, sealed in taking.rows(one.slot, "key_values"):
+        here = known.pop(fingerprint, b"")
+        yield fingerprint, sealed if here == sealed else sealed + here
+    yield from known.items()
 
 
 def _free_slot(tx: Transaction, wanted: int) -> int:

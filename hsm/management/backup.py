@@ -16,7 +16,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from hsm.access.quorum import DESTROY, EXPORT, Asked
+from hsm.access.quorum import EXPORT, RULE, Asked
 from hsm.access.roles import BACKUP_START, KEY_BACKUP, KEY_RESTORE, RESTORE_START, denial
 from hsm.audit import calls
 from hsm.backup import blob, form, one_key, replacing, wrapping
@@ -285,15 +285,15 @@ def _older(caller: Caller, taking: Taking, wanted: list[Coming], request: Reques
 
 
 def _by_two(caller: Caller, taking: Taking, wanted: list[Coming], officer: str) -> Any:
-    """The two-person rule of a partition that is replaced: its keys are destroyed by that."""
-    ruled = [one.replaces for one in wanted if one.replaces is not None and one.replaces.quorum.covers(DESTROY)]
+    """The two-person rule of a partition that is replaced, the rule among it, whatever else it is for."""
+    ruled = [one.replaces for one in wanted if one.replaces is not None and one.replaces.quorum.covers(RULE)]
     if not ruled:
         return nullcontext()
     partition = ruled[0]
     if len(wanted) > 1:
         words = f"partition {partition.slot} has a two-person rule: restore it alone, --partition {partition.slot}"
         raise TokenError(ck.CKR_ACTION_PROHIBITED, words)
-    asked = Asked(DESTROY, "restore-finish", RESTORE_START, "", {"backup": taking.manifest.backup})
+    asked = Asked(RULE, "restore-finish", RESTORE_START, "", {"backup": taking.manifest.backup})
     approved = partition.quorum.ask(asked, officer, partition.act(caller.app, "proposal-create", officer))
     return partition.quorum.carried_out(approved)
 

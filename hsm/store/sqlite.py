@@ -304,12 +304,21 @@ class Store:
         key = sealing.derive(partition_key, b"values")
         for fingerprint, sealed in self._rows("SELECT fingerprint, sealed FROM key_values WHERE slot = ?", slot):
             try:
-                found.append((fingerprint, int.from_bytes(sealing.unseal(key, sealed, fingerprint), "little")))
+                bits = 0
+                for at in range(0, max(len(sealed), 1), sealing.VALUE):
+                    told = sealing.unseal(key, sealed[at : at + sealing.VALUE], fingerprint)
+                    bits |= int.from_bytes(told, "little")
+                found.append((fingerprint, bits))
             except (sealing.Damaged, TypeError):
                 # Forgetting what a value lost would give it back: all uses are lost instead.
                 self.note(slot, "what a key value had lost is damaged: it counts as having lost all its uses")
                 found.append((fingerprint, 0xFFFF))
         return found
+
+    def joined_values(self, slot: int) -> set[bytes]:
+        """Those of which a restore has put together what was known before it and what came by it."""
+        select = "SELECT fingerprint FROM key_values WHERE slot = ? AND LENGTH(sealed) > ?"
+        return {bytes(row[0]) for row in self._rows(select, slot, sealing.VALUE)}
 
     def records(self, slot: int, form: type[R]) -> dict[str, R | None]:
         """The partition's records of one form by name; None where one is damaged."""
