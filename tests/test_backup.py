@@ -829,6 +829,25 @@ def test_one_key_out_of_a_backup(sites: Callable[..., Site], tmp_path: Path, mon
         assert m.read(s, one(m, s, b"wrapping", ck.CKO_SECRET_KEY), ck.CKA_DECRYPT) == b"\0"
 
 
+def test_a_backup_as_a_stream(sites: Callable[..., Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = sites("here"), sites("there")
+    furnish(here, monkeypatch)
+    command = [sys.executable, "-m", "hsm.cli.main"]
+
+    def of(site: Site) -> dict[str, str]:
+        return {**os.environ, "ADYTON_HOME": str(site.home), "ADYTON_SO_PIN": SO.decode()}
+
+    words = [*command, "backup", "--out", "-", "--as", "so"]
+    made = subprocess.run(words, env=of(here), capture_output=True, timeout=60)
+    assert made.returncode == 0 and b"keys: 10" in made.stderr, made.stderr
+    assert not list(here.home.glob("backup.db*"))
+    for stream in (made.stdout[:9000], b"no archive"):
+        cut = subprocess.run([*command, "restore", "-"], env=of(there), input=stream, capture_output=True, timeout=60)
+        assert cut.returncode == 1 and cut.stderr.startswith(b"adyton: "), cut.stderr
+    subprocess.run([*command, "restore", "-"], env=of(there), input=made.stdout, check=True, timeout=60)
+    assert there.state() == here.state()
+
+
 def test_several_partitions(sites: Callable[..., Site], tmp_path: Path) -> None:
     """Each by an officer of its own, logged in here; or one alone."""
     here, there = sites("here"), sites("there")

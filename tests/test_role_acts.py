@@ -158,13 +158,14 @@ def test_who_sees_and_approves_what_another_has_proposed(ruled: Desk, row: Row) 
     assert ruled.ask("role-assignment-list", assignee=MAKER)["assignments"] == []
 
 
-# Acts that ask for no role at first: the pool's owner's, anybody's, and any officer's with a copy of the partition key or a
-# session at a terminal. The rest have rows.
+# Acts that ask for no role at first: the pool's owner's, anybody's, and any officer's with a copy of the partition key
+# or a session at a terminal. The rest have rows.
 ASK_NO_ROLE = {
     "partition-create", "partition-list", "init", "whoami", "login", "logout", "officer-waiting", "officer-approve",
     "partition-unattended", "partition-seal", "proposal-list",
     # What backup-start has begun goes on without it; restoring asks what it replaces (test_backup.py).
-    "backup-resume", "backup-chunk", "backup-finish", "restore-start", "restore-chunk", "restore-finish", "key-restore",
+    "backup-resume", "backup-chunk", "backup-finish", "backup-end", "restore-start", "restore-chunk", "restore-finish",
+    "key-restore",
 }
 
 

@@ -9,9 +9,12 @@ import hashlib
 import json
 import os
 import sys
+import tarfile
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,26 +116,82 @@ def _progress(words: str, total: int) -> Iterator[Callable[[int], None]]:
 # -- adyton backup
 
 
+class _Folder:
+    """Where a backup goes, file by file, each there once it is whole."""
+
+    def __init__(self, folder: Path) -> None:
+        self.where = str(folder)
+        self._folder = folder
+
+    def put(self, name: str, ask: Callable[[int], dict[str, Any]]) -> dict[str, Any]:
+        return _filled(self._folder / name, ask)
+
+    def end(self) -> None:
+        _sync(self._folder)
+
+
+class _Stream:
+    """The same as a tar archive in standard output."""
+
+    where = "the stream"
+
+    def __init__(self) -> None:
+        if sys.stdout.isatty():
+            raise Failure("a backup is no text: send it somewhere, adyton backup --out - >FILE")
+        self._tar = tarfile.open(fileobj=sys.stdout.buffer, mode="w|")
+
+    def put(self, name: str, ask: Callable[[int], dict[str, Any]]) -> dict[str, Any]:
+        with open(os.memfd_create(name, os.MFD_CLOEXEC), "w+b") as file:
+            told = ask(file.fileno())
+            member = tarfile.TarInfo(name)
+            member.size, member.mode, member.mtime = os.fstat(file.fileno()).st_size, 0o600, int(time.time())
+            self._tar.addfile(member, file)
+        return told
+
+    def end(self) -> None:
+        self._tar.close()
+        sys.stdout.flush()
+
+
 def backup(given: Arguments) -> int:
     if given.out is None:
         raise Failure("where to? adyton backup --out FOLDER; what a backup has: adyton backup show FOLDER")
     began, folder = time.monotonic(), Path(given.out)
+    out: _Folder | _Stream = _Folder(folder)
     with connect(start=True) as client:
-        told = _resumed(folder, client) if given.resume else _begun(given, folder, client)
+        if given.out == "-":
+            out, told = _Stream(), _start(given, client)
+        else:
+            told = _resumed(folder, client) if given.resume else _begun(given, folder, client)
         have = told["chunks"]
         with _progress("backing up", told["rows"]) as at:
             done = sum(chunk["rows"] for chunk in have)
             while not have or not have[-1]["last"]:
-                number = len(have)
-                have.append(_filled(folder / _chunk(number), lambda file, number=number: client.ask_into(  # type: ignore[misc]
-                    file, "backup-chunk", backup=told["backup"], number=number)))
+                asked = {"backup": told["backup"], "number": len(have)}
+                have.append(out.put(_chunk(len(have)), partial(_into, client, "backup-chunk", asked)))
                 done += have[-1]["rows"]
                 at(done)
-        ended = _filled(folder / "manifest.json", lambda file: client.ask_into(
-            file, "backup-finish", backup=told["backup"]))
+        ended = out.put("manifest.json", partial(_into, client, "backup-finish", {"backup": told["backup"]}))
+        out.end()
+        client.ask("backup-end", backup=told["backup"])
+    size, seconds = sum(chunk["bytes"] for chunk in have), time.monotonic() - began
+    words = f"backup {told['backup']} is in {out.where}\nkeys: {ended['keys']}, partitions: {len(ended['partitions'])}, "
+    words += f"{size / (1 << 20):.1f} MiB, chunks: {len(have)}, seconds: {seconds:.1f}"
+    words = "\n".join([words, *(f"left out, since it is damaged: {cell(wrong)}" for wrong in ended["damaged"])])
+    if given.out == "-":
+        print(words, file=sys.stderr)
+        return 0
     (folder / UNFINISHED).unlink()
-    _sync(folder)
-    return _said(given, folder, told, ended, time.monotonic() - began)
+    return show(given, {"folder": str(folder), "backup": told["backup"], "bytes": size, **ended}, words)
+
+
+def _into(client: Client, act: str, fields: dict[str, Any], file: int) -> dict[str, Any]:
+    return client.ask_into(file, act, **fields)
+
+
+def _start(given: Arguments, client: Client) -> dict[str, Any]:
+    slots = [row["slot"] for row in _wanted(given, client)]
+    return client.ask("backup-start", **_by(given, client, slots))
 
 
 def _chunk(number: int) -> str:
@@ -143,10 +202,8 @@ def _begun(given: Arguments, folder: Path, client: Client) -> dict[str, Any]:
     if folder.exists() and any(folder.iterdir()):
         then = "go on with it: --resume" if (folder / UNFINISHED).exists() else "give a new one"
         raise Failure(f"{folder} has something in it already: {then}")
-    rows = _wanted(given, client)
-    by = _by(given, client, [row["slot"] for row in rows])
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    told = client.ask("backup-start", **by)
+    told = _start(given, client)
     (folder / UNFINISHED).write_text(json.dumps({"backup": told["backup"]}))
     _sync(folder)
     return told
@@ -173,15 +230,6 @@ def _sha256(path: Path) -> str:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
         return ""
-
-
-def _said(given: Arguments, folder: Path, told: dict[str, Any], ended: dict[str, Any], seconds: float) -> int:
-    size = sum(chunk["bytes"] for chunk in told["chunks"])
-    words = f"{ended['keys']} keys of {len(ended['partitions'])} partitions are in {folder}: backup {told['backup']},\n"
-    words += f"{size / (1 << 20):.1f} MiB in {len(told['chunks'])} chunks, {seconds:.1f} s"
-    for wrong in ended["damaged"]:
-        words += f"\nleft out, since it is damaged: {cell(wrong)}"
-    return show(given, {"folder": str(folder), "backup": told["backup"], "bytes": size, **ended}, words)
 
 
 def show_one(given: Arguments) -> int:
@@ -226,10 +274,21 @@ def _looked_at(folder: Path) -> tuple[Any, list[str]]:
 
 
 def restore(given: Arguments) -> int:
-    folder = Path(given.folder)
+    if given.folder != "-":
+        return _restored(given, Path(given.folder))
+    with tempfile.TemporaryDirectory(prefix="adyton-") as scratch:
+        try:
+            with tarfile.open(fileobj=sys.stdin.buffer, mode="r|") as tar:
+                tar.extractall(scratch, filter="data")
+        except (tarfile.TarError, EOFError) as fault:
+            raise Failure(f"the stream is no backup, as adyton backup --out - writes it: {fault}") from None
+        return _restored(given, Path(scratch))
+
+
+def _restored(given: Arguments, folder: Path) -> int:
     _must_be_there(folder)
     with connect(start=True) as client:
-        told = _handed(folder / "manifest.json", lambda file: client.ask_into(file, "restore-start"))
+        told = _handed(folder / "manifest.json", partial(_into, client, "restore-start", {}))
         coming = _coming(given, client, told["partitions"])
         replaced = [row["replaces"] for row in coming if row["replaces"] is not None]
         if replaced and not given.yes:
@@ -276,8 +335,8 @@ def _coming(given: Arguments, client: Client, partitions: list[dict[str, Any]]) 
 def _read(folder: Path, client: Client, told: dict[str, Any]) -> None:
     with _progress("reading the backup", told["chunks"]) as at:
         for number in range(told["have"], told["chunks"]):
-            _handed(folder / _chunk(number), lambda file, number=number: client.ask_into(  # type: ignore[misc]
-                file, "restore-chunk", backup=told["backup"], number=number))
+            asked = {"backup": told["backup"], "number": number}
+            _handed(folder / _chunk(number), partial(_into, client, "restore-chunk", asked))
             at(number + 1)
 
 
@@ -308,7 +367,7 @@ def restore_key(given: Arguments) -> int:
         else:
             folder = Path(given.folder)
             _must_be_there(folder)
-            begun = _handed(folder / "manifest.json", lambda file: client.ask_into(file, "restore-start"))
+            begun = _handed(folder / "manifest.json", partial(_into, client, "restore-start", {}))
             _read(folder, client, begun)
             told = client.ask("key-restore", slot=slot, backup=begun["backup"], name=given.name, **by)
     words = f"key {cell(told['name'])} is back, with {len(told['versions'])} versions"

@@ -62,6 +62,7 @@ _ATTRIBUTES = (
     option("--tags", nargs="*", metavar="NAME=VALUE", help="tags, in the place of those it has; none: takes them away"),
 )
 _BACKUP = option("folder", metavar="FOLDER", help="the backup's folder")
+_BACKUP_OR_STREAM = option("folder", metavar="FOLDER", help="the backup's folder; -: the tar archive in standard input")
 PROPOSED = 3  # the status of a command that waits for another officer
 COMMANDS = (
     Command("module-path", "print the path of the PKCS#11 library",
@@ -330,9 +331,9 @@ COMMANDS = (
             "adyton audit checkpoint", (*ON_A_PARTITION, JSON), "audit:checkpoint"),
     Command("audit key", "the public key that checkpoints are verified with", "adyton audit key",
             (*ON_A_PARTITION, JSON), "audit:key"),
-    Command("backup", "back up partitions to a folder, while their clients work; what it may do is for `restore`",
+    Command("backup", "back up partitions to a folder, while their clients work",
             "adyton backup --out /media/backup/monday --as sasha",
-            (option("--out", metavar="FOLDER", help="a new or empty folder"),
+            (option("--out", metavar="FOLDER", help="a new or empty folder; -: a tar archive to standard output"),
              option("--resume", action="store_true", help="go on with a backup that was interrupted, in its folder"),
              option("--partition", "--hsm-name", metavar="SLOT|LABEL", help="only this one (default: all; of several, "
                     "an officer is logged in at each, see adyton login)"),
@@ -341,7 +342,7 @@ COMMANDS = (
             (_BACKUP, JSON), "backup:show_one"),
     Command("restore", "put a backup in: partitions that are there are replaced, others come new",
             "adyton restore /media/backup/monday --yes --as sasha",
-            (_BACKUP,
+            (_BACKUP_OR_STREAM,
              option("--yes", action="store_true", help="needed where partitions are replaced, with their officers and "
                     "PINs: what was made since the backup is lost"),
              option("--partition", "--hsm-name", metavar="SLOT|LABEL|SERIAL", help="only this one (default: all that "

@@ -189,11 +189,16 @@ def _finish_backup(caller: Caller, request: Request) -> dict[str, Any]:
     made, key = _making(caller, request), wrapping.of(caller.pool)
     manifest = made.manifest(key)
     _write(request, manifest.write(key))
-    ours = _under_way(caller.pool)
+    return {"keys": manifest.keys, "damaged": manifest.damaged, "partitions": manifest.partitions}
+
+
+def _end_backup(caller: Caller, request: Request) -> dict[str, Any]:
+    """Who has it all lets the engine forget what it was made of."""
+    made, ours = _making(caller, request), _under_way(caller.pool)
     with ours.lock:
         made.end()
         ours.making = None
-    return {"keys": manifest.keys, "damaged": manifest.damaged, "partitions": manifest.partitions}
+    return {}
 
 
 # -- restore
@@ -353,6 +358,7 @@ ACTS = (
     Act("backup-resume", OWNER, _resume_backup, owners=True, told=False),
     Act("backup-chunk", OWNER, _make_chunk, owners=True, told=False),
     Act("backup-finish", OWNER, _finish_backup, owners=True),
+    Act("backup-end", OWNER, _end_backup, owners=True, told=False),
     Act("restore-start", OWNER, _start_restore, owners=True),
     Act("restore-chunk", OWNER, _take_chunk, owners=True, told=False),
     Act("restore-finish", OWNER, _finish_restore, owners=True),
