@@ -788,6 +788,53 @@ def test_a_key_goes_by_file(sites: Callable[..., Site], tmp_path: Path, monkeypa
     assert ivs[0] <= 1 << 20 < ivs[1], "IVs made there come from the same numbers as those made here"
 
 
+def test_a_key_goes_where_the_kind_takes_it(
+    sites: Callable[..., Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A managed HSM keeps no keys that others may have in clear, wherever they come from."""
+    here = sites("here")
+    furnish(here, monkeypatch)
+    with using(here, monkeypatch) as m:
+        s = m.session()
+        good(m.login(s, USER.decode()))
+        m.aes(s, token=True, label=b"loose", extractable=True)
+    pins = {"ADYTON_HOME": str(here.home), "ADYTON_SO_PIN": "12345678"}
+    (tmp_path / "pin").write_text("123456")
+    made = ("partition", "create", "--kind", "managed-hsm", "--label", "strict")
+    adyton(*made, "--pin-file", str(tmp_path / "pin"), **pins)
+    for key, status in (("pair-0", 0), ("loose", 1)):
+        file = tmp_path / f"{key}.key"
+        here.says("key", "backup", key, "--out", str(file), "--partition", "0", by="user")
+        words = ("key", "restore", "--file", str(file), "--partition", "strict", "--as", "user")
+        said = adyton(*words, status=status, ADYTON_PIN="123456", **pins)
+        assert ("CKA_EXTRACTABLE" in said or "CKR_" in said) == bool(status), said
+
+
+def test_a_manifest_may_say_anything(tmp_path: Path) -> None:
+    """adyton backup show reads it with no key to hold it against."""
+    chunk = {"bytes": 1, "sha256": "00" * 32}
+    kinds: tuple[Any, ...] = (None, -1, 1.5, "x", "\x1b[2J", [], {}, [None], [{}], True, 10**50)
+    whole: dict[str, Any] = {
+        "format": "adyton-backup", "version": 1, "backup": "00" * 16, "domain": "d", "pool": "p", "time": 0,
+        "generation": 0, "partitions": [{"slot": 0, "serial": "s", "rows": 0, "keys": 0, "objects": 0, "deleted": 0,
+                                         "officers": 0}],
+        "keys": 0, "rows": 0, "damaged": [], "chunks": [chunk], "checksum": form.checksum([form.Chunk(**chunk)]),
+    }
+    (tmp_path / form.MANIFEST).write_text(json.dumps(whole))
+    assert "chunk-000000 is missing" in adyton("backup", "show", str(tmp_path), status=1)
+    for field in whole:
+        for value in (*kinds, *([{**whole["partitions"][0], "serial": kind}] for kind in kinds)):
+            try:
+                read = form.read_manifest(json.dumps({**whole, field: value}).encode())
+            except form.Unfit:
+                continue
+            assert {type(one) for one in (read.domain, read.pool, *read.damaged)} == {str}, (field, value)
+            assert all(type(told["serial"]) is str for told in read.partitions)
+    told = {**whole, "pool": "\x1b[2J"}
+    (tmp_path / form.MANIFEST).write_text(json.dumps(told))
+    assert "\x1b" not in adyton("backup", "show", str(tmp_path), status=1)
+
+
 def test_a_deleted_keys_name_is_not_free(
     sites: Callable[..., Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

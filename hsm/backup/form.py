@@ -174,12 +174,22 @@ def read_manifest(raw: bytes) -> Manifest:
         chunks = [Chunk(int(chunk["bytes"]), str(chunk["sha256"])) for chunk in told["chunks"]]
         fields = {name: told[name] for name in Manifest._fields if name != "chunks"}
         made = Manifest(**fields, chunks=chunks)
-        good = len(bytes.fromhex(made.backup)) == 16 and checksum(chunks) == told["checksum"]
+        good = len(bytes.fromhex(made.backup)) == 16 and checksum(chunks) == told["checksum"] and _well_formed(made)
     except (ValueError, KeyError, TypeError, RecursionError, AttributeError):
         raise Unfit(f"{MANIFEST} is damaged, or is none") from None
     if not good or not chunks or any(not 0 < chunk.bytes <= LONGEST for chunk in chunks):
         raise Unfit(f"{MANIFEST} is damaged: its checksum is not that of its chunks")
     return made
+
+
+def _well_formed(manifest: Manifest) -> bool:
+    """Whether each field is of its kind, for who shows it before anybody has held it against its MAC."""
+    texts = (manifest.domain, manifest.pool, *manifest.damaged)
+    numbers = [manifest.time, manifest.generation, manifest.keys, manifest.rows]
+    for told in manifest.partitions:
+        numbers += [told["slot"], *(told[name] for name in ("rows", "keys", "objects", "deleted", "officers"))]
+        texts += (told["serial"],)
+    return all(type(text) is str for text in texts) and all(type(n) is int and 0 <= n < 1 << 40 for n in numbers)
 
 
 def open_manifest(wrapping: Wrapping, raw: bytes) -> Manifest:

@@ -175,8 +175,9 @@ def backup(given: Arguments) -> int:
         out.end()
         client.ask("backup-end", backup=told["backup"])
     size, seconds = sum(chunk["bytes"] for chunk in have), time.monotonic() - began
-    words = f"backup {told['backup']} is in {out.where}\nkeys: {ended['keys']}, partitions: {len(ended['partitions'])}, "
-    words += f"{size / (1 << 20):.1f} MiB, chunks: {len(have)}, seconds: {seconds:.1f}"
+    words = f"backup {told['backup']} is in {out.where}\n"
+    words += f"keys: {ended['keys']}, partitions: {len(ended['partitions'])}, MiB: {size / (1 << 20):.1f}, "
+    words += f"chunks: {len(have)}, seconds: {seconds:.1f}"
     words = "\n".join([words, *(f"left out, since it is damaged: {cell(wrong)}" for wrong in ended["damaged"])])
     if given.out == "-":
         print(words, file=sys.stderr)

@@ -58,11 +58,9 @@ def _under_way(pool: Pool) -> UnderWay:
 def _officer_of(caller: Caller, partition: Partition) -> str:
     if caller.on is partition and caller.officer:
         return caller.officer
-    known = terminal.logged_in(caller.app, partition)
-    if known:
-        return known
     bound = partition.directory.bound(caller.app.uid)
-    return bound.name if bound is not None else ""
+    known = terminal.logged_in(caller.app, partition) or (bound.name if bound is not None else "")
+    return known if known and not partition.officers.get(known).must_change else ""
 
 
 def _must_hold(caller: Caller, partition: Partition, action: str) -> str:
@@ -254,10 +252,10 @@ def _finish_restore(caller: Caller, request: Request) -> dict[str, Any]:
         behind = _older(caller, taking, wanted, request)
         record |= {"rollback": behind} if behind else {}
         with _by_two(caller, taking, wanted, officer):
-            for one in wanted:
-                if one.replaces is not None:
-                    terminal.TERMINALS.end(one.replaces)
             slots = replacing.put_in(pool, caller.app, taking, wanted, record)
+        for one in wanted:
+            if one.replaces is not None:
+                terminal.TERMINALS.end(one.replaces)
     _end_taking(pool, taking)
     return {"slots": slots, "partitions": [
         {"slot": slot, "serial": one.head.serial.decode(), "label": one.head.label.decode("utf-8", "replace").rstrip(),
@@ -321,6 +319,8 @@ def _name(request: Request) -> str:
 def _backup_key(caller: Caller, request: Request) -> dict[str, Any]:
     name, key = _name(request), wrapping.of(caller.pool)
     rows = caller.partition.whole_key(name)
+    if name.lower() in caller.partition.deleted.keys:
+        raise wrong(f"key {name} is deleted: adyton key recover {name}, and then back it up", name)
     if not rows:
         raise wrong(f"there is no key {name} in partition {caller.partition.slot}: adyton key list", name)
     _write(request, blob.seal(key, rows))
