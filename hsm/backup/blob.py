@@ -23,6 +23,7 @@ VERSION = 1
 LONGEST = 64 << 20
 _MAGIC = b"ADYTONKY"
 _HEAD = struct.Struct("<8sH6x16s16s")  # what it is, version, domain, the blob's own number
+HEAD = _HEAD.size
 _ATTRIBUTES, _ABOUT, _BITS = range(3)
 
 

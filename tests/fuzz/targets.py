@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from hsm.access import credentials
 from hsm.application import Application
 from hsm.audit import chain
 from hsm.audit.verify import verify
+from hsm.backup import blob, form, wrapping
 from hsm.cli import salvage
 from hsm.cryptoki import return_codes
 from hsm.errors import TokenError
@@ -206,9 +208,9 @@ def sealed_records(data: bytes) -> None:
         sealing.unpack(data)
     except _READS:
         pass
-    for form in records.FORMS:
+    for kind in records.FORMS:
         try:
-            records.unpack(form, "name", data)
+            records.unpack(kind, "name", data)
         except _READS:
             pass
 
@@ -230,6 +232,29 @@ def audit_blocks(data: bytes) -> None:
 def audit_exports(data: bytes) -> None:
     """A log that somebody hands over to be verified."""
     verify(data.decode("utf-8", "replace").splitlines(), None, [data[:200].decode("utf-8", "replace")])
+
+
+@target
+def backups(data: bytes) -> None:
+    """What somebody hands over to be restored: a manifest, a chunk's rows and a key's blob, also once it has been
+    opened, by who has the domain's key and is of another version."""
+    ours = wrapping.Wrapping("a domain", bytes(32))
+    for read in (form.read_manifest, partial(form.open_manifest, ours), partial(blob.unseal, ours)):
+        try:
+            read(data)
+        except form.Unfit:
+            pass
+    try:
+        for cells in form.unpack_rows(data):
+            form.pack_row(cells)
+    except form.Unfit:
+        pass
+    head = blob.seal(ours, [])[: blob.HEAD]
+    opened = sealing.seal(sealing.derive(ours.key, b"key backup", head), data, head)
+    try:
+        blob.unseal(ours, head + opened)
+    except form.Unfit:
+        pass
 
 
 @target
