@@ -32,6 +32,13 @@ _NAMES = """
     KeyUpdate          C_SetAttributeValue change
     KeyDelete          C_DestroyObject destroy
     KeyList            C_FindObjectsInit
+    KeyBackup          key-backup
+    KeyRestore         key-restore
+    BackupCreate       backup-start
+    BackupUpdate       backup-resume backup-chunk backup-finish backup-end   ours
+    RestoreCreate      restore-start                                         ours
+    RestoreUpdate      restore-chunk                                         ours
+    RestoreFinish      restore-finish                                        ours
     Authentication     C_Login C_LoginUser login
     KeyDerive          C_DeriveKey derive                                    ours
     KeyDigest          C_DigestKey                                           ours
