@@ -400,6 +400,25 @@ def test_a_backup_that_is_interrupted_goes_on(
     assert "no unfinished backup" in here.says("backup", "--out", str(kept), "--resume", status=1)
 
 
+def test_what_nobody_goes_on_with_goes_after_a_day(
+    sites: Callable[..., Site], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It holds what may be purged from the pool meanwhile."""
+    here = sites("here")
+    furnish(here, monkeypatch)
+    here.ends("chunk 1")
+    here.says("backup", "--out", str(tmp_path / "kept"), by="so", status=1)
+    left = here.home / "backup.db"
+    (here.home / "backup.db.new").write_bytes(b"a draft")
+    here.says("partition", "list")
+    assert left.exists() and not (here.home / "backup.db.new").exists()
+    here.pool.stop()
+    os.utime(left, (time.time() - 90_000,) * 2)
+    here.says("partition", "list")
+    assert not left.exists()
+    assert "Begin a new one" in here.says("backup", "--out", str(tmp_path / "kept"), "--resume", status=1)
+
+
 POINTS = ("read 0", "read 2", "begun", "rows-written", "heads-written", "committed", "remembered", "forgetting")
 
 
