@@ -545,6 +545,17 @@ def test_purge_protection_is_not_got_around(
     again = here.backup(tmp_path / "again")
     here.says("restore", str(kept), "--yes", by="so")
     assert here.state()["head"][3].purge_protection, "it was turned off by a restore"
+    # A key that is there now, and was deleted then, is not gone a week after it was deleted then.
+    day = 86_400_000_000
+    with cheap_pins(), Room(here.home) as room:
+        (gone,) = room.partition.deleted.keys.values()
+        room.partition.recover_key("gone", {"act": "key-recover", "pid": "1", "uid": "0"})
+        due = room.pool.store.time.now() + 7 * day
+    here.says("restore", str(kept), "--yes", by="so")
+    here.pool.stop()
+    with cheap_pins(), Room(here.home) as room:
+        (still,) = room.partition.deleted.keys.values()
+        assert still.purge >= due > gone.purge
     with using(here, monkeypatch) as m:
         s = m.session()
         good(m.login(s, USER.decode()))
@@ -834,7 +845,7 @@ def test_a_manifest_may_say_anything(tmp_path: Path) -> None:
     chunk = {"bytes": 1, "sha256": "00" * 32}
     kinds: tuple[Any, ...] = (None, -1, 1.5, "x", "\x1b[2J", [], {}, [None], [{}], True, 10**50)
     whole: dict[str, Any] = {
-        "format": "adyton-backup", "version": 1, "backup": "00" * 16, "domain": "d", "pool": "p", "time": 0,
+        "format": "adyton-backup", "version": 1, "backup": "00" * 16, "domain": "d", "pool": "p", "time": 0, "seen": 0,
         "generation": 0, "partitions": [{"slot": 0, "serial": "s", "rows": 0, "keys": 0, "objects": 0, "deleted": 0,
                                          "officers": 0}],
         "keys": 0, "rows": 0, "damaged": [], "chunks": [chunk], "checksum": form.checksum([form.Chunk(**chunk)]),

@@ -128,13 +128,15 @@ class Chunk(NamedTuple):
 
 
 class Manifest(NamedTuple):
-    """``pool`` and ``generation``: the pool that was backed up, and its change that the backup is as of. ``partitions``
-    and ``keys``: what is counted. ``damaged``: what could not be read, and is left out."""
+    """``pool`` and ``generation``: the pool that was backed up, and its change that the backup is as of; ``seen``: the
+    time that it had seen (hsm/store/time_seen.py). ``partitions`` and ``keys``: what is counted. ``damaged``: what could
+    not be read, and is left out."""
 
     backup: str
     domain: str
     pool: str
     time: int
+    seen: int
     generation: int
     partitions: list[dict[str, Any]]
     keys: int
@@ -185,11 +187,11 @@ def read_manifest(raw: bytes) -> Manifest:
 def _well_formed(manifest: Manifest) -> bool:
     """Whether each field is of its kind, for who shows it before anybody has held it against its MAC."""
     texts = (manifest.domain, manifest.pool, *manifest.damaged)
-    numbers = [manifest.time, manifest.generation, manifest.keys, manifest.rows]
+    numbers = [manifest.time, manifest.seen, manifest.generation, manifest.keys, manifest.rows]
     for told in manifest.partitions:
         numbers += [told["slot"], *(told[name] for name in ("rows", "keys", "objects", "deleted", "officers"))]
         texts += (told["serial"],)
-    return all(type(text) is str for text in texts) and all(type(n) is int and 0 <= n < 1 << 40 for n in numbers)
+    return all(type(text) is str for text in texts) and all(type(n) is int and 0 <= n < 1 << 60 for n in numbers)
 
 
 def open_manifest(wrapping: Wrapping, raw: bytes) -> Manifest:

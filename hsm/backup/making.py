@@ -42,6 +42,7 @@ class Moment(NamedTuple):
 
     backup: str
     time: int
+    seen: int
     generation: int
     slots: list[int]
     failures: dict[str, dict[str, int]]
@@ -99,7 +100,7 @@ class Making:
             for statement in _TABLES.split(";"):
                 database.execute(statement)
             slots = [partition.slot for partition in partitions]
-            moment = Moment(os.urandom(16).hex(), int(clock.now()), generation, slots, failures,
+            moment = Moment(os.urandom(16).hex(), int(clock.now()), store.time.now(), generation, slots, failures,
                             _count(database, slots))
             database.execute("INSERT INTO making VALUES (?)", (json.dumps(moment._asdict()),))
             if store.home is not None:
@@ -206,7 +207,8 @@ class Making:
              **{name: counted[f"{slot}/{name}"] for name in rows.COUNTED}} for slot, head in self._heads.items()
         ]
         return Manifest(
-            self.moment.backup, wrapping.domain, self._store.id, self.moment.time, self.moment.generation, partitions,
+            self.moment.backup, wrapping.domain, self._store.id, self.moment.time, self.moment.seen,
+            self.moment.generation, partitions,
             sum(told["keys"] for told in partitions), sum(told["rows"] for told in partitions),
             [wrong for chunk in chunks for wrong in chunk.damaged], [Chunk(c.bytes, c.sha256) for c in chunks],
         )

@@ -19,6 +19,7 @@ from hsm.backup import rows
 from hsm.backup.taking import Taking
 from hsm.errors import TokenError
 from hsm.objects.about import About
+from hsm.soft_delete import DAY
 from hsm.store import records, schema
 from hsm.store.heads import PartitionHead
 from pkcs11_shim import constants as ck
@@ -138,7 +139,13 @@ def _put(pool: Pool, tx: Transaction, taking: Taking, one: Coming) -> int:
             tx.put_rows(slot, table, taking.rows(one.slot, table))
     tx.put_rows(slot, "key_values", _values(taking, one, known))
     for kind, name, told in taking.records(one.slot):
-        _put_record(pool, tx, slot, there, failed, kind, name, told)
+        if kind == rows.OFFICER:
+            _put_officer(pool, tx, slot, records.unpack(records.Officer, name, told), min(failed.get(name, 0), TRIES))
+            continue
+        if kind == _DELETED:
+            told = records.pack(_due(pool, taking, one, records.unpack(records.DeletedKey, name, told), head.retention))
+        place = rows.Place(tx.device_key, head.serial)
+        tx.put_rows(slot, "records", [rows.sealed(place, "records", (kind, name, told))])
     return slot
 
 
@@ -169,27 +176,27 @@ def _free_slot(tx: Transaction, wanted: int) -> int:
     return 0 if blank else tx.pool_head.next_slot
 
 
-def _put_record(
-    pool: Pool, tx: Transaction, slot: int, there: Partition | None, failed: dict[str, int], kind: str, name: str,
-    told: bytes,
-) -> None:
-    if kind == rows.OFFICER:
-        officer = records.unpack(records.Officer, name, told)
-        if officer.wrapped:
-            officer = officer._replace(counter=_free_counter(pool, tx))
-            # Before the commit, on a counter that nobody has: what is not committed has changed nothing.
-            credential = hashlib.sha256(officer.wrapped).digest()[:16]
-            pool.store.counters.reserve(officer.counter + 1)
-            pool.store.counters.write(officer.counter, credential, min(failed.get(name, 0), TRIES))
-        tx.put_record(slot, officer)
-        return
-    if kind == _DELETED and there is not None:
-        deleted = records.unpack(records.DeletedKey, name, told)
-        kept = there.deleted.keys.get(name)
-        if kept is not None:
-            told = records.pack(deleted._replace(purge=max(deleted.purge, kept.purge)))
-    place = rows.Place(tx.device_key, tx.heads[slot].serial)
-    tx.put_rows(slot, "records", [rows.sealed(place, "records", (kind, name, told))])
+def _put_officer(pool: Pool, tx: Transaction, slot: int, officer: records.Officer, failures: int) -> None:
+    if officer.wrapped:
+        officer = officer._replace(counter=_free_counter(pool, tx))
+        # Before the commit, on a counter that nobody has: what is not committed has changed nothing.
+        pool.store.counters.reserve(officer.counter + 1)
+        pool.store.counters.write(officer.counter, hashlib.sha256(officer.wrapped).digest()[:16], failures)
+    tx.put_record(slot, officer)
+
+
+def _due(
+    pool: Pool, taking: Taking, one: Coming, deleted: records.DeletedKey, retention: int
+) -> records.DeletedKey:
+    """When a deleted key goes for good: not before it would have gone without the restore. Where it comes new, the time
+    for which the backup lay somewhere is none that has passed."""
+    now = pool.store.time.now()
+    if one.replaces is None:
+        later = now - taking.manifest.seen
+        return deleted._replace(at=deleted.at + later, purge=deleted.purge + later)
+    kept = one.replaces.deleted.keys.get(deleted.name)
+    least = kept.purge if kept is not None else now + retention * DAY
+    return deleted._replace(purge=max(deleted.purge, least))
 
 
 def _free_counter(pool: Pool, tx: Transaction) -> int:
