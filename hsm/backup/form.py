@@ -129,8 +129,8 @@ class Chunk(NamedTuple):
 
 class Manifest(NamedTuple):
     """``pool`` and ``generation``: the pool that was backed up, and its change that the backup is as of; ``seen``: the
-    time that it had seen (hsm/store/time_seen.py). ``partitions`` and ``keys``: what is counted. ``damaged``: what could
-    not be read, and is left out."""
+    time that it had seen (hsm/store/time_seen.py). ``partitions`` and ``keys``: what is counted. ``damaged``: what
+    could not be read, and is left out."""
 
     backup: str
     domain: str
