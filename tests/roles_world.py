@@ -74,7 +74,9 @@ class Desk:
     def another(self, kind: str) -> Desk:
         """That of another partition of the pool."""
         with Client(self.home) as client:
-            made = client.ask("partition-create", kind=kind, label=kind, so_pin=self._so_pin, pin="the-user-pin")
+            pins = {"so_pin": self._so_pin, "pin": "the-user-pin"}
+            # Rows destroy what others of the same name are for.
+            made = client.ask("partition-create", kind=kind, label=kind, retention_days=0, **pins)
         return Desk(self.home, made["partition"]["slot"], self._so_pin)
 
     def clear(self) -> None:

@@ -500,3 +500,25 @@ def test_azure_s_key_transfer_file(made: Any, m: Module, tmp_path: Path, kty: st
     file["header"]["kid"] = "/keys/other"  # type: ignore[index]
     with pytest.raises(Refused, match="not one for imports"):
         brought_in(hsm, tmp_path / "byok", json.dumps(file).encode(), "bad", format="byok", kty=kty)
+
+
+# -- who sees what
+
+
+def test_lists_tell_what_an_officer_may_read(made: Any) -> None:
+    hsm = made("token", retention_days=7)
+    for key in ("pay", "box"):
+        hsm.key("create", key, kty="EC")
+    hsm.ask("officer-create", _as="so", name="alice", new_pin="alice-pin")
+    for role, scope in (("Crypto User", "/keys/PAY"), ("Crypto Officer", "/keys/box")):
+        hsm.ask("role-assignment-create", _as="so", assignee="alice", role=role, scope=scope)
+
+    def listed(act: str) -> list[str]:
+        with Client(hsm.token.home) as client:
+            told = client.ask(act, slot=hsm.slot, **{"as": "alice", "pin": "alice-pin"})["keys"]
+        return [row.get("name") or row["recoveryId"].removeprefix("/deletedkeys/") for row in told]
+
+    assert listed("key-list") == ["pay"] and listed("key-list-deleted") == []
+    for key in ("pay", "box"):
+        hsm.key("delete", key)
+    assert listed("key-list") == [] and listed("key-list-deleted") == ["box"]

@@ -27,11 +27,20 @@ _NAMES = """
     KeyDecrypt         C_MessageDecryptInit C_DecryptMessage C_DecryptMessageBegin C_DecryptMessageNext
     KeyWrap            C_WrapKey
     KeyUnwrap          C_UnwrapKey
-    KeyCreate          C_GenerateKey C_GenerateKeyPair generate
-    KeyImport          C_CreateObject create unwrap
-    KeyUpdate          C_SetAttributeValue change
-    KeyDelete          C_DestroyObject destroy
-    KeyList            C_FindObjectsInit
+    KeyCreate          C_GenerateKey C_GenerateKeyPair generate key-create
+    KeyImport          C_CreateObject create unwrap key-import
+    KeyUpdate          C_SetAttributeValue change key-set-attributes
+    KeyDelete          C_DestroyObject destroy key-delete
+    KeyList            C_FindObjectsInit key-list
+    KeyGet             key-show
+    KeyListVersions    key-list-versions
+    KeyRotate          key-rotate
+    KeyRotationPolicyGet  key-rotation-policy-show
+    KeyRotationPolicySet  key-rotation-policy-update
+    KeyListDeleted     key-list-deleted
+    KeyGetDeleted      key-show-deleted
+    KeyRecover         key-recover
+    KeyPurge           key-purge
     KeyBackup          key-backup
     KeyRestore         key-restore
     BackupCreate       backup-start
@@ -56,6 +65,11 @@ _NAMES = """
     PartitionCreate    partition-create                                      ours
     PartitionUpdate    partition-set partition-unattended partition-seal     ours
     PartitionDelete    partition-delete                                      ours
+    PartitionListDeleted  partition-list-deleted                             ours
+    PartitionRecover   partition-recover                                     ours
+    PartitionPurge     partition-purge                                       ours
+    ClockGet           clock-show                                            ours
+    ClockAdvance       clock-advance                                         ours
     PartitionInit      C_InitToken init                                      ours
     OfficerPinSet      C_InitPIN C_SetPIN officer-set-pin                    ours
     OfficerCreate      officer-create                                        ours

@@ -118,7 +118,8 @@ COMMANDS = (
              option("--weak-token-keys", action="store_true", help="let RSA below 2048 bits and EC below 224 be token "
                     "keys there, not only session keys"),
              option("--retention-days", type=int, metavar="DAYS", help="how long what is deleted can be recovered: 7 "
-                    "to 90, for ever as it is said here; 0: not at all (default: 90 for managed-hsm, 0 for token)"),
+                    "to 90, for ever as it is said here; 0: not at all, of a managed HSM in memory only (default: 90 "
+                    "for managed-hsm, 0 for token)"),
              option("--purge-protection", action="store_true", help="nobody destroys what was deleted before its "
                     "retention is over; can't be turned off again"),
              _LIMITS, *_QUORUM,

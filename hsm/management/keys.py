@@ -239,8 +239,15 @@ def _set_attributes(caller: Caller, request: Request) -> dict[str, Any]:
     return {"key": bundle(caller.partition, version_of(caller, {**request, "version": version.version}))}
 
 
+def _of_the_whole(request: Request) -> str:
+    """The name, of an act on all versions of a key."""
+    if request.get("version") is not None:
+        raise wrong("this is done to a key, not to one version of it", "version")
+    return name_of(request)
+
+
 def _rotate(caller: Caller, request: Request) -> dict[str, Any]:
-    name, rotations = name_of(request), caller.partition.rotations
+    name, rotations = _of_the_whole(request), caller.partition.rotations
     versions_of(caller, name)
     if caller.partition.kind.guarded and name.lower() not in rotations.policies:
         words = f"a managed HSM rotates keys that have a rotation policy: adyton key rotation-policy update {name}"
@@ -305,7 +312,7 @@ def _update_policy(caller: Caller, request: Request) -> dict[str, Any]:
 
 
 def _delete(caller: Caller, request: Request) -> dict[str, Any]:
-    name, partition = name_of(request), caller.partition
+    name, partition = _of_the_whole(request), caller.partition
     told = newest(caller, name)
     partition.delete_key(name, caller.record("key-delete"))
     deleted = partition.deleted.keys.get(name.lower())
