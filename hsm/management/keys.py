@@ -105,12 +105,12 @@ def flags(ops: list[str], public: bool | None) -> dict[int, bytes]:
 
 
 def versions_of(caller: Caller, name: str) -> list[Version]:
-    """The newest first."""
+    """The newest first. Of a deleted key there may be public halves, which are not the key."""
     store = caller.pool.store
     with store.lock:
         found = store.key_names(caller.partition.slot).versions(name)
-    if not found:
-        deleted = caller.partition.deleted.keys.get(name.lower())
+    deleted = name.lower() in caller.partition.deleted.keys
+    if not found or deleted:
         words = f"there is no key {name}"
         words += f", but a deleted one: adyton key recover {name}" if deleted else ": adyton key list"
         raise TokenError(ck.CKR_ARGUMENTS_BAD, words, name)
@@ -202,7 +202,8 @@ def _list(caller: Caller, request: Request) -> dict[str, Any]:
     store, partition = caller.pool.store, caller.partition
     with store.lock:
         names = store.key_names(partition.slot)
-        found = [names.versions(name)[0] for name in names.names()]
+        there = [name for name in names.names() if name.lower() not in partition.deleted.keys]
+        found = [names.versions(name)[0] for name in there]
     return {"keys": [item(partition, version) for version in found if caller.holds(KEY_READ, version.name)]}
 
 
