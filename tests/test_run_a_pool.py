@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 from recipe import blocks, run
 
 PAGE = Path(__file__).resolve().parent.parent / "hsm/management/README.md"
@@ -17,6 +18,7 @@ def _like(shown: str) -> str:
     return "\n".join(re.sub(r"(\\ )+", r"\\ +", line) for line in lines)
 
 
+@pytest.mark.timeout(300)
 def test_the_chapter(newcomer: dict[str, str], tmp_path: Path) -> None:
     said = ""
     for language, text in blocks(PAGE, "sh", "python", "text"):
