@@ -51,9 +51,10 @@ class Login:
 
 
 class Session:
-    """A session and its active operations, one of each kind at most (section 5.6)."""
+    """A session and its active operations, one of each kind at most (section 5.6). ``said``: what is known of token
+    keys that are made in it besides what their templates say (hsm/objects/about.py), where a door says that too."""
 
-    __slots__ = ("active", "application", "closed", "handle", "lock", "partition", "read_write")
+    __slots__ = ("active", "application", "closed", "handle", "lock", "partition", "read_write", "said")
 
     def __init__(self, application: Application, handle: int, partition: Partition, read_write: bool) -> None:
         self.application = application
@@ -61,6 +62,7 @@ class Session:
         self.partition = partition
         self.read_write = read_write
         self.closed = False
+        self.said: dict[int, bytes] = {}
         self.active: dict[str, Any] = {}
         self.lock = threading.RLock()
 

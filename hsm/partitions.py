@@ -28,6 +28,7 @@ from hsm.errors import TokenError
 from hsm.limits import OBJECT
 from hsm.log import say
 from hsm.objects import attributes as table
+from hsm.objects import templates
 from hsm.objects.about import COPIED, About
 from hsm.objects.index import ObjectIndex, having
 from hsm.objects.templates import Template
@@ -495,7 +496,7 @@ class Partition:
                     with self.pool.store.transaction() as tx:
                         for position, attributes in enumerate(rows):
                             if stored[position]:
-                                known = self._known_of(attributes, source)
+                                known = self._known_of(attributes, source, session.said)
                                 ids[position] = tx.put_object(self.slot, 0, attributes, self.key, known)
                                 self.put_value(tx, attributes, self.values.bits_of(attributes))
                         tx.audit(self.record(session, how), tuple(map(tx.named, rows)))
@@ -518,7 +519,14 @@ class Partition:
         calls.about(made)
         return [session.application.handle_of(item) for item in made]
 
-    def _known_of(self, attributes: dict[int, bytes], source: TokenObject | None) -> About | None:
+    def _known_of(
+        self, attributes: dict[int, bytes], source: TokenObject | None, said: dict[int, bytes]
+    ) -> About | None:
+        """What is known of a new token key at once: what is ``said``, and what it has of another one."""
+        known = self._of_another(attributes, source)
+        return About({**known.said, **said}) if known is not None else About(said) if said else None
+
+    def _of_another(self, attributes: dict[int, bytes], source: TokenObject | None) -> About | None:
         """What a new token key has of another one. A copy has its source's times. The other half of a pair that is here
         under the same name, without one of this kind, is of the same version."""
         if source is not None and policy.is_guarded(attributes):
@@ -651,7 +659,7 @@ class Partition:
             ids = []
             with self.pool.store.transaction() as tx:
                 for attributes in rows:
-                    ids.append(tx.put_object(self.slot, 0, attributes, self.key, known))
+                    ids.append(tx.put_object(self.slot, 0, attributes, self.key, known, incoming=True))
                     self.put_value(tx, attributes, self.values.bits_of(attributes))
                 tx.audit(record, tuple(map(tx.named, rows)))
             for number, attributes in zip(ids, rows, strict=True):
@@ -748,6 +756,7 @@ class Partition:
                         self.opened()
                         raise TokenError(ck.CKR_OBJECT_HANDLE_INVALID, "a version of the key is damaged")
                     mine = {use: value for use, value in uses.items() if item.get(use) not in (None, value)}
+                    templates.for_set(item, mine, False)
                     self.values.may_change(item, mine)
                     changed.append((item, mine))
             with self.pool.store.transaction() as tx:

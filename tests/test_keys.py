@@ -522,3 +522,15 @@ def test_lists_tell_what_an_officer_may_read(made: Any) -> None:
     for key in ("pay", "box"):
         hsm.key("delete", key)
     assert listed("key-list") == [] and listed("key-list-deleted") == ["box"]
+
+
+def test_a_key_has_its_time_from_the_first_moment(made: Any, m: Module) -> None:
+    """One commit: no engine's end, and no program, comes between the key and when it may be used."""
+    hsm = made("token", retention_days=7)
+    hsm.key("create", "later", kty="EC", nbf=hsm.now() + 5 * DAY, enabled=True)
+    with Client(hsm.token.home) as client:
+        who = {"as": "so", "pin": hsm.token.so_pin}
+        records = client.ask("audit-records", slot=hsm.slot, most=50, **who)["records"]
+    assert not any(record["operation"] == "key-set-attributes" for record in records)
+    s = hsm.session(m)
+    assert sign(m, s, m.find(s, PRIVATE)[0])[0] == "CKR_KEY_FUNCTION_NOT_PERMITTED"

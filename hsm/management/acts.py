@@ -7,7 +7,7 @@ act's fields and its answer are what JSON can say, in Azure's words where Azure 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -88,10 +88,11 @@ class Caller(NamedTuple):
         return not self.partition.recovery and not self.gives_keys and not actions.isdisjoint(OF_KEYS)
 
     @contextmanager
-    def session(self) -> Iterator[Session]:
+    def session(self, said: Mapping[int, bytes | None]) -> Iterator[Session]:
         """A session of the caller's own in which its officer is logged in: what PKCS#11 has a function for is done by
-        that, whoever the door is."""
+        that, whoever the door is. ``said``: what is known at once of keys that are made in it."""
         session = self.app.open_session(self.partition, True)
+        session.said = {number: value for number, value in said.items() if value is not None}
         try:
             self.app.start_login(session, self.officer, ck.CKU_USER, False)
             yield session

@@ -21,8 +21,8 @@ from hsm.management.keys import (
     Mechanism,
     changes_of,
     common,
-    describe_made,
     name_of,
+    newest,
     ops_of,
     scope,
     versions_of,
@@ -108,7 +108,7 @@ def _created(session: Session, rows: dict[int, Any]) -> dict[int, bytes]:
 
 def _in_clear(caller: Caller, request: Request, data: bytearray) -> None:
     name, ops = name_of(request), ops_of(request)
-    with caller.session() as session:
+    with caller.session(changes_of(request)) as session:
         if request["format"] == "raw":
             rows = [*common(name, ops or [op for op in OPS if op != "deriveKey"], None),
                     (ck.CKA_CLASS, ck.CKO_SECRET_KEY.to_bytes(8, "little")), (ck.CKA_ID, os.urandom(16)),
@@ -175,7 +175,7 @@ def _transferred(caller: Caller, request: Request, data: bytearray) -> None:
         raise wrong(f"{kty!r} is no type of keys that are brought in; there are: {', '.join(_TYPES)}", "kty")
     kid, wrapped = _transfer(data)
     ops = ops_of(request) or _DEFAULT_OPS.get(kty, [op for op in OPS if op != "deriveKey"])
-    with caller.session() as session:
+    with caller.session(changes_of(request)) as session:
         kek = _kek(caller, kid)
         public = None if kty == "oct" else False
         key_class = ck.CKO_SECRET_KEY if kty == "oct" else ck.CKO_PRIVATE_KEY
@@ -199,7 +199,6 @@ FORMATS = {"pem": _in_clear, "raw": _in_clear, "byok": _transferred}
 
 
 def _import(caller: Caller, request: Request) -> dict[str, Any]:
-    changes_of(request)  # refused before anything comes in
     how = FORMATS.get(given_or(request, "format", str, ""))
     if how is None:
         raise wrong(f"a key comes in as one of: {', '.join(FORMATS)}", "format")
@@ -208,7 +207,7 @@ def _import(caller: Caller, request: Request) -> dict[str, Any]:
         how(caller, request, data)
     finally:
         data[:] = bytes(len(data))
-    return {"key": describe_made(caller, request)}
+    return {"key": newest(caller, name_of(request))}
 
 
 ACTS = (Act("key-import", KEY_IMPORT, _import, scope),)

@@ -133,16 +133,6 @@ def newest(caller: Caller, name: str) -> dict[str, Any]:
     return bundle(caller.partition, versions_of(caller, name)[0])
 
 
-def describe_made(caller: Caller, request: Request) -> dict[str, Any]:
-    """After a key was made: what the request says of it besides, in a commit of its own."""
-    changes = changes_of(request)
-    version = versions_of(caller, name_of(request))[0]
-    if changes:
-        record = caller.record("key-set-attributes")
-        caller.partition.change_key([version], changes, {}, record)
-    return newest(caller, version.name)
-
-
 # -- making
 
 
@@ -155,24 +145,22 @@ def common(name: str, ops: list[str], public: bool | None) -> list[tuple[int, An
 
 def _create(caller: Caller, request: Request) -> dict[str, Any]:
     name, kty = name_of(request), given_or(request, "kty", str, "RSA").removesuffix("-HSM")
-    changes_of(request)  # refused before anything is made
-    asked = ops_of(request)
-    label = os.urandom(16)
-    with caller.session() as session:
+    asked, identity = ops_of(request), os.urandom(16)
+    with caller.session(changes_of(request)) as session:
         if kty == "oct":
             size = _size(request, OCT_SIZES, 256)
             rows = common(name, asked or [op for op in OPS if op != "deriveKey"], None)
-            rows += [(ck.CKA_VALUE_LEN, (size // 8).to_bytes(8, "little")), (ck.CKA_ID, label)]
+            rows += [(ck.CKA_VALUE_LEN, (size // 8).to_bytes(8, "little")), (ck.CKA_ID, identity)]
             functions.C_GenerateKey(caller.app, session.handle, Mechanism(ck.CKM_AES_KEY_GEN), rows)
         else:
             mechanism, parameters, ops = _pair(request, kty)
             ops = asked or ops
             functions.C_GenerateKeyPair(
                 caller.app, session.handle, Mechanism(mechanism),
-                [*common(name, ops, True), (ck.CKA_ID, label), parameters],
-                [*common(name, ops, False), (ck.CKA_ID, label)],
+                [*common(name, ops, True), (ck.CKA_ID, identity), parameters],
+                [*common(name, ops, False), (ck.CKA_ID, identity)],
             )
-        return {"key": describe_made(caller, request)}
+        return {"key": newest(caller, name)}
 
 
 def _pair(request: Request, kty: str) -> tuple[int, tuple[int, bytes], list[str]]:

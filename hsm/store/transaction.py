@@ -204,15 +204,15 @@ class Transaction:
 
     def put_object(
         self, slot: int, object_id: int, attributes: dict[int, bytes], partition_key: Secret | None,
-        known: About | None = None,
+        known: About | None = None, *, incoming: bool = False,
     ) -> int:
         """Writes an object, under a new id where ``object_id`` is 0; returns its id. ``known``: what a new one has of
-        another, its name and version, or its times; such a one may come in while the partition is sealed."""
+        another, its name and version, or its times. ``incoming``: it may come in while the partition is sealed."""
         private = attributes.get(ck.CKA_PRIVATE) == table.TRUE
         is_key = attributes.get(ck.CKA_CLASS) in _SECRET_CLASSES
         hidden = {n: v for n, v in attributes.items() if private or (is_key and n in table.SECRETS)}
         public = sealing.pack({n: v for n, v in attributes.items() if n not in hidden})
-        if hidden and partition_key is None and known is None:
+        if hidden and partition_key is None and not incoming:
             raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, "the partition is sealed: log in first")
         head, device = self._head(slot), self.device_key
         generation = head.next_id
