@@ -125,6 +125,8 @@ def _between(database: sqlite3.Connection, table: str, found: dict[Row, Row]) ->
     """Each object by its number: those on pages that can be read are there."""
     last: dict[int, int] = {}
     for slot, number in found:
+        if not (isinstance(slot, int) and isinstance(number, int)):  # a cell may hold anything by now
+            continue
         last[slot] = max(last.get(slot, 0), number)
     for slot, most in last.items():
         for number in range(1, most):
