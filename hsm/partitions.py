@@ -344,6 +344,24 @@ class Partition:
             self.values.open(key, self.pool.store.values(self.slot, key))
         self._load(key)
         self._bring_in(key)
+        self._cover(key)
+
+    @property
+    def is_covered(self) -> bool:
+        """Whether the custodians of the security domain, as it was last downloaded, can open it."""
+        domain = self.pool.store.pool_head.domain
+        return domain.is_there and self._head.covered[:4] == domain.generation.to_bytes(4, "little")
+
+    def _cover(self, key: Secret) -> None:
+        """What was downloaded while the partition was sealed covers it from now on. Where that can't be written now,
+        the next opening does it."""
+        if not self.pool.store.pool_head.domain.is_there or self.is_covered or self.pool.store.write_protected:
+            return
+        try:
+            with self.pool.store.transaction() as tx:
+                tx.cover(self.slot, key)
+        except TokenError as refusal:
+            say(f"partition {self.slot}: the security domain does not cover it yet: {refusal.reason}")
         self._pay(key)
 
     def _pay(self, key: Secret) -> None:

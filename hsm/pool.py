@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from hsm.access.credentials import Cost
 from hsm.access.officers import put_first
 from hsm.audit.keeping import Settings
+from hsm.domain.custody import Custody
 from hsm.epoch import Epoch
 from hsm.errors import TokenError
 from hsm.limits import Limits, Users
@@ -69,6 +70,7 @@ class Pool:
             self.audit = self.store.audit
             self.audit.configure(audit or Settings())
             self.upkeep = Upkeep(self)
+            self.custody = Custody(self.store)
             there = [slot for slot, head in self.store.heads.items() if head.deleted is None]
             self.by_slot = {slot: Partition(self, slot) for slot in there}
             self.slot_events = SlotEvents(self.by_slot)

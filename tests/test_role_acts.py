@@ -180,6 +180,8 @@ ASK_NO_ROLE = {
     "partition-create", "partition-list", "init", "whoami", "login", "logout", "officer-waiting", "officer-approve",
     "partition-unattended", "partition-seal", "proposal-list", "partition-list-deleted", "partition-recover",
     "partition-purge", "clock-show", "clock-advance",
+    # They ask every partition that there is (test_security_domain.py).
+    "domain-show", "domain-download", "domain-transfer-key", "domain-upload", "domain-close", "officer-recover",
     # They tell what the officer may read, key by key (test_keys.py).
     "key-list", "key-list-deleted",
     # What backup-start has begun goes on without it; restoring asks what it replaces (test_backup.py).

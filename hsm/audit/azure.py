@@ -43,6 +43,12 @@ _NAMES = """
     KeyPurge           key-purge
     KeyBackup          key-backup
     KeyRestore         key-restore
+    SecurityDomainBackup    domain-download
+    SecurityDomainGet       domain-show                                      ours
+    SecurityDomainTransferKeyGet  domain-transfer-key                        ours
+    SecurityDomainRestore   domain-upload                                    ours
+    SecurityDomainClose     domain-close                                     ours
+    OfficerRecover     officer-recover                                       ours
     BackupCreate       backup-start
     BackupUpdate       backup-resume backup-chunk backup-finish backup-end   ours
     RestoreCreate      restore-start                                         ours

@@ -25,5 +25,8 @@ class Wrapping(NamedTuple):
 
 def of(pool: Pool) -> Wrapping:
     """Raises where the pool has no security domain: what would be backed up could never be restored elsewhere."""
+    domain = pool.store.pool_head.domain
+    if domain.is_there:
+        return Wrapping(domain.domain, domain.wrapping_key(pool.store.device_key))
     words = "this pool has no security domain yet, under whose key backups lie"
     raise TokenError(ck.CKR_FUNCTION_REJECTED, f"{words}. Download it first: adyton security-domain download --help")

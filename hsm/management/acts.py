@@ -35,7 +35,7 @@ FIELDS = frozenset("""
     assignee role scope definition custom_role_only only
     retention_days purge_protection limits
     version kty key_size crv key_ops nbf exp tags passphrase
-    seconds time_after_create time_before_expiry expiry_time
+    certificates required value seconds time_after_create time_before_expiry expiry_time
     backup number serial accept_rollback
     format after most wait by operation key result since until
 """.split())

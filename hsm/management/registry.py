@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from hsm.access.roles import scope_of
 from hsm.errors import TokenError
-from hsm.management import audit, backup, key_import, keys, officers, partitions, proposals, roles, terminal
+from hsm.management import audit, backup, domain, key_import, keys, officers, partitions, proposals, roles, terminal
 from hsm.management.acts import ANYBODY, OFFICER, OWNER, Act, Caller, Request, must_own
 from pkcs11_shim import constants as ck
 
-ROOMS = (partitions, officers, roles, proposals, terminal, audit, keys, key_import, backup)
+ROOMS = (partitions, officers, roles, proposals, terminal, audit, keys, key_import, backup, domain)
 ACTS: dict[str, Act] = {act.name: act for room in ROOMS for act in room.ACTS}
 
 

@@ -14,11 +14,12 @@ from typing import NamedTuple
 from hsm.audit.chain import Chain
 from hsm.confinement.arena import Secret
 from hsm.store import sealing
+from hsm.store.domain_head import DomainHead
 
 _NUMBERS = struct.Struct("<QQQ32s")  # generation, next object id, rows, accumulator
 _SERIAL, _KIND, _LABEL, _INITIALISED, _COUNTS, _FIRST_TRIES, _LEGACY, _TRIES, _RECOVERY, _RULE = range(1, 11)
-_WEAK, _PROFILE, _IVS, _RETENTION, _DELETED, _PROTECTED, _KEY_LIMITS = range(11, 18)
-_WRITTEN, _NEXT_SLOT, _SLOTS, _SEQUENCE, _HASH, _CHAIN, _TIME, _GUARDED, _TEST_CLOCK = range(1, 10)
+_WEAK, _PROFILE, _IVS, _RETENTION, _DELETED, _PROTECTED, _KEY_LIMITS, _COPY = range(11, 19)
+_WRITTEN, _NEXT_SLOT, _SLOTS, _SEQUENCE, _HASH, _CHAIN, _TIME, _GUARDED, _TEST_CLOCK, _DOMAIN = range(1, 11)
 _LOG = struct.Struct("<2Q32s3Q")  # hsm.audit.chain.Chain, but for its first two fields
 _SEEN = struct.Struct("<2Q")
 _DELETION = struct.Struct("<2Q")
@@ -78,11 +79,12 @@ class PartitionHead:
     """``tries`` are the generations that the officers' PIN counters had reached, by the counters' numbers: an older
     counters file is not believed. ``recovery``: the Administrator keeps a copy of the partition key when there are
     other officers. ``ivs``: how many IVs the token has made, or may have: the next is of this number. ``retention``:
-    days for which deleting can be taken back, 0 for none. ``deleted``: the partition itself was."""
+    days for which deleting can be taken back, 0 for none. ``deleted``: the partition itself was. ``covered``: which
+    security domain's download covers it, and its key sealed to that."""
 
     __slots__ = (
-        "deleted", "generation", "initialised", "ivs", "kind", "label", "next_id", "recovery", "retention", "rows",
-        "rule", "serial", "slot", "switches", "total", "tries",
+        "covered", "deleted", "generation", "initialised", "ivs", "kind", "label", "next_id", "recovery", "retention",
+        "rows", "rule", "serial", "slot", "switches", "total", "tries",
     )
 
     def __init__(self, slot: int, serial: bytes, kind: bytes = b"token") -> None:
@@ -96,6 +98,7 @@ class PartitionHead:
         self.recovery = True
         self.retention = 0
         self.deleted: Deletion | None = None
+        self.covered = b""
         self.rule = Rule()
         self.generation = 0
         self.next_id = 1
@@ -106,8 +109,8 @@ class PartitionHead:
     def copy(self) -> PartitionHead:
         made = PartitionHead(self.slot, self.serial, self.kind)
         for name in (
-            "label", "initialised", "switches", "ivs", "recovery", "retention", "deleted", "rule", "generation",
-            "next_id", "rows", "total",
+            "label", "initialised", "switches", "ivs", "recovery", "retention", "deleted", "covered", "rule",
+            "generation", "next_id", "rows", "total",
         ):
             setattr(made, name, getattr(self, name))
         made.tries = dict(self.tries)
@@ -129,6 +132,8 @@ class PartitionHead:
             _IVS: self.ivs.to_bytes(8, "little"), _RETENTION: self.retention.to_bytes(2, "little"),
             _PROTECTED: bytes([self.switches.purge_protection]), _KEY_LIMITS: self.switches.limits.encode(),
         }
+        if self.covered:
+            fields[_COPY] = self.covered
         if self.deleted is not None:
             fields[_DELETED] = _DELETION.pack(*self.deleted)
         return fields
@@ -149,6 +154,7 @@ class PartitionHead:
         profile, limits = fields.get(_PROFILE, b"strict").decode(), fields.get(_KEY_LIMITS, b"none").decode()
         made.switches = Switches(legacy, weak, profile, protected, limits)
         made.retention = int.from_bytes(fields.get(_RETENTION, b""), "little")
+        made.covered = fields.get(_COPY, b"")
         made.deleted = Deletion(*_DELETION.unpack(fields[_DELETED])) if _DELETED in fields else None
         made.ivs = int.from_bytes(fields.get(_IVS, b""), "little")
         made.generation, made.next_id, made.rows, total = _NUMBERS.unpack(fields[_COUNTS])
@@ -169,7 +175,7 @@ class PoolHead:
     ``guarded``: whether there is a rollback guard (guard.py), whose absence means something. ``test_clock``: by how
     many microseconds the clock of a pool that was made for tests has been moved; None in any other."""
 
-    __slots__ = ("chain", "generation", "guarded", "next_slot", "seen", "slots", "test_clock", "wall")
+    __slots__ = ("chain", "domain", "generation", "guarded", "next_slot", "seen", "slots", "test_clock", "wall")
 
     def __init__(self, chain: Chain) -> None:
         self.generation = 0
@@ -179,12 +185,13 @@ class PoolHead:
         self.wall = self.seen = 0
         self.guarded = False
         self.test_clock: int | None = None
+        self.domain = DomainHead()
 
     def copy(self) -> PoolHead:
         made = PoolHead(self.chain)
         made.generation, made.next_slot = self.generation, self.next_slot
         made.wall, made.seen, made.guarded = self.wall, self.seen, self.guarded
-        made.test_clock = self.test_clock
+        made.test_clock, made.domain = self.test_clock, self.domain
         made.slots = dict(self.slots)
         return made
 
@@ -195,6 +202,8 @@ class PoolHead:
             _HASH: self.chain.hash, _CHAIN: _LOG.pack(*self.chain[2:]), _TIME: _SEEN.pack(self.wall, self.seen),
             _GUARDED: bytes([self.guarded]),
         }
+        if self.domain != DomainHead():
+            fields[_DOMAIN] = self.domain.pack()
         if self.test_clock is not None:
             fields[_TEST_CLOCK] = struct.pack("<Q", self.test_clock)
         return sealing.seal(sealing.derive(device_key, b"pool"), sealing.pack(fields), b"")
@@ -210,6 +219,8 @@ class PoolHead:
         made.slots = _pairs(fields[_SLOTS])
         made.wall, made.seen = _SEEN.unpack(fields[_TIME]) if _TIME in fields else (0, 0)
         made.guarded = fields.get(_GUARDED) == b"\x01"
+        if _DOMAIN in fields:
+            made.domain = DomainHead.unpack(fields[_DOMAIN])
         if _TEST_CLOCK in fields:
             made.test_clock = int.from_bytes(fields[_TEST_CLOCK], "little")
         return made

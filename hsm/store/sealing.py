@@ -149,6 +149,15 @@ def new_pair() -> tuple[bytes, bytes]:
     return private.private_bytes_raw(), private.public_key().public_bytes_raw()
 
 
+def public_of(private: Secret) -> bytes:
+    return X25519PrivateKey.from_private_bytes(private).public_key().public_bytes_raw()
+
+
+def covering(serial: bytes) -> bytes:
+    """What a partition's copy for the security domain is bound to."""
+    return b"security-domain/" + serial
+
+
 def seal_copy(public: bytes, partition_key: Secret, place: bytes) -> bytes:
     """The partition key for who has the private half of an officer's pair (HPKE, RFC 9180)."""
     from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey

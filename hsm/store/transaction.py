@@ -16,6 +16,7 @@ from hsm.objects import about
 from hsm.objects import attributes as table
 from hsm.objects.about import About
 from hsm.store import records, schema, sealing
+from hsm.store.domain_head import DomainHead
 from hsm.store.heads import Deletion, PartitionHead, Rule, Switches
 from pkcs11_shim import constants as ck
 
@@ -117,6 +118,7 @@ class Transaction:
         for name in schema.OF_A_PARTITION:
             self.database.execute(f"DELETE FROM {name} WHERE slot = ?", (slot,))
         head.rows = head.total = 0
+        head.covered = b""
         head.tries = {}
         self.destroyed = True
         self.emptied.add(slot)
@@ -154,6 +156,15 @@ class Transaction:
         """What a partition is made with."""
         head = self._head(slot)
         head.kind, head.switches, head.recovery, head.retention = kind, switches, recovery, retention
+
+    def set_domain(self, domain: DomainHead) -> None:
+        self.pool_head.domain = domain
+
+    def cover(self, slot: int, partition_key: Secret) -> None:
+        """The partition's key, for the custodians of the security domain."""
+        domain, head = self.pool_head.domain, self._head(slot)
+        copy = sealing.seal_copy(domain.public, partition_key, sealing.covering(head.serial))
+        head.covered = domain.generation.to_bytes(4, "little") + copy
 
     def set_deleted(self, slot: int, deleted: Deletion | None) -> None:
         self._head(slot).deleted = deleted
