@@ -344,6 +344,7 @@ class Partition:
             self.values.open(key, self.pool.store.values(self.slot, key))
         self._load(key)
         self._bring_in(key)
+        self._pay(key)
         self._cover(key)
 
     @property
@@ -362,7 +363,6 @@ class Partition:
                 tx.cover(self.slot, key)
         except TokenError as refusal:
             say(f"partition {self.slot}: the security domain does not cover it yet: {refusal.reason}")
-        self._pay(key)
 
     def _pay(self, key: Secret) -> None:
         """After a restore: objects of that time lose what their values have lost since."""
