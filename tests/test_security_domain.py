@@ -162,8 +162,10 @@ def test_from_an_empty_machine_to_a_recovered_one(
     slot = pool.partition("pay")["slot"]
     pool.gives("key", "create", "invoices", "--kty", "EC", by="user")
     assert not pool.gives("security-domain", "show", by="")["activated"]
+    assert "custody  nobody's" in pool.says("status", by="")
     assert "security-domain download" in pool.fails("backup", "--out", str(tmp_path / "early"))
     told = download(pool, custodians, tmp_path / "domain.json")
+    assert "custody  4 people's, of whom 2 can open it" in pool.says("status", by="")
     assert told["activated"] and told["covered"] == [slot] and told["missing"] == [] and told["required"] == 2
     assert (tmp_path / "domain.json").stat().st_mode & 0o777 == 0o600
     pool.says("backup", "--out", str(tmp_path / "backup"))

@@ -78,6 +78,15 @@ def _you(client: Client) -> dict[str, Any] | None:
         return None
 
 
+def _custody(told: dict[str, Any]) -> str:
+    """Of the security domain, in a line."""
+    if not told["activated"]:
+        return "nobody's, and no backup: adyton security-domain download"
+    words = f"{len(told['custodians'])} people's, of whom {told['required']} can open it"
+    missing = ", ".join(map(str, told["missing"]))
+    return f"{words}; not yet partition {missing}, which nobody has opened since" if missing else words
+
+
 def _in_words(data: dict[str, Any]) -> str:
     engine = data["engine"]
     kept = "" if engine is None else ", in memory" if engine["in_memory"] else ", on disk"
@@ -97,6 +106,8 @@ def _in_words(data: dict[str, Any]) -> str:
             for row in engine.get("users", ())
         ]
         lines += [f"you      {words}" for words in in_words(data["you"] or {"officers": []})]
+        if engine.get("security_domain"):
+            lines.append(f"custody  {_custody(engine['security_domain'])}")
         if engine.get("test_clock"):
             at = engine["test_clock"][:19]
             lines.append(f"clock    a test clock, which stands at {at}Z: adyton clock advance moves it")

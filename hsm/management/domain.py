@@ -17,12 +17,13 @@ from hsm.errors import TokenError
 from hsm.management import terminal
 from hsm.management.acts import ANYBODY, OWNER, Act, Caller, Request, given, given_or, wrong
 from hsm.partitions import Partition
+from hsm.pool import Pool
 from pkcs11_shim import constants as ck
 
 
-def describe(caller: Caller) -> dict[str, Any]:
+def describe(pool: Pool) -> dict[str, Any]:
     """``activated``: whether it was ever downloaded, or uploaded from another pool."""
-    pool, head = caller.pool, caller.pool.custody.head
+    head = pool.custody.head
     with pool.lock:
         there = [partition for partition in pool.by_slot.values() if partition.initialised]
     until = pool.custody.open_until
@@ -37,7 +38,7 @@ def describe(caller: Caller) -> dict[str, Any]:
 
 
 def _show(caller: Caller, request: Request) -> dict[str, Any]:
-    return {"securityDomain": describe(caller)}
+    return {"securityDomain": describe(caller.pool)}
 
 
 def _must_hold_everywhere(caller: Caller, action: str) -> list[Partition]:
@@ -72,7 +73,7 @@ def _download(caller: Caller, request: Request) -> dict[str, Any]:
         opened: dict[int, Secret] = {partition.slot: partition.opened() for partition in there if partition.is_open}
         told = {"custodians": str(len(found)), "required": str(required)}
         text = caller.pool.custody.download(found, required, opened, _record(caller, "domain-download", **told))
-    return {"value": text, "securityDomain": describe(caller)}
+    return {"value": text, "securityDomain": describe(caller.pool)}
 
 
 def _record(caller: Caller, what: str, **more: str) -> dict[str, str]:
@@ -92,14 +93,14 @@ def _upload(caller: Caller, request: Request) -> dict[str, Any]:
     with caller.pool.lock:
         _must_hold_everywhere(caller, DOMAIN_UPLOAD)
         new = caller.pool.custody.upload(text, _record(caller, "domain-upload"))
-    return {"taken": new, "securityDomain": describe(caller)}
+    return {"taken": new, "securityDomain": describe(caller.pool)}
 
 
 def _close(caller: Caller, request: Request) -> dict[str, Any]:
     with caller.pool.lock:
         was_open = caller.pool.custody.is_open
         caller.pool.custody.close()
-    return {"was_open": was_open, "securityDomain": describe(caller)}
+    return {"was_open": was_open, "securityDomain": describe(caller.pool)}
 
 
 def _recover_officer(caller: Caller, request: Request) -> dict[str, Any]:

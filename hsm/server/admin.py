@@ -22,7 +22,7 @@ from hsm.confinement import measures
 from hsm.confinement.sweeping import SWEEPER
 from hsm.errors import TokenError, code_name
 from hsm.log import report
-from hsm.management import partitions, registry, terminal
+from hsm.management import domain, partitions, registry, terminal
 from hsm.management.acts import ANYBODY, Act, Caller, Request, given, given_or, known, must_own
 from hsm.mechanisms.rsa_check import WORKER
 from pkcs11_shim import constants as ck
@@ -48,6 +48,7 @@ def _status(listener: Listener, app: Application, request: Request) -> dict[str,
         "home": pool.home, "pid": os.getpid(), "uid": os.geteuid(), "version": __version__, "in_memory": pool.in_memory,
         "test_clock": clock.moment(clock.microseconds()) if clock.is_test() else None,
         "applications": listener.clients - 1, "write_protected": pool.store.write_protected,
+        "security_domain": domain.describe(pool),
         "partitions": partitions.describe_all(pool), "damage": damage, "users": pool.users.status(app.uid),
         "limits": pool.users.limits._asdict(),
         "security": {"in_force": sum(row["in_force"] == measures.YES for row in guarded), "wanted": len(guarded)},

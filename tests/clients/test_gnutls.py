@@ -38,7 +38,7 @@ def test_recipe(follow_recipe: Callable[[str], list[str]], newcomer: dict[str, s
     newcomer["PORT"] = str(free_port())
     keys, edwards, certificates, handshakes, second = follow_recipe("gnutls")
     assert keys.count("... ok\n") == 3 and re.findall(r"id=%(\d\d);object=(\w+);type=private", keys) == [
-        ("01", "server"), ("02", "ca"), ("03", "client")]
+        ("03", "client"), ("02", "ca"), ("01", "server")]  # the newest first
     assert "Signing using EdDSA-Ed25519... ok\n" in edwards and edwards.count("... ok\n") == 3
     assert certificates.count("Chain verification output: Verified.") == 2
     assert certificates.count("CKA_CERTIFICATE_CATEGORY=CA; CKA_TRUSTED;") == 2

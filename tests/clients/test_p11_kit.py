@@ -25,7 +25,7 @@ def test_recipe(alice: OrdinaryUser) -> None:
     assert "\nadyton: /mnt/alice/.local/lib/pkcs11/adyton-pkcs11.so\n" in installed
     assert re.search(r"^    token: demo\n +manufacturer: Adyton\n", installed, re.MULTILINE)
     assert re.search(r"^pkcs11:model=Adyton%20token;.*;token=demo$", installed, re.MULTILINE)
-    assert re.findall(r"^(\w+) Key Object; RSA", installed, re.MULTILINE) == ["Public", "Private"]
+    assert re.findall(r"^(\w+) Key Object; RSA", installed, re.MULTILINE) == ["Private", "Public"]  # the newest first
     assert "  SHA256-RSA-PKCS, " in over_socket and over_socket.endswith("Verified OK\n")
     remote = through_pipe.partition("\nelsewhere: ")[2]
     assert "    token: demo\n" in remote and "\nadyton: " not in through_pipe
