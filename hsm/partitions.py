@@ -628,6 +628,10 @@ class Partition:
             deleted = self.deleted.bury(tx, name, objects, record["officer"])
             tx.audit({**record, **({"recoverable": name} if name else {})}, about)
         self.deleted.buried(deleted)
+        self._all_gone(objects)
+
+    def _all_gone(self, objects: list[int]) -> None:
+        """Token objects that a commit has taken away; those that are sealed were not here."""
         for number in objects:
             item = self.objects.pop(number, None)
             if item is not None:
@@ -650,11 +654,7 @@ class Partition:
                 for number in everything:
                     tx.delete_object(self.slot, number)
                 tx.audit(record, about)
-            for number in everything:
-                item = self.objects.pop(number, None)
-                if item is not None:
-                    self._gone(item)
-            self.pool.epoch.bump()
+            self._all_gone(everything)
 
     def recover_key(self, name: str, record: dict[str, str]) -> None:
         with self.lock:
