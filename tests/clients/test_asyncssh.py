@@ -21,7 +21,7 @@ import asyncio, sys
 import asyncssh
 
 module, = sys.argv[1:]
-algorithms = {"rsa-sha2-256": 0, "rsa-sha2-512": 0, "ecdsa-sha2-nistp256": 1, "ecdsa-sha2-nistp384": 2}
+algorithms = {"rsa-sha2-256": 2, "rsa-sha2-512": 2, "ecdsa-sha2-nistp256": 1, "ecdsa-sha2-nistp384": 0}
 trusted = [asyncssh.import_public_key(line) for line in open("authorized_keys")]
 
 
