@@ -47,7 +47,13 @@ def check(session: Session, key: TokenObject, use: str, entry: Mechanism) -> Non
     if key.key_class not in CLASSES[use] or key.key_type not in entry.key_types:
         wrong = WRONG_TYPE.get(use, ck.CKR_KEY_TYPE_INCONSISTENT)
         raise TokenError(wrong, "the mechanism does not work with a key of this class and type")
-    check_right(session, key, use, entry)
+    try:
+        check_right(session, key, use, entry)
+    except TokenError:
+        if session.login is None and key.is_token and key.private and use not in IN_ONE_CALL:
+            words = "another thread has logged out meanwhile: private handles are void"
+            raise TokenError(ck.CKR_KEY_HANDLE_INVALID, words) from None
+        raise
     allowed = key.get(ck.CKA_ALLOWED_MECHANISMS)
     if allowed and entry.number.to_bytes(8, "little") not in [allowed[i : i + 8] for i in range(0, len(allowed), 8)]:
         raise TokenError(ck.CKR_MECHANISM_INVALID, "not among the key's CKA_ALLOWED_MECHANISMS")
