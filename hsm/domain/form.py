@@ -12,15 +12,17 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.kdf.kbkdf import KBKDFHMAC, CounterLocation, Mode
 
 from hsm.domain import jwe, shares
 from hsm.domain.jwe import Unfit
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 KDF, ALGORITHM = "sp108_kdf", "shamir_share"
 MASTER_BYTES, LEAST_BITS = 32, 2048
@@ -30,6 +32,8 @@ LONGEST = 1 << 20
 
 def certificate(pem: bytes) -> x509.Certificate:
     """A custodian's or an exchange certificate, PEM or DER: of an RSA key of 2048 bits or more."""
+    from cryptography import x509  # few engines ever read a certificate
+
     try:
         found = x509.load_pem_x509_certificate(pem) if b"-----BEGIN" in pem else x509.load_der_x509_certificate(pem)
         public = found.public_key()
@@ -42,6 +46,8 @@ def certificate(pem: bytes) -> x509.Certificate:
 
 def thumbprint(found: x509.Certificate) -> str:
     """x5t#S256."""
+    from cryptography.hazmat.primitives import serialization
+
     return jwe.b64(hashlib.sha256(found.public_bytes(serialization.Encoding.DER)).digest())
 
 

@@ -11,6 +11,8 @@ from typing import Any
 from hsm import clock
 from hsm.access.roles import DOMAIN_DOWNLOAD, DOMAIN_UPLOAD
 from hsm.confinement.arena import Secret
+from hsm.domain import form
+from hsm.domain.jwe import Unfit
 from hsm.errors import TokenError
 from hsm.management import terminal
 from hsm.management.acts import ANYBODY, OWNER, Act, Caller, Request, given, given_or, wrong
@@ -53,9 +55,6 @@ def _must_hold_everywhere(caller: Caller, action: str) -> list[Partition]:
 
 
 def _download(caller: Caller, request: Request) -> dict[str, Any]:
-    from hsm.domain import form  # few engines ever read a certificate
-    from hsm.domain.jwe import Unfit
-
     texts, required = given(request, "certificates", list), given(request, "required", int)
     if not form.FEWEST <= len(texts) <= form.MOST:
         raise wrong(f"a security domain has {form.FEWEST} to {form.MOST} custodians, and these are {len(texts)}")
