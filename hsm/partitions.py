@@ -178,7 +178,6 @@ class Partition:
                 raise TokenError(ck.CKR_SESSION_EXISTS, words)
             self.pool.store.delete_partition(self.slot, record, self.deleted.of_all())
             self._deleted = True
-            self.seal()
 
     def set(self, switches: Switches | None, rule: Rule | None, record: dict[str, str]) -> None:
         """Its settings, but for those that are None. What runs is asked again at its next step, and no library keeps an
@@ -415,10 +414,12 @@ class Partition:
         found = [*store.load_objects(self.slot, None, only), *store.load_objects(self.slot, key, only)] if (
             only is not None and key is not None
         ) else store.load_objects(self.slot, key, only)
+        loaded = []
         for object_id, attributes in found:
             item = self.objects[object_id] = TokenObject(self, attributes, None, object_id)
             self.index.add(item)
-        for item in self.objects.values():
+            loaded.append(item)
+        for item in self.objects.values() if only is None else loaded:  # at an opening, all have other fingerprints
             self.values.enter(item)
             self._fold(item)
         gc.freeze()  # what lives as long as the engine is not looked through for garbage at every collection
@@ -480,7 +481,7 @@ class Partition:
         with store.lock:
             names = store.key_names(self.slot)
             keys, versions = len(names), len(names.versions(name)) if name in names else 0
-        deleted = len(self.deleted.keys)
+            deleted = sum(key not in names for key in self.deleted.keys)  # others count by their public halves
         if not versions and keys + deleted >= limits.keys:
             words = f"the partition has {keys} keys and {deleted} deleted ones, as many as its limits allow"
             raise TokenError(ck.CKR_DEVICE_MEMORY, words, "limits")

@@ -140,11 +140,13 @@ class Pool:
     def delete_partition(self, app: Application, slot: int, record: dict[str, str]) -> None:
         self.see_off()
         with self.lock:
-            self.partition(slot).delete(record)
+            gone = self.partition(slot)
+            gone.delete(record)
             del self.by_slot[slot]
             self.epoch.bump()
             self._changed(slot, app)
             self.upkeep.wake()
+        gone.seal()  # with no lock held, since it ends the logins that applications are just ending themselves
 
     def deleted(self) -> dict[int, PartitionHead]:
         """The partitions that were deleted and can be recovered."""

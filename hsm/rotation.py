@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from hsm import clock
 from hsm.errors import TokenError
+from hsm.log import say
 from hsm.mechanisms.registry import MECHANISMS
 from hsm.objects import about, templates
 from hsm.objects import attributes as table
@@ -23,11 +24,12 @@ from hsm.store.records import RotationPolicy
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
-    from hsm.mechanisms.entry import Mechanism
+    from hsm.mechanisms.entry import Function, Mechanism
     from hsm.partitions import Partition
     from hsm.store.key_names import Version
 
 _DURATION = re.compile(r"P(?=.)(?:(\d{1,4})Y)?(?:(\d{1,4})M)?(?:(\d{1,4})W)?(?:(\d{1,5})D)?")
+LONGEST = 36525 * 86400  # seconds of a policy's durations: a hundred years
 _TRUE = {ck.CKA_TOKEN: table.TRUE}
 
 
@@ -101,7 +103,10 @@ class Rotations:
             due = self.due()
         for name, at in due:
             record = {"act": "key-rotate", "slot": str(self._partition.slot), "pid": str(os.getpid())}
-            self.rotate(name, {**record, "uid": str(os.geteuid()), "due": str(at)})
+            try:
+                self.rotate(name, {**record, "uid": str(os.geteuid()), "due": str(at)})
+            except TokenError as refusal:  # which keeps no other key from being rotated
+                say(f"partition {self._partition.slot}: key {name} was to be rotated: {refusal.reason}")
 
     def rotate(self, name: str, record: dict[str, str]) -> str:
         """Makes the new version, and returns it. The key is generated with no lock held."""
@@ -123,10 +128,12 @@ class Rotations:
         return said[about.VERSION].decode()
 
 
-def _entry(key_type: int, *, pair: bool) -> Mechanism:
+def _maker(key_type: int, *, pair: bool) -> tuple[Mechanism, Function]:
+    """The mechanism that makes keys of this type, and how."""
     for entry in MECHANISMS.values():
-        if key_type in entry.key_types and (entry.generate_pair if pair else entry.generate) and not entry.told:
-            return entry
+        make = entry.generate_pair if pair else entry.generate
+        if make is not None and key_type in entry.key_types and not entry.told:
+            return entry, make
     raise TokenError(ck.CKR_MECHANISM_INVALID, "keys of this type are not made here, so there is nothing to rotate to")
 
 
@@ -136,13 +143,13 @@ def _made(version: Version) -> list[dict[int, bytes]]:
     secret = ck.CKO_SECRET_KEY in whole
     key_class = ck.CKO_SECRET_KEY if secret else ck.CKO_PRIVATE_KEY
     like = {number: value for number, value in whole[key_class].items() if number in about.FORM}
-    entry = _entry(version.about.number(ck.CKA_KEY_TYPE), pair=not secret)
+    entry, make = _maker(version.about.number(ck.CKA_KEY_TYPE), pair=not secret)
     common = _TRUE | {ck.CKA_LABEL: version.name.encode(), ck.CKA_ID: os.urandom(16)}
     bits = version.about.number(about.BITS)
     if secret:
         length = {ck.CKA_VALUE_LEN: (bits // 8).to_bytes(8, "little")}
         wanted = templates.for_generate({**like, **common, **length}, key_class, entry, True)
-        rows, made = [wanted], [entry.generate(None, wanted)]  # type: ignore[misc]
+        rows, made = [wanted], [make(None, wanted)]
     else:
         public = whole.get(ck.CKO_PUBLIC_KEY, {})
         half = {number: value for number, value in public.items() if number in (*about.FORM, ck.CKA_PUBLIC_EXPONENT)}
@@ -150,7 +157,7 @@ def _made(version: Version) -> list[dict[int, bytes]]:
         size = {ck.CKA_MODULUS_BITS: bits.to_bytes(8, "little")} if params is None else {ck.CKA_EC_PARAMS: params}
         theirs = templates.for_generate({**half, **common, **size}, ck.CKO_PUBLIC_KEY, entry, True)
         ours = templates.for_generate({**like, **common}, key_class, entry, True)
-        rows, made = [theirs, ours], list(entry.generate_pair(None, theirs, ours))  # type: ignore[misc]
+        rows, made = [theirs, ours], list(make(None, theirs, ours))
     return [
         templates.finish(row, material, "generate", known_outside=False, mechanism=entry.number)
         for row, material in zip(rows, made, strict=True)

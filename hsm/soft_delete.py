@@ -21,6 +21,7 @@ from hsm.store.records import DeletedKey, RotationPolicy
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
+    from hsm.objects.about import About
     from hsm.objects.token_object import TokenObject
     from hsm.partitions import Partition
     from hsm.store.transaction import Transaction
@@ -88,13 +89,18 @@ class SoftDelete:
         """The objects of all versions of this name, but for public halves."""
         with self._store.lock:
             versions = self._store.key_names(self._slot).versions(name)
-        found = [number for version in versions for number, about in version.objects.items() if not about.is_public]
-        for number in found:
-            there = self._partition.objects.get(number)
-            if there is not None and there.get(ck.CKA_DESTROYABLE) == table.FALSE:
-                words = f"a version of key {name} is not to be destroyed"
-                raise TokenError(ck.CKR_ACTION_PROHIBITED, words, "CKA_DESTROYABLE")
-        return found
+        found = {n: about for version in versions for n, about in version.objects.items() if not about.is_public}
+        if any(self._stays(number, about) for number, about in found.items()):
+            words = f"CKA_DESTROYABLE of a version of key {name} is FALSE"
+            raise TokenError(ck.CKR_ACTION_PROHIBITED, words, "CKA_DESTROYABLE")
+        return list(found)
+
+    def _stays(self, number: int, about: About) -> bool:
+        """Whether it is not to be destroyed, which its record says where its partition is sealed; one of an earlier
+        version does not."""
+        there = self._partition.objects.get(number)
+        said = about.said.get(ck.CKA_DESTROYABLE) if there is None else there.get(ck.CKA_DESTROYABLE)
+        return said == table.FALSE
 
     def bury(self, tx: Transaction, name: str, objects: list[int], by: str) -> DeletedKey | None:
         """Within the caller's commit, which ``buried`` follows. ``name`` is empty where a public half goes alone."""

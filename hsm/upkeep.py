@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from hsm.pool import Pool
 
 LONGEST = 3600.0  # seconds between two looks: the clock may be set
+AGAIN = 60.0  # until what could not be done is tried once more
 
 
 class Upkeep:
@@ -33,14 +34,17 @@ class Upkeep:
         self._thread: threading.Thread | None = None
 
     def begin(self) -> None:
+        pool = self._pool
         self._may_run = True
-        self.wake()
+        if pool.deleted() or any(one.deleted.keys or one.rotations.policies for one in pool.by_slot.values()):
+            self.wake()
 
     def wake(self) -> None:
-        """There may be something to wait for that was not there before."""
+        """There is something to wait for that was not there before. Who says so may hold any lock: none is asked for
+        here but one that nobody keeps."""
         self._changed.set()
         with self._lock:
-            if self._may_run and self._thread is None and self._wait() is not None:
+            if self._may_run and self._thread is None:
                 self._thread = threading.Thread(target=self._run, daemon=True)
                 self._thread.start()
 
@@ -48,8 +52,14 @@ class Upkeep:
         while True:
             self._changed.clear()
             self.look()
-            wait = self._wait()
-            self._changed.wait(LONGEST if wait is None else min(max(wait, 0.1), LONGEST))
+            self._changed.wait(self.pause())
+
+    def pause(self) -> float:
+        """Seconds until the next look. What is still due after one could not be done."""
+        wait = self._wait()
+        if wait is None:
+            return LONGEST
+        return min(wait, LONGEST) if wait > 0 else AGAIN
 
     def _wait(self) -> float | None:
         """Seconds until something is due; None where there is nothing to wait for."""

@@ -6,6 +6,7 @@ A real engine with a clock that the tests move; Azure's words and rules as its d
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from abi import Module, ffi, good, initialised, name
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.keywrap import aes_key_wrap_with_padding
+from engine_room import Room, cheap_pins
 
 from hsm.client import Client, Refused
 from hsm.throwaway import ThrowAway
@@ -534,3 +536,75 @@ def test_a_key_has_its_time_from_the_first_moment(made: Any, m: Module) -> None:
     assert not any(record["operation"] == "key-set-attributes" for record in records)
     s = hsm.session(m)
     assert sign(m, s, m.find(s, PRIVATE)[0])[0] == "CKR_KEY_FUNCTION_NOT_PERMITTED"
+
+
+# -- what is done by itself
+
+
+def test_who_deletes_waits_for_nobody_s_lock(tmp_path: Path) -> None:
+    """Upkeep is told with the partition's lock held, and others hold the pool's while they want that one."""
+    with cheap_pins(), Room(tmp_path) as room:
+        room.pool.upkeep.begin()
+        held, told = threading.Event(), threading.Event()
+
+        def keep() -> None:
+            with room.pool.lock:
+                held.set()
+                told.wait(20)
+
+        other = threading.Thread(target=keep)
+        other.start()
+        assert held.wait(20)
+        waking = threading.Thread(target=lambda: (room.pool.upkeep.wake(), told.set()), daemon=True)
+        with room.partition.lock:
+            waking.start()
+            assert told.wait(10), "it waits for the pool's lock, whose holder may wait for the partition's"
+        other.join()
+
+
+def test_what_can_t_be_rotated_keeps_no_other_key_from_it_and_is_tried_now_and_then(made: Any, m: Module) -> None:
+    hsm = made()
+    hsm.key("create", "full", kty="oct", key_size=128)
+    hsm.key("create", "next", kty="oct", key_size=128)
+    for key in ("full", "next"):
+        hsm.ask("key-rotation-policy-update", name=key, time_after_create="P30D")
+    s = hsm.session(m)
+    for _ in range(99):
+        m.aes(s, label=b"full", token=True)
+    hsm.ask("partition-set", _as="so", limits="azure")
+    hsm.pool("clock-advance", seconds=31 * DAY)
+    assert len(hsm.ask("key-list-versions", name="full")["keys"]) == 100
+    assert len(hsm.ask("key-list-versions", name="next")["keys"]) == 2
+    log = Path(hsm.token.home, "engine.log").read_text()
+    assert 0 < log.count("key full was to be rotated") < 3  # and not ten times a second
+
+
+def test_a_copy_s_granted_init_does_not_outlive_its_key_s_time(made: Any, m: Module) -> None:
+    hsm = made()
+    hsm.key("create", "pay", kty="EC", exp=hsm.now() + 5 * DAY)
+    s = hsm.session(m)
+    rv, copy = m.copy(s, m.find(s, PRIVATE)[0], {ck.CKA_TOKEN: False})
+    good(rv)
+    for _ in range(5):
+        assert sign(m, s, copy)[0] == "CKR_OK"
+    hsm.pool("clock-advance", seconds=5 * DAY)
+    assert sign(m, s, copy)[0] == "CKR_KEY_FUNCTION_NOT_PERMITTED"
+
+
+def test_a_key_that_stays_is_not_deleted_by_its_name(made: Any, m: Module) -> None:
+    hsm = made("token", retention_days=7)
+    s = hsm.session(m)
+    m.aes(s, label=b"stays", token=True, destroyable=False)
+    m.aes(s, label=b"stays", token=True)
+    assert "CKA_DESTROYABLE" in hsm.refused("key-delete", name="stays")
+    assert len(hsm.ask("key-list-versions", name="stays")["keys"]) == 2
+
+
+def test_a_pipe_holds_no_thread(made: Any) -> None:
+    hsm = made()
+    reading, writing = os.pipe()
+    with Client(hsm.token.home) as client, pytest.raises(Refused, match="regular file"):
+        who = {"as": "user", "pin": hsm.token.pin}
+        client.ask_into(reading, "key-import", slot=hsm.slot, name="pay", format="pem", **who)
+    os.close(reading)
+    os.close(writing)

@@ -20,38 +20,36 @@ if TYPE_CHECKING:
 AT_ANY_TIME = frozenset({"decrypt", "unwrap", "verify", "verify_recover"})
 
 
-def why_not(about: About, use: str) -> str:
-    """Why a key is not used so now, in words; nothing where it may be."""
-    if not about.limited:
-        return ""
+def why_not(about: About, use: str) -> tuple[str, str]:
+    """Why a key is not used so now: the attribute, and words; nothing where it may be."""
     if not about.enabled:
-        return "is disabled"
-    if use in AT_ANY_TIME:
-        return ""
+        return "enabled", "is disabled"
     now = clock.now()
+    if use in AT_ANY_TIME or not about.limited:
+        return "", ""
     if now < about.not_before:
-        return f"is not to be used before {clock.moment(about.not_before * 1_000_000)} (nbf)"
+        return "nbf", f"is not to be used before {clock.moment(about.not_before * 1_000_000)}"
     if about.expires and now >= about.expires:
-        return f"has expired at {clock.moment(about.expires * 1_000_000)} (exp)"
-    return ""
+        return "exp", f"has expired at {clock.moment(about.expires * 1_000_000)}"
+    return "", ""
+
+
+def asked(key: TokenObject) -> list[About]:
+    """The records whose times are this key's: its own, or those of the token keys that are there and whose value a
+    session object has; none where there are no times, as mostly."""
+    if key.is_token:
+        about = key.about()
+        return [about] if about.limited else []
+    there = [lender.about() for lender in key.lenders if lender.alive]
+    return there if all(about.limited for about in there) else []
 
 
 def check(key: TokenObject, use: str, rv: int = ck.CKR_KEY_FUNCTION_NOT_PERMITTED) -> None:
     """Refuses, with ``rv``, what the key is not to be used for now. A session object with token keys' value may do what
     one of those may that are still there."""
-    about = key.about()
-    if key.is_token:
-        if about.limited:
-            _refuse([about], use, rv)
-    elif key.lenders:
-        there = [lender.about() for lender in key.lenders if lender.alive]
-        if there:
-            _refuse(there, use, rv)
-
-
-def _refuse(abouts: list[About], use: str, rv: int) -> None:
+    abouts = asked(key)
     reasons = [why_not(about, use) for about in abouts]
-    if all(reasons):
-        about = abouts[0]
+    if reasons and all(words for _, words in reasons):
+        (attribute, words), about = reasons[0], abouts[0]
         version = f"version {about.version} of key {about.name}" if about.name else "the key"
-        raise TokenError(rv, f"{version} {reasons[0]}: see adyton key show", "enabled" if not about.enabled else "exp")
+        raise TokenError(rv, f"{version} {words} ({attribute}): see adyton key show", attribute)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from hsm.access import key_use
+from hsm.access import key_use, lifetime
 from hsm.access.values import GIVEN_IVS
 from hsm.application import Application, Login, Session
 from hsm.audit import calls
@@ -123,7 +123,7 @@ def start(app: Application, handle: int, kind: str, mech: Any, key_handle: int |
             else:
                 key = session.key(key_handle)
                 key_use.check(session, key, use, entry)
-                if key.about().limited:  # the library grants no further Init by this one: time takes it away unasked
+                if lifetime.asked(key):  # the library grants no further Init by this one: time takes it away unasked
                     app.pool.epoch.bump()
                 parameter = None if kind in USES else entry.parameter(mech.parameter)
                 state = Messages() if kind in USES else getattr(entry, kind)(key, parameter)

@@ -45,7 +45,7 @@ def _public_part(info: bytes) -> dict[str, str]:
     from cryptography.hazmat.primitives.serialization import load_der_public_key
 
     try:
-        key = load_der_public_key(info)
+        key: Any = load_der_public_key(info)
     except ValueError:
         return {}
     if isinstance(key, RSAPublicKey):
@@ -55,7 +55,7 @@ def _public_part(info: bytes) -> dict[str, str]:
         point, octets = key.public_numbers(), (key.curve.key_size + 7) // 8
         return {"crv": CRV.get(key.curve.name, key.curve.name), "x": _number(point.x, octets),
                 "y": _number(point.y, octets)}
-    return {"crv": type(key).__name__.removesuffix("PublicKey"), "x": _b64(key.public_bytes_raw())}  # type: ignore[union-attr]
+    return {"crv": type(key).__name__.removesuffix("PublicKey"), "x": _b64(key.public_bytes_raw())}
 
 
 def key_ops(version: Version) -> list[str]:

@@ -28,7 +28,7 @@ from hsm.management.key_bundle import IMPORT, OF_PUBLIC, ONLY_FOR_IMPORT, OPS, b
 from hsm.mechanisms.curves import CURVES
 from hsm.objects import about
 from hsm.objects import attributes as table
-from hsm.rotation import after
+from hsm.rotation import LONGEST, after
 from hsm.store.key_names import Version
 from hsm.store.records import RotationPolicy
 from pkcs11_shim import constants as ck
@@ -277,14 +277,14 @@ def _update_policy(caller: Caller, request: Request) -> dict[str, Any]:
     least = _LEAST_DAYS * 86400 if caller.partition.kind.guarded else 1
     for field, text in (("time_after_create", created), ("time_before_expiry", before), ("expiry_time", expiry)):
         try:
-            days = after(now, text) - now if text else least
+            span = after(now, text) - now if text else least
         except ValueError:
             words = f"{text!r} is no duration: give years, months, weeks or days, as in P90D, P18M or P2Y"
             raise wrong(words, field) from None
-        if days < least and field != "time_before_expiry":
+        if span < least and field != "time_before_expiry":
             raise wrong(f"a managed HSM rotates, and lets keys expire, {_LEAST_DAYS} days later at the earliest", field)
-        if not days:
-            raise wrong(f"{text!r} is no time at all", field)
+        if not 0 < span <= LONGEST:
+            raise wrong(f"{text!r} is no time at all, or more than a hundred years", field)
     if created and before:
         raise wrong("a key is rotated after its creation or before its expiry: give one of them", "time_before_expiry")
     if before and not expiry:

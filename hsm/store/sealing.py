@@ -23,9 +23,9 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from hsm.confinement.arena import ARENA, Secret
 
 KEY_BYTES = 32
+VALUE = 32  # bytes of the sealed record of what a key value has lost; a restore may put several behind each other
 # What stands beside an object's public part, which says so by its AAD, so that none can be taken away: nothing, what
 # the partition's key opens, or what came in while the partition was sealed and its own pair opens.
-VALUE = 32  # bytes of the sealed record of what a key value has lost; a restore may put several behind each other
 NO_SECRET, SECRET, INCOMING = b"", b"secret", b"incoming"
 
 
