@@ -254,14 +254,18 @@ def test_a_later_download_is_the_same_domain_and_leaves_the_earlier_file_behind(
 def test_what_is_sealed_at_the_download_is_covered_at_its_next_opening(
     pool: Desk, custodians: Any, tmp_path: Path
 ) -> None:
-    pool.partition("pay")
-    other = pool.partition("other")["slot"]
+    """The second partition's Administrator has no copy of its key: he agrees to the download, and opens nothing."""
+    pay = pool.partition("pay")["slot"]
+    other = pool.partition("other", "--no-admin-recovery")["slot"]
+    words = ("--certificates", *files(custodians, 0, 0, 1, 2), "--quorum", "2", "--out", str(tmp_path / "domain.json"))
+    refused = pool.fails("security-domain", "download", *words, "--partition", "pay")
+    assert f"partition {other} has officers" in refused and f"adyton login --partition {other} --as NAME" in refused
     pool.says("login", "--partition", "other")
-    pool.says("partition", "seal", "other", by="")
-    refused = pool.fails(
-        "security-domain", "download", "--certificates", *files(custodians, 0, 0, 1, 2), "--quorum", "2", "--out",
-        str(tmp_path / "domain.json"), "--partition", "pay")
-    assert f"about partition {other} (other) too" in refused
+    told = pool.gives("security-domain", "download", *words, "--partition", "pay")
+    assert (told["covered"], told["missing"]) == ([pay], [other])
+    assert f"not yet partition {other}" in pool.says("status", by="")
+    pool.gives("key", "create", "invoices", "--kty", "EC", "--partition", "other", by="user")
+    assert pool.gives("security-domain", "show", by="")["covered"] == [pay, other]
 
 
 def test_another_pool_s_domain_is_refused(

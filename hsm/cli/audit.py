@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from hsm.cli import acting, times
-from hsm.cli.command import Arguments, Failure, cell, show, table
+from hsm.cli.command import Arguments, Failure, cell, new_file, show, table
 from hsm.client import Client, connect
 
 COLUMNS = ("number", "time (UTC)", "who", "operation", "keys", "result")
@@ -146,13 +146,6 @@ def _progress(path: str) -> Iterator[None]:
             watching.join()
 
 
-def _new_file(path: Path) -> int:
-    try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        raise Failure(f"{path} is there already: give another name, or move it away") from None
-
-
 def export(given: Arguments) -> int:
     path, wanted = Path(given.out), _wanted(given)
     named = [*wanted, "partition"] if given.partition and not given.officer else list(wanted)
@@ -164,7 +157,7 @@ def export(given: Arguments) -> int:
         # The chain is the owner's, whoever is logged in here.
         owner = given.format == "chain" and not given.officer
         who = {} if owner else acting.owner_or_officer(given, client)
-        file = _new_file(path)
+        file = new_file(path)
         try:
             with _progress(str(path)):
                 told = client.ask_into(file, "audit-export", **who, **wanted, format=given.format)
@@ -205,7 +198,7 @@ def verify(given: Arguments) -> int:
         return _verify(given, Path(given.file), public_key, kept)
     with tempfile.TemporaryDirectory() as folder, connect(start=True) as client:
         path = Path(folder) / "log"
-        file = _new_file(path)
+        file = new_file(path)
         try:
             told = client.ask_into(file, "audit-export", format="chain")
         finally:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from hsm.cli import acting
-from hsm.cli.command import Arguments, Failure, cell, show, table
+from hsm.cli.command import Arguments, Failure, cell, new_file, show, table
 from hsm.client import Client, connect
 
 UNFINISHED = "unfinished.json"  # in the folder until the backup is whole: which one it is to be
@@ -54,18 +54,11 @@ def _wanted(given: Arguments, client: Client) -> list[dict[str, Any]]:
 # -- files
 
 
-def _new_file(path: Path) -> int:
-    try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    except FileExistsError:
-        raise Failure(f"{path} is there already: give another name, or move it away") from None
-
-
 def _filled(path: Path, ask: Callable[[int], dict[str, Any]]) -> dict[str, Any]:
     """A file that the engine has written, under its name once it is whole and on the disk."""
     draft = path.with_name(path.name + ".part")
     draft.unlink(missing_ok=True)
-    file = _new_file(draft)
+    file = new_file(draft)
     try:
         told = ask(file)
         os.fsync(file)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 # What is told of a partition, in tables.
 COLUMNS = (
@@ -39,6 +43,14 @@ class Command(NamedTuple):
         room, _, name = self.run.partition(":")
         found: Callable[[Arguments], int] = getattr(import_module(f"hsm.cli.{room}"), name)
         return found
+
+
+def new_file(path: Path) -> int:
+    """An open descriptor of a file that was not there: never over another, which may be the only one of its kind."""
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    except FileExistsError:
+        raise Failure(f"{path} is there already: give another name, or move it away") from None
 
 
 def option(*names: str, **more: Any) -> tuple[tuple[str, ...], dict[str, Any]]:

@@ -7,10 +7,11 @@ machine that has no network.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Any
 
 from hsm.cli import acting, times
-from hsm.cli.command import Arguments, Failure, cell, show
+from hsm.cli.command import Arguments, Failure, cell, new_file, show
 from hsm.cli.pins import Source
 from hsm.client import connect
 
@@ -25,13 +26,8 @@ def _read(path: str) -> bytes:
     return found
 
 
-def _write_new(path: str, text: str, mode: int) -> None:
-    """Never over what is there: it may be the only one of its kind."""
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    except FileExistsError:
-        raise Failure(f"{cell(path)} is there already; give another name") from None
-    with open(descriptor, "w", encoding="utf-8") as file:
+def _write_new(path: str, text: str) -> None:
+    with open(new_file(Path(path)), "w", encoding="utf-8") as file:
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
@@ -75,7 +71,7 @@ def download(given: Arguments) -> int:
         raise Failure(f"{cell(given.out)} is there already; give another name")
     with connect(start=True) as client:
         told = client.ask("domain-download", certificates=texts, required=given.quorum, **_who(given, client))
-    _write_new(given.out, told["value"], 0o600)
+    _write_new(given.out, told["value"])
     domain = told["securityDomain"]
     words = f"{cell(given.out)} written: any {given.quorum} of the {len(texts)} custodians open it. Keep it, and their "
     return show(given, domain, f"{words}private keys, in different places\n{_in_words(domain)}")
@@ -84,7 +80,7 @@ def download(given: Arguments) -> int:
 def init_recovery(given: Arguments) -> int:
     with connect(start=True) as client:
         told = client.ask("domain-transfer-key")
-    _write_new(given.out, told["certificate"], 0o644)
+    _write_new(given.out, told["certificate"])
     words = f"{cell(given.out)} written. Now, where the custodians' keys are: adyton security-domain restore-blob"
     return show(given, told, words)
 
@@ -119,7 +115,7 @@ def restore_blob(given: Arguments) -> int:
         made = form.blob(_read(given.file), keys, exchange)
     except Unfit as fault:
         raise Failure(f"{cell(given.file)}: {fault}; nothing was written") from None
-    _write_new(given.out, made, 0o600)
+    _write_new(given.out, made)
     return show(given, {"blob": given.out}, f"{cell(given.out)} written: adyton security-domain upload takes it, once")
 
 

@@ -5,10 +5,7 @@ The pool's owner, who has its files anyway, reads all of it; an officer who hold
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import stat
 from collections.abc import Iterator
 from itertools import islice
 from typing import Any
@@ -17,6 +14,7 @@ from hsm.access.roles import AUDIT_READ
 from hsm.audit import azure, checkpoint, query
 from hsm.audit.record import Record
 from hsm.errors import TokenError
+from hsm.management import files
 from hsm.management.acts import Act, Caller, Request, given_or, wrong
 from hsm.pool import Pool
 from pkcs11_shim import constants as ck
@@ -80,11 +78,7 @@ def _records(caller: Caller, request: Request) -> dict[str, Any]:
 
 def _export(caller: Caller, request: Request) -> dict[str, Any]:
     """Into a file that the caller has opened: the chain, all of it, or the records in Azure's form, one a line."""
-    descriptor = request.get("descriptor")
-    if type(descriptor) is not int:
-        raise wrong("an export needs an open file to be written to", "descriptor")
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):  # a pipe that nobody reads would hold a thread for ever
-        raise wrong("an export goes into a regular file", "descriptor")
+    descriptor = files.descriptor(request)
     form = given_or(request, "format", str, "azure")
     try:
         # The descriptor is the door's to close. What is buffered when something fails is written or fails here too.
@@ -96,7 +90,7 @@ def _export(caller: Caller, request: Request) -> dict[str, Any]:
             else:
                 raise wrong(f"there is no format {form!r}; there are: azure, chain", "format")
     except OSError as fault:
-        raise wrong(f"the file can't be written: {os.strerror(fault.errno or errno.EIO)}", "descriptor") from None
+        raise files.unwritten(fault) from None
     return {"format": form, "records": written, "publicKey": caller.pool.audit.public_key().hex()}
 
 

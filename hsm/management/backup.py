@@ -7,17 +7,13 @@ under way at a time.
 
 from __future__ import annotations
 
-import errno
-import os
-import stat
 import threading
-from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from hsm.access.quorum import EXPORT, RULE, Asked
-from hsm.access.roles import BACKUP_START, KEY_BACKUP, KEY_RESTORE, RESTORE_START, denial
+from hsm.access.roles import BACKUP_START, KEY_BACKUP, KEY_RESTORE, RESTORE_START
 from hsm.audit import calls
 from hsm.backup import blob, form, one_key, replacing, wrapping
 from hsm.backup.form import Unfit
@@ -25,9 +21,9 @@ from hsm.backup.making import Making
 from hsm.backup.replacing import Coming
 from hsm.backup.taking import Taking
 from hsm.errors import TokenError
-from hsm.management import terminal
+from hsm.management import files, terminal
 from hsm.management.acts import OFFICER, OWNER, Act, Caller, Request, given, given_or, under, wrong
-from hsm.partitions import Carried, Partition
+from hsm.partitions import Carried
 from pkcs11_shim import constants as ck
 
 if TYPE_CHECKING:
@@ -52,79 +48,10 @@ def _under_way(pool: Pool) -> UnderWay:
         return _UNDER_WAY.setdefault(pool, UnderWay())
 
 
-# -- who may
-
-
-def _officer_of(caller: Caller, partition: Partition) -> str:
-    if caller.on is partition and caller.officer:
-        return caller.officer
-    bound = partition.directory.bound(caller.app.uid)
-    known = terminal.logged_in(caller.app, partition) or (bound.name if bound is not None else "")
-    return known if known and not partition.officers.get(known).must_change else ""
-
-
-def _must_hold(caller: Caller, partition: Partition, action: str) -> str:
-    """The officer by whom the caller may do this there."""
-    name = _officer_of(caller, partition)
-    if not name:
-        words = f"partition {partition.slot} has officers, and none of them asks for this: give --partition and --as"
-        words += f", or log in there first: adyton login --partition {partition.slot} --as NAME"
-        raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, words, action, scope="/")
-    why = partition.directory.why_not(name)
-    if why:
-        raise TokenError(ck.CKR_PIN_LOCKED, why, name)
-    if not partition.directory.holds(name, action):
-        raise denial(name, action, "", ck.CKR_ACTION_PROHIBITED)
-    return name
-
-
 def _record(caller: Caller, act: str, officer: str, **more: str) -> dict[str, str]:
     slot = str(caller.on.slot) if caller.on is not None else "-1"
     ours = {"act": act, "officer": officer, "slot": slot, "pid": str(caller.app.pid), "uid": str(caller.app.uid)}
     return {**ours, **more}
-
-
-# -- files
-
-
-def _descriptor(request: Request) -> int:
-    descriptor = request.get("descriptor")
-    if type(descriptor) is not int or not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        raise wrong("this needs an open regular file with the request, as adyton sends it", "descriptor")
-    return descriptor
-
-
-def _write(request: Request, data: bytes) -> None:
-    descriptor, at = _descriptor(request), 0
-    try:
-        while at < len(data):
-            at += os.pwrite(descriptor, data[at : at + (1 << 20)], at)
-        os.fsync(descriptor)
-    except OSError as fault:
-        raise wrong(f"the file can't be written: {os.strerror(fault.errno or errno.EIO)}", "descriptor") from None
-
-
-def _read(request: Request, longest: int) -> bytes:
-    descriptor = _descriptor(request)
-    size = os.fstat(descriptor).st_size
-    if size > longest:
-        raise wrong(f"the file has {size} bytes, more than what is looked for has", "descriptor")
-    try:
-        return b"".join(iter(_pieces(descriptor, size), b""))
-    except OSError as fault:
-        raise wrong(f"the file can't be read: {os.strerror(fault.errno or errno.EIO)}", "descriptor") from None
-
-
-def _pieces(descriptor: int, size: int) -> Callable[[], bytes]:
-    at = 0
-
-    def next_piece() -> bytes:
-        nonlocal at
-        piece = os.pread(descriptor, min(size - at, 1 << 20), at) if at < size else b""
-        at += len(piece)
-        return piece
-
-    return next_piece
 
 
 # -- backup
@@ -139,7 +66,7 @@ def _start_backup(caller: Caller, request: Request) -> dict[str, Any]:
     if not wanted:
         raise wrong("there is no initialised partition to back up: adyton partition list")
     for partition in wanted:
-        _must_hold(caller, partition, BACKUP_START)
+        terminal.must_hold(caller, partition, BACKUP_START)
     wrapping.of(pool)
     ours = _under_way(pool)
     with ours.lock:
@@ -179,14 +106,14 @@ def _resume_backup(caller: Caller, request: Request) -> dict[str, Any]:
 def _make_chunk(caller: Caller, request: Request) -> dict[str, Any]:
     made, number = _making(caller, request), given(request, "number", int)
     chunk, told = made.chunk(wrapping.of(caller.pool), number)
-    _write(request, chunk)
+    files.write(request, chunk)
     return {"bytes": told.bytes, "sha256": told.sha256, "rows": told.rows, "last": told.last}
 
 
 def _finish_backup(caller: Caller, request: Request) -> dict[str, Any]:
     made, key = _making(caller, request), wrapping.of(caller.pool)
     manifest = made.manifest(key)
-    _write(request, manifest.write(key))
+    files.write(request, manifest.write(key))
     return {"keys": manifest.keys, "damaged": manifest.damaged, "partitions": manifest.partitions}
 
 
@@ -204,7 +131,7 @@ def _end_backup(caller: Caller, request: Request) -> dict[str, Any]:
 
 def _start_restore(caller: Caller, request: Request) -> dict[str, Any]:
     """Reads nothing but the manifest yet. What is there of the same backup is not read again."""
-    ours, raw = _under_way(caller.pool), _read(request, form.LONGEST_MANIFEST)
+    ours, raw = _under_way(caller.pool), files.read(request, form.LONGEST_MANIFEST)
     try:
         with ours.lock:
             if ours.taking is not None:
@@ -235,7 +162,7 @@ def _taking(caller: Caller, request: Request) -> Taking:
 def _take_chunk(caller: Caller, request: Request) -> dict[str, Any]:
     taking = _taking(caller, request)
     try:
-        taking.take(wrapping.of(caller.pool), given(request, "number", int), _read(request, form.LONGEST))
+        taking.take(wrapping.of(caller.pool), given(request, "number", int), files.read(request, form.LONGEST))
     except Unfit as fault:
         raise wrong(str(fault)) from None
     return {"have": taking.have()}
@@ -245,7 +172,7 @@ def _finish_restore(caller: Caller, request: Request) -> dict[str, Any]:
     pool, taking = caller.pool, _taking(caller, request)
     with taking.lock:
         wanted = _whole(caller, taking, request)
-        officers = [_must_hold(caller, one.replaces, RESTORE_START)
+        officers = [terminal.must_hold(caller, one.replaces, RESTORE_START)
                     for one in wanted if one.replaces is not None and one.replaces.initialised]
         officer = caller.officer or (officers[0] if officers else "")
         record = _record(caller, "restore-finish", officer, backup=taking.manifest.backup)
@@ -323,7 +250,7 @@ def _backup_key(caller: Caller, request: Request) -> dict[str, Any]:
         raise wrong(f"key {name} is deleted: adyton key recover {name}, and then back it up", name)
     if not rows:
         raise wrong(f"there is no key {name} in partition {caller.partition.slot}: adyton key list", name)
-    _write(request, blob.seal(key, rows))
+    files.write(request, blob.seal(key, rows))
     calls.detail(key=rows[0].known.name)
     return {"name": rows[0].known.name, "versions": _versions(rows)}
 
@@ -343,7 +270,7 @@ def _restore_key(caller: Caller, request: Request) -> dict[str, Any]:
                 rows = one_key.find(caller.partition, taking, name)
             name = rows[0].known.name
         else:
-            name, rows = blob.unseal(wrapping.of(caller.pool), _read(request, blob.LONGEST))
+            name, rows = blob.unseal(wrapping.of(caller.pool), files.read(request, blob.LONGEST))
     except Unfit as fault:
         raise wrong(str(fault)) from None
     caller.must_hold(KEY_RESTORE, name)

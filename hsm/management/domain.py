@@ -11,14 +11,13 @@ from typing import Any
 from hsm import clock
 from hsm.access.roles import DOMAIN_DOWNLOAD, DOMAIN_UPLOAD
 from hsm.confinement.arena import Secret
+from hsm.confinement.sweeping import SWEEPER
 from hsm.domain import form
 from hsm.domain.jwe import Unfit
-from hsm.errors import TokenError
 from hsm.management import terminal
 from hsm.management.acts import ANYBODY, OWNER, Act, Caller, Request, given, given_or, wrong
 from hsm.partitions import Partition
 from hsm.pool import Pool
-from pkcs11_shim import constants as ck
 
 
 def describe(pool: Pool) -> dict[str, Any]:
@@ -46,11 +45,7 @@ def _must_hold_everywhere(caller: Caller, action: str) -> list[Partition]:
     with caller.pool.lock:
         there = [partition for partition in caller.pool.by_slot.values() if partition.initialised]
     for partition in there:
-        officer = caller.officer if partition is caller.on else terminal.logged_in(caller.app, partition)
-        if not officer or not partition.directory.holds(officer, action):
-            words = f"this is about partition {partition.slot} ({partition.label.rstrip()}) too, and takes an officer "
-            words += f"of it who holds {action}: adyton login --partition {partition.slot} --as NAME"
-            raise TokenError(ck.CKR_ACTION_PROHIBITED, words, action, scope="/", officer=officer)
+        terminal.must_hold(caller, partition, action)
     return there
 
 
@@ -73,6 +68,7 @@ def _download(caller: Caller, request: Request) -> dict[str, Any]:
         opened: dict[int, Secret] = {partition.slot: partition.opened() for partition in there if partition.is_open}
         told = {"custodians": str(len(found)), "required": str(required)}
         text = caller.pool.custody.download(found, required, opened, _record(caller, "domain-download", **told))
+    SWEEPER.ring()  # the private half has left, and lies nowhere here
     return {"value": text, "securityDomain": describe(caller.pool)}
 
 
@@ -93,6 +89,7 @@ def _upload(caller: Caller, request: Request) -> dict[str, Any]:
     with caller.pool.lock:
         _must_hold_everywhere(caller, DOMAIN_UPLOAD)
         new = caller.pool.custody.upload(text, _record(caller, "domain-upload"))
+    SWEEPER.ring()
     return {"taken": new, "securityDomain": describe(caller.pool)}
 
 

@@ -13,7 +13,10 @@ from base64 import urlsafe_b64decode
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from hsm.access.roles import KEY_IMPORT, KEY_READ
+from hsm.confinement.sweeping import SWEEPER
+from hsm.confinement.wiping import overwrite
 from hsm.cryptoki import keys as functions
+from hsm.management import files
 from hsm.management.acts import Act, Caller, Request, given_or, wrong
 from hsm.management.key_bundle import IMPORT, OPS, key_ops
 from hsm.management.keys import (
@@ -57,27 +60,14 @@ class RsaAes(NamedTuple):
     pOAEPParams: Oaep = Oaep()
 
 
-def _read(request: Request) -> bytearray:
-    descriptor = given_or(request, "descriptor", int, -1)
-    if descriptor < 0:
-        raise wrong("the key's file comes open with the request, as adyton key import sends it", "descriptor")
-    found = bytearray()
-    while len(found) <= LONGEST:
-        more = os.read(descriptor, LONGEST + 1 - len(found))
-        if not more:
-            return found
-        found += more
-    raise wrong(f"the file is longer than {LONGEST >> 10} KiB: it is no key's")
-
-
-def _native(data: bytearray, passphrase: str | None) -> Any:
+def _native(data: bytes, passphrase: str | None) -> Any:
     """A private key of PEM or DER, PKCS#8 or the older forms."""
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
 
     load = load_pem_private_key if b"-----BEGIN" in data else load_der_private_key
     try:
-        return load(bytes(data), passphrase.encode() if passphrase else None, unsafe_skip_rsa_key_validation=True)
+        return load(data, passphrase.encode() if passphrase else None, unsafe_skip_rsa_key_validation=True)
     except TypeError:
         asked = "it has a passphrase: give --pem-password-file" if not passphrase else "it has no passphrase"
         raise wrong(f"the private key can't be read: {asked}", "passphrase") from None
@@ -106,13 +96,13 @@ def _created(session: Session, rows: dict[int, Any]) -> dict[int, bytes]:
     return templates.finish(attributes, formats.check_and_complete(attributes), "create", known_outside=True)
 
 
-def _in_clear(caller: Caller, request: Request, data: bytearray) -> None:
+def _in_clear(caller: Caller, request: Request, data: bytes) -> None:
     name, ops = name_of(request), ops_of(request)
     with caller.session(changes_of(request)) as session:
         if request["format"] == "raw":
             rows = [*common(name, ops or [op for op in OPS if op != "deriveKey"], None),
                     (ck.CKA_CLASS, ck.CKO_SECRET_KEY.to_bytes(8, "little")), (ck.CKA_ID, os.urandom(16)),
-                    (ck.CKA_KEY_TYPE, ck.CKK_AES.to_bytes(8, "little")), (ck.CKA_VALUE, bytes(data))]
+                    (ck.CKA_KEY_TYPE, ck.CKK_AES.to_bytes(8, "little")), (ck.CKA_VALUE, data)]
             from hsm.cryptoki import objects
 
             objects.C_CreateObject(caller.app, session.handle, rows)
@@ -135,7 +125,7 @@ def _in_clear(caller: Caller, request: Request, data: bytearray) -> None:
 # -- Azure's key transfer file
 
 
-def _transfer(data: bytearray) -> tuple[str, bytes]:
+def _transfer(data: bytes) -> tuple[str, bytes]:
     """The name of the key that it is wrapped under, and the wrapped key."""
     try:
         told = json.loads(data)
@@ -169,7 +159,7 @@ def _kek(caller: Caller, kid: str) -> Any:
     raise wrong(f"the key {kid} that it is wrapped under is not here", kid)
 
 
-def _transferred(caller: Caller, request: Request, data: bytearray) -> None:
+def _transferred(caller: Caller, request: Request, data: bytes) -> None:
     name, kty = name_of(request), given_or(request, "kty", str, "RSA").removesuffix("-HSM")
     if kty not in _TYPES:
         raise wrong(f"{kty!r} is no type of keys that are brought in; there are: {', '.join(_TYPES)}", "kty")
@@ -202,11 +192,14 @@ def _import(caller: Caller, request: Request) -> dict[str, Any]:
     how = FORMATS.get(given_or(request, "format", str, ""))
     if how is None:
         raise wrong(f"a key comes in as one of: {', '.join(FORMATS)}", "format")
-    data = _read(request)
+    data = files.read(request, LONGEST)
     try:
         how(caller, request, data)
     finally:
-        data[:] = bytes(len(data))
+        held = [data]
+        del data
+        overwrite(held)
+        SWEEPER.ring()
     return {"key": newest(caller, name_of(request))}
 
 

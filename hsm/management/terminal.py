@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from hsm.access.roles import denial
 from hsm.errors import TokenError
 from hsm.management.acts import ANYBODY, OFFICER, Act, Caller, Request
 from hsm.store.records import Officer
@@ -129,6 +130,31 @@ def logged_in(app: Application, partition: Partition) -> str:
         return TERMINALS.officer(terminal_of(app), partition)
     except TokenError:
         return ""
+
+
+def officer_of(caller: Caller, partition: Partition) -> str:
+    """Who asks in this partition, also where the request is about another one or about all: the officer of the request,
+    of the terminal session, or the one that the user of the machine is; nobody who has to set a new PIN first."""
+    if caller.on is partition and caller.officer:
+        return caller.officer
+    bound = partition.directory.bound(caller.app.uid)
+    known = logged_in(caller.app, partition) or (bound.name if bound is not None else "")
+    return known if known and not partition.officers.get(known).must_change else ""
+
+
+def must_hold(caller: Caller, partition: Partition, action: str) -> str:
+    """The officer by whom the caller may do this there."""
+    name = officer_of(caller, partition)
+    if not name:
+        words = f"partition {partition.slot} has officers, and none of them asks for this: give --partition and --as"
+        words += f", or log in there first: adyton login --partition {partition.slot} --as NAME"
+        raise TokenError(ck.CKR_USER_NOT_LOGGED_IN, words, action, scope="/")
+    why = partition.directory.why_not(name)
+    if why:
+        raise TokenError(ck.CKR_PIN_LOCKED, why, name)
+    if not partition.directory.holds(name, action):
+        raise denial(name, action, "", ck.CKR_ACTION_PROHIBITED)
+    return name
 
 
 def _login(caller: Caller, request: Request) -> dict[str, Any]:
