@@ -24,6 +24,7 @@ from officer_desk import Desk, desk
 from hsm.client import MODULE
 from hsm.domain import jwe, shares
 from hsm.domain.jwe import Unfit
+from hsm.throwaway import ThrowAway
 from pkcs11_shim import constants as ck
 
 
@@ -245,7 +246,8 @@ def test_a_later_download_is_the_same_domain_and_leaves_the_earlier_file_behind(
     pool.gives("security-domain", "upload", "--blob", str(made))
     said = pool.fails("officer", "recover", "user", by="", ADYTON_NEW_PIN="another-pin")
     assert "of another download" in said
-    pool.says("security-domain", "close", by="")
+    assert "closed" in pool.says("security-domain", "close", by="")
+    assert "it was not open" in pool.says("security-domain", "close", by="")
     made, _ = blob(pool, custodians, tmp_path / "second.json", tmp_path, 0, 1)
     pool.gives("security-domain", "upload", "--blob", str(made))
     assert "has a new PIN" in pool.says("officer", "recover", "user", by="", ADYTON_NEW_PIN="another-pin")
@@ -280,3 +282,20 @@ def test_another_pool_s_domain_is_refused(
         assert "another pool takes it" in other.fails("security-domain", "upload", "--blob", str(made))
 
 
+
+
+def test_an_open_domain_closes_by_itself(custodians: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a clock that the test moves, in a throw-away pool, whose PINs are cheap too."""
+    with ThrowAway(test_clock=True) as token:
+        for variable, value in token.environment.items():
+            monkeypatch.setenv(variable, value)
+        pool, so = Desk(Path(token.home)), {"ADYTON_SO_PIN": token.so_pin}
+        words = ("--certificates", *files(custodians, 0, 0, 1, 2), "--quorum", "2", "--out", str(tmp_path / "d.json"))
+        adyton("security-domain", "download", *words, "--as", "so", **so)
+        made, _ = blob(pool, custodians, tmp_path / "d.json", tmp_path, 0, 1)
+        adyton("security-domain", "upload", "--blob", str(made), "--as", "so", **so)
+        token.advance(899)
+        assert "has a new PIN" in pool.says("officer", "recover", "user", by="", ADYTON_NEW_PIN="another-pin")
+        token.advance(2)
+        assert "is not open" in pool.fails("officer", "recover", "user", by="", ADYTON_NEW_PIN="third-pin")
+        assert pool.gives("security-domain", "show", by="")["openUntil"] is None

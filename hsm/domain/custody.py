@@ -25,19 +25,19 @@ if TYPE_CHECKING:
 
     from hsm.store.sqlite import Store
 
-OPEN_FOR = 900.0  # seconds
+OPEN_FOR = 900_000_000  # microseconds
 # The tags of what is in the file.
 ABOUT, PAIR, WRAPPING = "adyton/about", "adyton/domain-key", "adyton/data-wrapping-key"
 _EXCHANGE_BITS, _EXCHANGE_DAYS = 3072, 30
 
 
 class Custody:
-    """Of one pool. Callers hold the pool's lock."""
+    """Of one pool. Callers hold the pool's lock, but for ``exchange``, which makes a key and takes its time."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._private: Secret | None = None
-        self._until = 0.0
+        self._until = 0  # by the machine's count, which nobody sets
 
     @property
     def head(self) -> DomainHead:
@@ -45,16 +45,17 @@ class Custody:
 
     @property
     def is_open(self) -> bool:
-        if self._private is not None and clock.now() >= self._until:
+        if self._private is not None and clock.passed() >= self._until:
             self.close()
         return self._private is not None
 
     @property
     def open_until(self) -> float:
-        return self._until if self.is_open else 0.0
+        """Seconds since the epoch; 0 where it is not open."""
+        return clock.now() + (self._until - clock.passed()) / 1e6 if self.is_open else 0.0
 
     def close(self) -> None:
-        self._private, self._until = None, 0.0
+        self._private = None
 
     def download(
         self, custodians: Sequence[x509.Certificate], required: int, opened: Mapping[int, Secret],
@@ -104,7 +105,7 @@ class Custody:
             serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         sealed = sealing.seal(sealing.derive(self._store.device_key, b"exchange"), raw, b"")
         with self._store.transaction() as tx:
-            tx.set_domain(self.head._replace(exchange=sealed))
+            tx.set_domain(tx.pool_head.domain._replace(exchange=sealed))
             tx.audit(record)
         return made.public_bytes(serialization.Encoding.PEM)
 
@@ -147,7 +148,7 @@ class Custody:
         with self._store.transaction() as tx:
             tx.set_domain(head)
             tx.audit({**record, "domain": domain})
-        self._private, self._until = ARENA.keep(private), clock.now() + OPEN_FOR
+        self._private, self._until = ARENA.keep(private), clock.passed() + OPEN_FOR
         return new
 
     def partition_key(self, slot: int) -> Secret:

@@ -80,8 +80,7 @@ def _record(caller: Caller, what: str, **more: str) -> dict[str, str]:
 
 
 def _init_recovery(caller: Caller, request: Request) -> dict[str, Any]:
-    with caller.pool.lock:
-        return {"certificate": caller.pool.custody.exchange(_record(caller, "domain-transfer-key")).decode()}
+    return {"certificate": caller.pool.custody.exchange(_record(caller, "domain-transfer-key")).decode()}
 
 
 def _upload(caller: Caller, request: Request) -> dict[str, Any]:

@@ -24,6 +24,7 @@ OPS = {
     "encrypt": ck.CKA_ENCRYPT, "decrypt": ck.CKA_DECRYPT, "sign": ck.CKA_SIGN, "verify": ck.CKA_VERIFY,
     "wrapKey": ck.CKA_WRAP, "unwrapKey": ck.CKA_UNWRAP, "deriveKey": ck.CKA_DERIVE,
 }
+USUAL = tuple(op for op in OPS if op != "deriveKey")  # of a key that may do what its type can, where nothing is said
 OF_PUBLIC = ("encrypt", "verify", "wrapKey")
 IMPORT = "import"  # of a key that unwraps what is brought in, and nothing else
 ONLY_FOR_IMPORT = ck.CKM_RSA_AES_KEY_WRAP.to_bytes(8, "little")

@@ -18,7 +18,7 @@ from hsm.confinement.wiping import overwrite
 from hsm.cryptoki import keys as functions
 from hsm.management import files
 from hsm.management.acts import Act, Caller, Request, given_or, wrong
-from hsm.management.key_bundle import IMPORT, OPS, key_ops
+from hsm.management.key_bundle import IMPORT, USUAL, key_ops
 from hsm.management.keys import (
     EC_CURVES,
     Mechanism,
@@ -100,7 +100,7 @@ def _in_clear(caller: Caller, request: Request, data: bytes) -> None:
     name, ops = name_of(request), ops_of(request)
     with caller.session(changes_of(request)) as session:
         if request["format"] == "raw":
-            rows = [*common(name, ops or [op for op in OPS if op != "deriveKey"], None),
+            rows = [*common(name, ops or list(USUAL), None),
                     (ck.CKA_CLASS, ck.CKO_SECRET_KEY.to_bytes(8, "little")), (ck.CKA_ID, os.urandom(16)),
                     (ck.CKA_KEY_TYPE, ck.CKK_AES.to_bytes(8, "little")), (ck.CKA_VALUE, data)]
             from hsm.cryptoki import objects
@@ -112,7 +112,7 @@ def _in_clear(caller: Caller, request: Request, data: bytes) -> None:
         if found is None:
             raise wrong(f"keys of this type are not brought in: {type(native).__name__}")
         key_type, form = found
-        default = ["sign", "verify"] if key_type != ck.CKK_RSA else [op for op in OPS if op != "deriveKey"]
+        default = ["sign", "verify"] if key_type != ck.CKK_RSA else list(USUAL)
         ops = ops or default
         follows = (ck.CKA_PUBLIC_KEY_INFO, ck.CKA_EC_POINT)
         own = {number: value for number, value in form.of_native(native).items() if number not in follows}
@@ -164,7 +164,7 @@ def _transferred(caller: Caller, request: Request, data: bytes) -> None:
     if kty not in _TYPES:
         raise wrong(f"{kty!r} is no type of keys that are brought in; there are: {', '.join(_TYPES)}", "kty")
     kid, wrapped = _transfer(data)
-    ops = ops_of(request) or _DEFAULT_OPS.get(kty, [op for op in OPS if op != "deriveKey"])
+    ops = ops_of(request) or _DEFAULT_OPS.get(kty, list(USUAL))
     with caller.session(changes_of(request)) as session:
         kek = _kek(caller, kid)
         public = None if kty == "oct" else False

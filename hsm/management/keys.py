@@ -24,7 +24,7 @@ from hsm.access.roles import (
 from hsm.cryptoki import keys as functions
 from hsm.errors import TokenError
 from hsm.management.acts import OFFICER, Act, Caller, Request, given, given_or, under, wrong
-from hsm.management.key_bundle import IMPORT, OF_PUBLIC, ONLY_FOR_IMPORT, OPS, bundle, deleted_bundle, item
+from hsm.management.key_bundle import IMPORT, OF_PUBLIC, ONLY_FOR_IMPORT, OPS, USUAL, bundle, deleted_bundle, item
 from hsm.mechanisms.curves import CURVES
 from hsm.objects import about
 from hsm.objects import attributes as table
@@ -149,7 +149,7 @@ def _create(caller: Caller, request: Request) -> dict[str, Any]:
     with caller.session(changes_of(request)) as session:
         if kty == "oct":
             size = _size(request, OCT_SIZES, 256)
-            rows = common(name, asked or [op for op in OPS if op != "deriveKey"], None)
+            rows = common(name, asked or list(USUAL), None)
             rows += [(ck.CKA_VALUE_LEN, (size // 8).to_bytes(8, "little")), (ck.CKA_ID, identity)]
             functions.C_GenerateKey(caller.app, session.handle, Mechanism(ck.CKM_AES_KEY_GEN), rows)
         else:
@@ -166,7 +166,7 @@ def _create(caller: Caller, request: Request) -> dict[str, Any]:
 def _pair(request: Request, kty: str) -> tuple[int, tuple[int, bytes], list[str]]:
     if kty == "RSA":
         size = _size(request, RSA_SIZES, 2048).to_bytes(8, "little")
-        return ck.CKM_RSA_PKCS_KEY_PAIR_GEN, (ck.CKA_MODULUS_BITS, size), [op for op in OPS if op != "deriveKey"]
+        return ck.CKM_RSA_PKCS_KEY_PAIR_GEN, (ck.CKA_MODULUS_BITS, size), list(USUAL)
     curve = given_or(request, "crv", str, "P-256")
     if kty == "EC" and curve in EC_CURVES:
         return ck.CKM_EC_KEY_PAIR_GEN, (ck.CKA_EC_PARAMS, EC_CURVES[curve]), ["sign", "verify"]
